@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vmb_am.h - active messages and one-sided transfers, without matching: what
+ * runtimes (MPI, sockets) build upon. The same endpoints, addresses, threads
+ * and error rules as vmb.h. Between two endpoints active messages and
+ * matched messages arrive in one common order.
+ */
+#ifndef VMBYPASS_VMB_AM_H
+#define VMBYPASS_VMB_AM_H
+
+#include <vmbypass/vmb.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VMB_AM_IDS 192 /* ids 0..191 are the application's */
+
+/* An arrived message. Valid during the call of the handler only. */
+struct vmb_am_msg {
+	struct vmb_addr source;
+	uint64_t hdr;	  /* the sender's header word */
+	const void *data; /* 16-byte aligned when over 96 bytes */
+	size_t len;	  /* bytes */
+};
+
+/*
+ * Called in order of arrival by whatever thread makes progress, with the
+ * endpoint locked against other handlers. It may call vmb_am_send(),
+ * vmb_am_put(), vmb_am_get() and post requests; it must not wait.
+ */
+typedef void (*vmb_am_handler_t)(struct vmb_endpoint *ep,
+				 const struct vmb_am_msg *msg, void *context);
+
+/*
+ * Bind a handler to an id. A message for an id without a handler is counted
+ * and dropped. Returns 0; -EINVAL: id out of range.
+ */
+VMB_PUBLIC int vmb_am_register(struct vmb_endpoint *ep, unsigned id,
+			       vmb_am_handler_t handler, void *context);
+
+/* Longest payload of one active message, bytes. */
+VMB_PUBLIC int vmb_am_max(struct vmb_endpoint *ep, size_t *max);
+
+/*
+ * Send. On 0 the payload has been copied and the memory may be reused; the
+ * message will arrive unless the peer closes. Never blocks.
+ *
+ * Returns 0; -EAGAIN: no room at the peer or in our buffers: vmb_progress()
+ * and try again; -EMSGSIZE: over vmb_am_max(); -EINVAL; -ECONNRESET: the
+ * peer has closed.
+ */
+VMB_PUBLIC int vmb_am_send(struct vmb_endpoint *ep, struct vmb_addr dest,
+			   unsigned id, uint64_t hdr,
+			   const struct vmb_segment *segments, unsigned count);
+
+/*
+ * How a one-sided transfer ended. code: 0; -ENOKEY: the key is unknown or
+ * stale; -ERANGE: past the end of a region; -EACCES: the region does not
+ * allow it; -ECONNRESET: the peer has closed; -EFAULT: memory that cannot be
+ * reached. moved: bytes that were moved before that.
+ */
+typedef void (*vmb_am_done_t)(struct vmb_endpoint *ep, int code, uint64_t moved,
+			      void *context);
+
+/*
+ * Copy len bytes from our registered memory to that of the peer (put), or the
+ * other way (get). key is the peer's vmb_mem_key(). done is called by
+ * whatever thread makes progress; it may be NULL. Transfers may overtake each
+ * other and messages; see vmb_am_fence().
+ *
+ * Returns 0; -EAGAIN: too many are under way; -ERANGE: offset + len past the
+ * end of mem; -EINVAL.
+ */
+VMB_PUBLIC int vmb_am_put(struct vmb_endpoint *ep, struct vmb_addr dest,
+			  struct vmb_mem *mem, uint64_t offset, uint64_t key,
+			  uint64_t remote_offset, uint64_t len,
+			  vmb_am_done_t done, void *context);
+VMB_PUBLIC int vmb_am_get(struct vmb_endpoint *ep, struct vmb_addr dest,
+			  struct vmb_mem *mem, uint64_t offset, uint64_t key,
+			  uint64_t remote_offset, uint64_t len,
+			  vmb_am_done_t done, void *context);
+
+/*
+ * Order: what is sent, put or got after the fence begins when all transfers
+ * before it have ended. done (may be NULL) is called then.
+ * Returns 0; -EAGAIN.
+ */
+VMB_PUBLIC int vmb_am_fence(struct vmb_endpoint *ep, vmb_am_done_t done,
+			    void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

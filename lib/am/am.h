@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * am.h - active messages and one-sided transfers over one endpoint.
+ *
+ * Flow:  api, msg -> vmb_am_post() / vmb_am_rdma() -> doorbell page -> engine
+ *        engine -> event queue -> vmb_am_poll() -> handler (msg, application)
+ * Owns:  the client side of an endpoint's area, the peers, what waits for
+ *        room, the transfers under way, the registration cache (regcache.h).
+ * Trust: events are copied once and checked; the engine's word for `peer` is
+ *        believed, nothing a peer wrote is. A bad event faults the endpoint
+ *        locally (-EIO) and never crashes.
+ *
+ * The caller holds the endpoint's lock for every call; handlers are called
+ * with it held. Nothing here blocks. Data path: no system call but the kick
+ * of a sleeping engine, no allocation but for what must wait.
+ */
+#ifndef VMB_AM_AM_H
+#define VMB_AM_AM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmbypass/abi/slot.h>
+#include <vmbypass/vmb_am.h>
+
+#include "base/list.h"
+#include "port/port.h"
+#include "ring/ring.h"
+
+struct vmb_am;
+
+#define VMB_AM_ID_COUNT 256 /* 192.. are the library's */
+
+/* A peer as this endpoint knows it. Lives until vmb_am_forget_peer(). */
+struct vmb_peer {
+	uint32_t handle;  /* engine's name for it, the key of the table */
+	uint32_t session; /* 0: not known yet */
+	uint64_t nic_id;  /* 0: not known yet */
+	uint32_t id;
+	bool gone;    /* closed or died: sends fail with -ECONNRESET */
+	bool blocked; /* bounced us: sends wait in `waiting` */
+	bool resume;  /* room again: the next descriptor says VMB_F_RESUME */
+	struct vmb_list waiting;    /* struct vmb_am_waiting, in order */
+	struct vmb_list ready_node; /* on vmb_am.ready when it may send */
+	void *context; /* the application's (vmb_addr_set_context) */
+	void *msg;     /* lib/msg's own, NULL at first */
+};
+
+/* An arrived active message, as internal handlers see it. */
+struct vmb_am_arrival {
+	struct vmb_peer *peer;
+	uint64_t hdr;
+	const void *data; /* valid during the call only */
+	size_t len;
+};
+
+typedef void (*vmb_am_handler_fn)(struct vmb_am *am,
+				  const struct vmb_am_arrival *a, void *arg);
+
+/*
+ * A post that was accepted could not be delivered (peer gone, bad peer):
+ * called with the same id, hdr and payload. code is a negative errno.
+ */
+typedef void (*vmb_am_undelivered_fn)(struct vmb_am *am,
+				      const struct vmb_am_arrival *a,
+				      unsigned id, int code, void *arg);
+
+/* A transfer or fence ended. */
+typedef void (*vmb_am_rdma_fn)(struct vmb_am *am, int code, uint64_t moved,
+			       void *arg);
+
+/* A peer closed or died; called once, after its last message. */
+typedef void (*vmb_am_gone_fn)(struct vmb_am *am, struct vmb_peer *peer,
+			       void *arg);
+
+struct vmb_am_counters {
+	uint64_t bounced, resumed, kicks, sleeps, dropped; /* dropped: no
+							      handler bound */
+};
+
+struct vmb_am_rdma; /* a transfer under way; private to am.c */
+
+/* One endpoint. Fields are private to lib/am unless named otherwise. */
+struct vmb_am {
+	struct vmb_port *port;	      /* read by msg and api */
+	struct vmb_port_endpoint pep; /* read by msg and api */
+	int error;	 /* 0, -EPIPE or -EIO: sticky. Read by msg and api */
+	bool in_handler; /* read by msg and api */
+	struct vmb_am_counters counters; /* read by api */
+
+	struct vmb_control_page *ctl;
+	uint8_t *rx, *tx;
+	struct vmb_ring doorbell; /* producer */
+	struct vmb_ring events;	  /* consumer */
+	uint32_t rx_pos;	  /* bytes of the receive buffers consumed */
+	uint64_t published;	  /* what ctl->consumed holds */
+	uint32_t tx_pos, tx_free; /* send buffers: next byte, first in use */
+	uint32_t tx_end[VMB_DOORBELL_SLOTS]; /* tx_pos after each descriptor */
+	uint32_t idle;			     /* fruitless polls in a row */
+
+	struct {
+		vmb_am_handler_fn fn;
+		void *arg;
+	} handlers[VMB_AM_ID_COUNT];
+	vmb_am_undelivered_fn undelivered;
+	vmb_am_gone_fn gone;
+	void *upper_arg;
+
+	struct vmb_peer **peers[256]; /* by handle index, two levels */
+	struct vmb_list ready; /* peers with something that may be sent now */
+	struct vmb_am_rdma *rdma; /* table of transfers under way */
+	uint32_t rdma_free;	  /* head of its free list */
+	struct vmb_list rdma_waiting;
+};
+
+/*
+ * Open an endpoint on port. id and key as vmb_open(); geometry was checked.
+ * undelivered and gone (with upper_arg) may be NULL. Errors: see vmb_open().
+ */
+int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
+		uint32_t key, const struct vmb_geometry *geometry,
+		vmb_am_undelivered_fn undelivered, vmb_am_gone_fn gone,
+		void *upper_arg);
+
+/*
+ * Close it; peers are freed. What was accepted by vmb_am_post() is delivered
+ * first where the peer has room, for at most linger_ms.
+ */
+void vmb_am_fini(struct vmb_am *am, int linger_ms);
+
+void vmb_am_bind(struct vmb_am *am, unsigned id, vmb_am_handler_fn fn,
+		 void *arg);
+
+/* The peer of a handle, made on first use. NULL: no memory, or handle 0. */
+struct vmb_peer *vmb_am_peer(struct vmb_am *am, uint32_t handle);
+/* The same, but NULL when it is not known. */
+struct vmb_peer *vmb_am_find_peer(struct vmb_am *am, uint32_t handle);
+/* Drop what waits for it (undelivered with code) and free it. */
+void vmb_am_forget_peer(struct vmb_am *am, struct vmb_peer *peer, int code);
+
+/* Longest payload of vmb_am_post(). */
+size_t vmb_am_payload_max(const struct vmb_am *am);
+
+/* Post now or not at all; or keep a copy until there is room. */
+enum vmb_am_mode {
+	VMB_AM_TRY,
+	VMB_AM_QUEUE
+};
+
+/*
+ * Send segments[first_byte .. first_byte + len) to peer. The payload is
+ * copied before return. Order per peer is that of the calls.
+ *
+ * Returns 0; -EAGAIN (VMB_AM_TRY): no room now; -ENOMEM (VMB_AM_QUEUE);
+ * -ECONNRESET: the peer is gone; am->error.
+ */
+int vmb_am_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		uint64_t hdr, const struct vmb_segment *segments,
+		unsigned count, size_t first_byte, size_t len,
+		enum vmb_am_mode mode);
+
+/*
+ * op: VMB_OP_PUT, VMB_OP_GET or VMB_OP_FENCE (then only fn and arg count).
+ * fn may be NULL. VMB_AM_QUEUE waits for a place, VMB_AM_TRY: -EAGAIN.
+ */
+int vmb_am_rdma(struct vmb_am *am, unsigned op, struct vmb_peer *peer,
+		const struct vmb_slot_rdma *what, vmb_am_rdma_fn fn, void *arg,
+		enum vmb_am_mode mode);
+
+/*
+ * One bounded pass: take at most budget events, call handlers, send what
+ * waited and may go. Returns the number of events taken, or am->error.
+ */
+int vmb_am_poll(struct vmb_am *am, unsigned budget);
+
+/* Ask for a notification. 0: sleep now; -EAGAIN: look first; am->error. */
+int vmb_am_arm(struct vmb_am *am);
+void vmb_am_disarm(struct vmb_am *am);
+
+/* Negative errno for a VMB_CODE_*. */
+int vmb_am_errno(unsigned code);
+
+#endif

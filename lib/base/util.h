@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* util.h - the handful of helpers that every layer uses. */
+#ifndef VMB_BASE_UTIL_H
+#define VMB_BASE_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#define VMB_LINE 64	  /* bytes of a cache line */
+#define VMB_LINE_PAIR 128 /* what the prefetcher moves; see abi/doorbell.h */
+
+#define vmb_likely(x) __builtin_expect(!!(x), 1)
+#define vmb_unlikely(x) __builtin_expect(!!(x), 0)
+#define vmb_array_size(a) (sizeof(a) / sizeof((a)[0]))
+#define vmb_container_of(ptr, type, member) \
+	((type *)((char *)(ptr)-offsetof(type, member)))
+#define vmb_min(a, b) ((a) < (b) ? (a) : (b))
+#define vmb_max(a, b) ((a) > (b) ? (a) : (b))
+
+static inline bool vmb_is_pow2(uint64_t v)
+{
+	return v && !(v & (v - 1));
+}
+
+static inline uint64_t vmb_round_up(uint64_t v, uint64_t pow2)
+{
+	return (v + pow2 - 1) & ~(pow2 - 1);
+}
+
+/* CLOCK_MONOTONIC in nanoseconds; no system call with the vDSO. */
+static inline uint64_t vmb_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * port.h - how a process obtains its pages and reaches its daemon: the seam
+ * between the library and the machine.
+ *
+ * Flow:  api, am -> [here] -> daemon socket (local) or /dev/vmbypass (kshim)
+ * Owns:  the control channel, the mappings of endpoint areas and of memory.
+ *        Never reads or writes a slot.
+ * Trust: the kernel is believed. What the daemon answers is checked for
+ *        shape (length, op, tag, number of descriptors).
+ *
+ * Control calls take microseconds to milliseconds, may be made from any
+ * thread, and give up after VMB_PORT_TIMEOUT_MS with -ETIMEDOUT. -EPIPE: the
+ * daemon is gone, for this port for ever.
+ */
+#ifndef VMB_PORT_PORT_H
+#define VMB_PORT_PORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmbypass/abi/control.h>
+
+#define VMB_PORT_TIMEOUT_MS 10000
+
+struct vmb_port_ops;
+
+/* Implementations embed this as their first member. */
+struct vmb_port {
+	const struct vmb_port_ops *ops;
+	struct vmb_ctl_hello_reply hello; /* what the daemon granted */
+};
+
+/* One endpoint's pages. Filled by endpoint_open, emptied by endpoint_close. */
+struct vmb_port_endpoint {
+	uint32_t handle, id, session;
+	struct vmb_geometry geometry;
+	void *area;  /* VMB_AREA_BYTES(&geometry), mapped, zeroed at open */
+	int wait_fd; /* readable after a notification; EOF: daemon gone */
+	int kick_fd;
+};
+
+/* Who is behind a handle, a name or a nic id. */
+struct vmb_port_identity {
+	uint64_t nic_id;
+	uint32_t id, session;
+	char name[VMB_NAME_BYTES];
+};
+
+struct vmb_port_ops {
+	const char *name; /* as in VMB_PORT: "local", "kshim" */
+
+	/*
+	 * Attach. where: text after "NAME:", or NULL for the default; domain:
+	 * protection domain to join, or NULL. On success *port is owned by
+	 * the caller. Errors: see vmb_init().
+	 */
+	int (*open)(const char *where, const char *domain,
+		    struct vmb_port **port);
+	/* Detach; unmaps nothing that the caller still holds. */
+	void (*close)(struct vmb_port *port);
+	/* 0, or -EPIPE when the daemon is gone. One non-blocking look. */
+	int (*alive)(struct vmb_port *port);
+
+	/*
+	 * id: VMB_ID_ANY or 0..VMB_ID_MAX. The geometry was checked.
+	 * Errors: see vmb_open().
+	 */
+	int (*endpoint_open)(struct vmb_port *port, uint32_t id, uint32_t key,
+			     const struct vmb_geometry *geometry,
+			     struct vmb_port_endpoint *pep);
+	/* Also after -EPIPE: always unmaps and closes what pep holds. */
+	void (*endpoint_close)(struct vmb_port *port,
+			       struct vmb_port_endpoint *pep);
+
+	/* Wake the engine for this endpoint: one system call, cannot fail. */
+	void (*kick)(struct vmb_port_endpoint *pep);
+	/*
+	 * Sleep until a notification, timeout_ms (-1: none), or the end of
+	 * the daemon. Swallows the notification. 0; -ETIMEDOUT; -EINTR;
+	 * -EPIPE.
+	 */
+	int (*wait)(struct vmb_port_endpoint *pep, int timeout_ms);
+
+	/*
+	 * Memory of the engine's own kind: page-aligned, zeroed, registered
+	 * with VMB_ACCESS_ALL. len is a multiple of the page size.
+	 */
+	int (*mem_alloc)(struct vmb_port *port, size_t len, void **addr,
+			 uint64_t *key);
+	/* Deregisters (returns after the last access) and unmaps. */
+	void (*mem_free)(struct vmb_port *port, void *addr, size_t len,
+			 uint64_t key);
+	/*
+	 * Register [addr, addr + len) of this process. -EOPNOTSUPP: this port
+	 * or this kernel cannot; use memory of mem_alloc.
+	 */
+	int (*mem_register)(struct vmb_port *port, void *addr, size_t len,
+			    uint32_t access, uint64_t *key);
+	/* Returns after the last access of the engine. */
+	int (*mem_deregister)(struct vmb_port *port, uint64_t key);
+
+	/* Errors: see abi/control.h. timeout_ms -1: VMB_PORT_TIMEOUT_MS. */
+	int (*connect)(struct vmb_port *port, uint64_t nic_id, uint32_t id,
+		       uint32_t key, int timeout_ms, uint32_t *handle,
+		       uint32_t *session);
+	/*
+	 * The same without waiting: start returns a tag, which poll (-EAGAIN:
+	 * no answer yet) or cancel ends.
+	 */
+	int (*connect_start)(struct vmb_port *port, uint64_t nic_id,
+			     uint32_t id, uint32_t key, uint32_t *tag);
+	int (*connect_poll)(struct vmb_port *port, uint32_t tag,
+			    uint32_t *handle, uint32_t *session);
+	void (*connect_cancel)(struct vmb_port *port, uint32_t tag);
+
+	/*
+	 * kind: VMB_LOOKUP_*; the fields of *who that kind takes as input are
+	 * filled in by the caller, the others on success. -ENOENT.
+	 */
+	int (*lookup)(struct vmb_port *port, uint32_t kind, uint32_t handle,
+		      struct vmb_port_identity *who);
+};
+
+extern const struct vmb_port_ops vmb_port_local;
+
+/*
+ * Choose by VMB_PORT ("local", "local:PATH", "kshim") or, without it, what
+ * this machine has, and attach.
+ */
+int vmb_port_open(struct vmb_port **port);
+
+/* Tests put an implementation of their own in front; NULL takes it away. */
+void vmb_port_override(const struct vmb_port_ops *ops);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ring.h - a one-way ring of 64-byte slots in shared memory.
+ *
+ * Flow:  producer: reserve -> fill a private slot -> commit
+ *        consumer: peek (copies the slot) -> release
+ * Owns:  nothing; the caller maps the memory. Positions are private to each
+ *        side; what crosses is the slot (its `seq`) and, in batches, the
+ *        consumer's position in a word that the caller names.
+ * Trust: the consumer copies a slot once and checks the copy; the producer
+ *        checks the consumer's position. Neither believes the other.
+ *
+ * Sequence: the slot at position p (counted from the start, mod 2^32) is
+ * valid when its seq is p + 1. Before that it holds p + 1 - size, of the lap
+ * before (0 in the first). Anything else is a lie (-EPROTO).
+ */
+#ifndef VMB_RING_RING_H
+#define VMB_RING_RING_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <vmbypass/abi/slot.h>
+
+#include "base/barrier.h"
+#include "base/util.h"
+
+struct vmb_ring {
+	struct vmb_slot *slots; /* shared */
+	uint32_t mask;		/* size - 1; size is a power of two */
+	uint32_t pos;  /* producer: next to write; consumer: next to read */
+	uint32_t seen; /* producer: consumer position last observed */
+};
+
+/*
+ * Both sides start at the same position on zeroed memory; start is 0 but in
+ * tests. A start other than 0 needs vmb_ring_prime() by the producer.
+ */
+static inline void vmb_ring_init(struct vmb_ring *r, void *slots, uint32_t size,
+				 uint32_t start)
+{
+	r->slots = slots;
+	r->mask = size - 1;
+	r->pos = start;
+	r->seen = start;
+}
+
+static inline void vmb_ring_prime(struct vmb_ring *r)
+{
+	for (uint32_t i = 0; i <= r->mask; i++) {
+		uint32_t p = r->pos + i;
+
+		r->slots[p & r->mask].seq = p - r->mask;
+	}
+}
+
+/* ---- producer --------------------------------------------------------- */
+
+/* Slots that are free as far as is known. */
+static inline uint32_t vmb_ring_room(const struct vmb_ring *r)
+{
+	return r->mask + 1 - (r->pos - r->seen);
+}
+
+/*
+ * Take note of the consumer's published position.
+ * -EPROTO: it runs backwards or ahead of what was produced.
+ */
+static inline int vmb_ring_observe(struct vmb_ring *r, uint32_t consumed)
+{
+	if (consumed - r->seen > r->pos - r->seen)
+		return -EPROTO;
+	r->seen = consumed;
+	return 0;
+}
+
+/*
+ * Copy a slot's 60 bytes after seq as whole words; the line is written by one
+ * side only, and read by the other only after seq is published.
+ */
+static inline void vmb_slot_store(struct vmb_slot *dst,
+				  const struct vmb_slot *src)
+{
+	uint64_t *d = (uint64_t *)(void *)dst;
+	const uint64_t *s = (const uint64_t *)(const void *)src;
+	uint32_t *d32 = (uint32_t *)(void *)dst;
+	const uint32_t *s32 = (const uint32_t *)(const void *)src;
+
+	vmb_store_relaxed(&d32[1], s32[1]);
+	for (int i = 1; i < 8; i++)
+		vmb_store_relaxed(&d[i], s[i]);
+}
+
+/* Write one slot. The caller made sure that there is room. */
+static inline void vmb_ring_commit(struct vmb_ring *r,
+				   const struct vmb_slot *slot)
+{
+	struct vmb_slot *dst = &r->slots[r->pos & r->mask];
+
+	vmb_slot_store(dst, slot);
+	vmb_publish(&dst->seq, r->pos + 1); /* pairs with vmb_ring_peek() */
+	r->pos++;
+}
+
+/* Write a pair: the extension first, so that who sees the first sees both. */
+static inline void vmb_ring_commit_pair(struct vmb_ring *r,
+					const struct vmb_slot *slot,
+					const struct vmb_slot_ext *ext)
+{
+	struct vmb_slot *second = &r->slots[(r->pos + 1) & r->mask];
+
+	vmb_slot_store(second, (const struct vmb_slot *)(const void *)ext);
+	vmb_publish(&second->seq, r->pos + 2);
+	vmb_ring_commit(r, slot);
+	r->pos++;
+}
+
+/* ---- consumer --------------------------------------------------------- */
+
+/* The line that is spun on. */
+static inline uint32_t vmb_ring_seq(const struct vmb_ring *r)
+{
+	return vmb_observe(&r->slots[r->pos & r->mask].seq);
+}
+
+static inline void vmb_slot_load(struct vmb_slot *dst,
+				 const struct vmb_slot *src)
+{
+	uint64_t *d = (uint64_t *)(void *)dst;
+	const uint64_t *s = (const uint64_t *)(const void *)src;
+
+	for (int i = 0; i < 8; i++)
+		d[i] = vmb_load_relaxed(&s[i]);
+}
+
+/* Is a valid slot due? 1 yes, 0 not yet, -EPROTO the word is a lie. */
+static inline int vmb_ring_due(const struct vmb_ring *r, uint32_t ahead,
+			       uint32_t seq)
+{
+	uint32_t p = r->pos + ahead;
+
+	if (vmb_likely(seq == p + 1))
+		return 1;
+	if (seq == p - r->mask || (seq == 0 && p <= r->mask))
+		return 0;
+	return -EPROTO;
+}
+
+/*
+ * Copy the next slot. Returns 1, 0 when there is none yet, -EPROTO. Does not
+ * advance: see vmb_ring_release().
+ */
+static inline int vmb_ring_peek(const struct vmb_ring *r, struct vmb_slot *slot)
+{
+	int due = vmb_ring_due(r, 0, vmb_ring_seq(r));
+
+	if (due == 1)
+		vmb_slot_load(slot, &r->slots[r->pos & r->mask]);
+	return due;
+}
+
+/* Copy the extension of a pair whose first slot was peeked: 1 or -EPROTO. */
+static inline int vmb_ring_peek_ext(const struct vmb_ring *r,
+				    struct vmb_slot_ext *ext)
+{
+	const struct vmb_slot *second = &r->slots[(r->pos + 1) & r->mask];
+
+	/* written before the first, so it must be there: pairs with publish */
+	if (vmb_ring_due(r, 1, vmb_observe(&second->seq)) != 1)
+		return -EPROTO;
+	vmb_slot_load((struct vmb_slot *)(void *)ext, second);
+	return 1;
+}
+
+static inline void vmb_ring_release(struct vmb_ring *r, uint32_t slots)
+{
+	r->pos += slots;
+}
+
+/* ---- receive buffers: a byte ring beside the event queue --------------- */
+
+/*
+ * Where the next len bytes go in a ring of size bytes: aligned to
+ * VMB_RX_ALIGN, never across the end. Producer and consumer compute the same,
+ * so the consumer needs to believe nobody. Adds to *pos what is used up.
+ * len must be at most size / 2.
+ */
+static inline uint32_t vmb_rx_place(uint32_t *pos, uint32_t size, uint32_t len,
+				    uint32_t align)
+{
+	uint32_t need = (uint32_t)vmb_round_up(len, align);
+	uint32_t at = *pos & (size - 1);
+
+	if (at + need > size) {
+		*pos += size - at; /* the tail is left unused */
+		at = 0;
+	}
+	*pos += need;
+	return at;
+}
+
+#endif
