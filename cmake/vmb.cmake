@@ -41,5 +41,5 @@ function(vmb_test name label)
 	add_test(NAME ${name} COMMAND ${name})
 	set_tests_properties(${name} PROPERTIES LABELS ${label}
 		SKIP_RETURN_CODE 77 TIMEOUT 300
-		ENVIRONMENT "VMBD=$<TARGET_FILE:vmbd>;VMBCTL=$<TARGET_FILE:vmbctl>")
+		ENVIRONMENT "VMBD=${PROJECT_BINARY_DIR}/xen-ctl/vmbd/vmbd;VMBCTL=${PROJECT_BINARY_DIR}/xen-ctl/vmbctl/vmbctl")
 endfunction()

@@ -97,7 +97,9 @@ struct vmb_status {
  *
  * Returns 0; -ENOENT or -ECONNREFUSED: no daemon listens there (start vmbd);
  * -EACCES: the policy does not admit this user; -EPROTO: the daemon speaks
- * another major version; -ENOMEM; -EUSERS: too many clients.
+ * another major version; -ENOMEM; -EUSERS: too many clients; -EINVAL: VMB_PORT
+ * or VMB_DOMAIN makes no sense; -EPIPE: we are attached to a daemon that is
+ * gone, vmb_finalize() first.
  */
 VMB_PUBLIC int vmb_init(void);
 
@@ -203,7 +205,10 @@ VMB_PUBLIC int vmb_fd(struct vmb_endpoint *ep, int *fd);
  */
 VMB_PUBLIC int vmb_arm(struct vmb_endpoint *ep);
 
-/* One bounded pass over arrived events. Every test and wait does this too. */
+/*
+ * One bounded pass over arrived events. Every test and wait does this too.
+ * -EDEADLK: inside a handler.
+ */
 VMB_PUBLIC int vmb_progress(struct vmb_endpoint *ep);
 
 /*
@@ -215,7 +220,8 @@ VMB_PUBLIC int vmb_wakeup(struct vmb_endpoint *ep);
 /*
  * Stop (1) or allow (0, the default) the processing of arrivals and with it
  * the handlers, in all threads. Stopping returns when a handler that runs in
- * another thread has ended. Not counted. Requests may be posted meanwhile.
+ * another thread has ended; inside a handler it counts from the end of the
+ * pass that called it. Not counted. Requests may be posted meanwhile.
  */
 VMB_PUBLIC int vmb_hold(struct vmb_endpoint *ep, int hold);
 
@@ -244,7 +250,8 @@ VMB_PUBLIC int vmb_iconnect(struct vmb_endpoint *ep, uint64_t nic_id,
 /*
  * Forget a peer: what is pending with it completes with -ECANCELED, what it
  * sent and nobody received is dropped, its context too. Posted receives stay.
- * The peer is not told. Connecting again later is allowed.
+ * The peer is not told. Connecting again later is allowed. -EDEADLK: inside a
+ * handler.
  */
 VMB_PUBLIC int vmb_disconnect(struct vmb_endpoint *ep, struct vmb_addr addr);
 
@@ -254,10 +261,10 @@ VMB_PUBLIC int vmb_disconnect(struct vmb_endpoint *ep, struct vmb_addr addr);
  * Post a send of the concatenation of count segments. The array may be reused
  * on return, the memory it names only when the request completes.
  *
- * vmb_isend completes when the memory may be reused: small messages at once,
- * large ones when the receiver has fetched them. vmb_issend completes when a
- * receive has matched. Messages from one endpoint to another are matched in
- * the order of their sends.
+ * vmb_isend completes when the memory may be reused: small messages at once
+ * (unless many wait for room), large ones when the receiver has fetched them.
+ * vmb_issend completes when a receive has matched. Messages from one endpoint
+ * to another are matched in the order of their sends.
  *
  * req: set to the request, to be ended with vmb_test(), vmb_wait(), the _any
  * calls or vmb_forget(); NULL means forget at once.
@@ -278,6 +285,8 @@ VMB_PUBLIC int vmb_issend(struct vmb_endpoint *ep,
  * Post a receive for the first message m, of any source, for which
  * (m & mask) == match. A message that is longer than the segments is
  * truncated: code -EMSGSIZE, msg_len what was sent, xfer_len what was stored.
+ * The sender is told the same when it waited for the receiver anyway (large
+ * or synchronous); to other senders a truncation looks like success.
  *
  * Returns as vmb_isend(); -EINVAL also: match has bits outside mask.
  */
@@ -384,7 +393,8 @@ VMB_PUBLIC int vmb_set_unexpected_handler(struct vmb_endpoint *ep,
 /*
  * Memory that the NIC reaches without any copy or system call: registered,
  * shared with the engine, page-aligned, zeroed. Freed by vmb_free(), which
- * waits until the NIC has left it; vmb_finalize() frees what was forgotten.
+ * waits until the NIC has left it (NULL is ignored, what vmb_alloc() did not
+ * give is -EINVAL); vmb_finalize() frees what was forgotten.
  *
  * Returns 0; -ENOMEM; -EDQUOT: over the registered-memory limit of the policy;
  * -EINVAL: len is 0; -ENOTCONN: no vmb_init().

@@ -41,10 +41,20 @@ struct vmb_peer {
 	bool gone;    /* closed or died: sends fail with -ECONNRESET */
 	bool blocked; /* bounced us: sends wait in `waiting` */
 	bool resume;  /* room again: the next descriptor says VMB_F_RESUME */
+	bool queued;  /* `waiting` is not empty */
 	struct vmb_list waiting;    /* struct vmb_am_waiting, in order */
 	struct vmb_list ready_node; /* on vmb_am.ready when it may send */
 	void *context; /* the application's (vmb_addr_set_context) */
 	void *msg;     /* lib/msg's own, NULL at first */
+
+	/* private to lib/am */
+	bool room;	/* blocked, and VMB_EV_ROOM was seen: on settling */
+	bool discard;	/* what bounces was posted before it was forgotten */
+	bool forgotten; /* kept for the engine's state only; see peer.c */
+	unsigned pins;	/* callbacks under way that refer to it */
+	uint32_t last_post;	 /* doorbell position after its last SEND */
+	struct vmb_list bounced; /* came back; goes before `waiting` */
+	struct vmb_peer *older;	 /* earlier instance of the same index */
 };
 
 /* An arrived active message, as internal handlers see it. */
@@ -77,9 +87,10 @@ typedef void (*vmb_am_gone_fn)(struct vmb_am *am, struct vmb_peer *peer,
 struct vmb_am_counters {
 	uint64_t bounced, resumed, kicks, sleeps, dropped; /* dropped: no
 							      handler bound */
+	uint64_t repeated; /* VMB_EV_DONE of a transfer that had ended */
 };
 
-struct vmb_am_rdma; /* a transfer under way; private to am.c */
+struct vmb_am_rdma; /* a transfer under way; private to rdma.c */
 
 /* One endpoint. Fields are private to lib/am unless named otherwise. */
 struct vmb_am {
@@ -98,6 +109,17 @@ struct vmb_am {
 	uint32_t tx_pos, tx_free; /* send buffers: next byte, first in use */
 	uint32_t tx_end[VMB_DOORBELL_SLOTS]; /* tx_pos after each descriptor */
 	uint32_t idle;			     /* fruitless polls in a row */
+	uint32_t arm_number;		     /* last one put in event_arm */
+	bool fences;  /* we fence before we look at wake words */
+	bool polling; /* the kick waits for the end of the pass */
+
+	/*
+	 * Of descriptors before `settled` every bounce was seen. The mark is
+	 * a progress word that was read: when the events before mark_high
+	 * were taken, mark_low is settled and tx free up to mark_tx.
+	 */
+	uint32_t settled, mark_low, mark_high, mark_tx;
+	bool marked;
 
 	struct {
 		vmb_am_handler_fn fn;
@@ -109,9 +131,12 @@ struct vmb_am {
 
 	struct vmb_peer **peers[256]; /* by handle index, two levels */
 	struct vmb_list ready; /* peers with something that may be sent now */
+	struct vmb_list settling; /* blocked, have room, bounces may follow */
+	uint64_t kept;		  /* messages that wait, of all peers */
 	struct vmb_am_rdma *rdma; /* table of transfers under way */
 	uint32_t rdma_free;	  /* head of its free list */
 	struct vmb_list rdma_waiting;
+	unsigned fences_waiting; /* of rdma_waiting; SENDs wait behind them */
 };
 
 /*
@@ -125,7 +150,9 @@ int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
 
 /*
  * Close it; peers are freed. What was accepted by vmb_am_post() is delivered
- * first where the peer has room, for at most linger_ms.
+ * first where the peer has room, for at most linger_ms. No handler and no
+ * callback is called; what arrives meanwhile is dropped. am may be half-built
+ * or all zero.
  */
 void vmb_am_fini(struct vmb_am *am, int linger_ms);
 
@@ -177,6 +204,12 @@ int vmb_am_poll(struct vmb_am *am, unsigned budget);
 /* Ask for a notification. 0: sleep now; -EAGAIN: look first; am->error. */
 int vmb_am_arm(struct vmb_am *am);
 void vmb_am_disarm(struct vmb_am *am);
+
+/*
+ * The endpoint is of no use any more: sets am->error (the first one stays).
+ * For those who learn it first, as from port wait(): -EPIPE.
+ */
+void vmb_am_fail(struct vmb_am *am, int code);
 
 /* Negative errno for a VMB_CODE_*. */
 int vmb_am_errno(unsigned code);

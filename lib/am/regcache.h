@@ -39,7 +39,7 @@ void vmb_regcache_close(struct vmb_regcache *cache);
  * Key and offset of [addr, addr + len) with remote access. Memory of
  * vmb_regcache_alloc() costs a look-up, a hit too; a miss a control call.
  * -EOPNOTSUPP: this memory cannot be reached by the engine; -EDQUOT; -ENOMEM;
- * -EFAULT; -EPIPE.
+ * -EFAULT; -EPIPE; -EINVAL: len is 0; -EPERM: the cache of a forked parent.
  */
 int vmb_regcache_get(struct vmb_regcache *cache, const void *addr, size_t len,
 		     struct vmb_regref *ref);
@@ -50,7 +50,10 @@ int vmb_regcache_alloc(struct vmb_regcache *cache, size_t len, void **addr);
 /* -EINVAL: not what alloc returned. Waits for the last access. */
 int vmb_regcache_free(struct vmb_regcache *cache, void *addr);
 
-/* Forget every idle entry in [addr, addr + len); len SIZE_MAX: all. */
+/*
+ * Forget every idle entry in [addr, addr + len); len SIZE_MAX: all. Those in
+ * use are deregistered with their last put.
+ */
 void vmb_regcache_invalidate(struct vmb_regcache *cache, const void *addr,
 			     size_t len);
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* log.c - see log.h. */
-#define _GNU_SOURCE
 #include "base/log.h"
 
 #include <errno.h>

@@ -1,1 +1,418 @@
 // SPDX-License-Identifier: BSD-2-Clause
+/*
+ * deliver.c - SEND, and everything that is written into an event queue.
+ *
+ * Flow:  engine.c -> vmb_engine_send(): check, find room, write the event at
+ *        the destination; or give it back to its sender (bounce)
+ * Owns:  the producer side of every event queue and of the receive buffers.
+ * Trust: the descriptor is a private copy. A consumer's position is checked
+ *        before it is believed.
+ *
+ * Nothing is dropped: a message that finds no room goes back to its sender,
+ * as does all that follows to the same destination, until the sender says
+ * that it has seen it (VMB_F_RESUME). So order holds, and a receiver that
+ * does not read holds up nobody else. See docs/doorbell.md.
+ */
+#include "nic/engine.h"
+
+#include <stdlib.h>
+
+/* ---- room ---------------------------------------------------------------- */
+
+static uint32_t rx_room(const struct vmb_nic_endpoint *ep)
+{
+	return ep->rx_bytes - (ep->rx_pos - ep->rx_seen);
+}
+
+/* Learn how far the client has read. A position that cannot be is a fault. */
+static void observe_consumed(struct vmb_engine *engine,
+			     struct vmb_nic_endpoint *ep)
+{
+	uint64_t word = vmb_observe(&ep->ctl->consumed);
+	uint32_t rx = vmb_high(word);
+
+	if (vmb_unlikely(vmb_ring_observe(&ep->events, vmb_low(word)) ||
+			 rx - ep->rx_seen > ep->rx_pos - ep->rx_seen)) {
+		vmb_endpoint_fault(engine, ep, 0, VMB_CODE_BAD_CONSUMER, word);
+		return;
+	}
+	ep->rx_seen = rx;
+}
+
+uint32_t vmb_events_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+			 uint32_t wanted)
+{
+	if (vmb_ring_room(&ep->events) < wanted)
+		observe_consumed(engine, ep);
+	return vmb_ring_room(&ep->events);
+}
+
+/* Does a message of `slots` event slots and `len` buffered bytes fit? */
+static bool has_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		     uint32_t slots, uint32_t len)
+{
+	uint32_t wanted = ep->active + EVENTS_KEPT + slots;
+	uint32_t bytes = 0;
+
+	if (len) {
+		vmb_rx_place(&(uint32_t){ep->rx_pos}, ep->rx_bytes, len,
+			     VMB_RX_ALIGN);
+		bytes = ep->rx_pos;
+		vmb_rx_place(&bytes, ep->rx_bytes, len, VMB_RX_ALIGN);
+		bytes -= ep->rx_pos; /* with what is lost at the end */
+	}
+	if (vmb_ring_room(&ep->events) < wanted || rx_room(ep) < bytes)
+		observe_consumed(engine, ep);
+	return vmb_ring_room(&ep->events) >= wanted && rx_room(ep) >= bytes &&
+	       vmb_load_relaxed(&ep->state) == VMB_STATE_OPEN;
+}
+
+/* ---- our own events ------------------------------------------------------- */
+
+static void put_event(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		      const struct vmb_slot *event)
+{
+	vmb_ring_commit(&ep->events, event);
+	vmb_engine_touch(engine, ep);
+}
+
+void vmb_events_done(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		     uint64_t cookie, unsigned code, uint64_t moved)
+{
+	struct vmb_slot event = {
+		.op = VMB_EV_DONE,
+		.status = (uint8_t)code,
+		.hdr = cookie,
+	};
+
+	memcpy(event.payload, &moved, sizeof(moved));
+	vmb_events_lock(ep);
+	put_event(engine, ep, &event); /* room: may_take() kept it */
+	vmb_events_unlock(ep);
+}
+
+void vmb_events_gone(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		     uint32_t handle)
+{
+	vmb_events_lock(ep);
+	if (vmb_is_pow2(ep->owed_gone_count) || !ep->owed_gone) {
+		size_t bytes = (ep->owed_gone_count + 1) * 2 * sizeof(handle);
+		uint32_t *more = realloc(ep->owed_gone, bytes);
+
+		if (!more) { /* it learns when it next sends there */
+			vmb_events_unlock(ep);
+			return;
+		}
+		ep->owed_gone = more;
+	}
+	ep->owed_gone[ep->owed_gone_count++] = handle;
+	ep->owed++;
+	vmb_events_unlock(ep);
+	vmb_events_pay(engine, ep);
+}
+
+/* Pays one kind; leaves the slots that our completions need. */
+static bool pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		unsigned op, uint32_t handle)
+{
+	uint32_t wanted = ep->active + EVENTS_KEPT + 1;
+
+	if (vmb_events_room(engine, ep, wanted) < wanted)
+		return false;
+	put_event(engine, ep,
+		  &(struct vmb_slot){.op = (uint8_t)op, .peer = handle});
+	ep->owed--;
+	return true;
+}
+
+static void pay_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
+{
+	uint32_t words = (ep->nic->endpoints_max + 63) / 64;
+
+	for (uint32_t w = 0; w < words; w++) {
+		uint64_t bits = vmb_load_relaxed(&ep->owed_room[w]);
+
+		for (; bits; bits &= bits - 1) {
+			uint32_t i = w * 64 + (uint32_t)__builtin_ctzll(bits);
+			struct vmb_nic_endpoint *peer =
+				vmb_observe(&ep->nic->endpoints[i]);
+
+			if (!peer)
+				ep->owed--; /* GONE tells more than ROOM */
+			else if (!pay(engine, ep, VMB_EV_ROOM, peer->handle))
+				return;
+			vmb_bit_clear(ep->owed_room, i);
+		}
+	}
+}
+
+void vmb_events_pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
+{
+	uint32_t paid = 0;
+
+	vmb_events_lock(ep);
+	while (paid < ep->owed_gone_count &&
+	       pay(engine, ep, VMB_EV_GONE, ep->owed_gone[paid]))
+		paid++;
+	ep->owed_gone_count -= paid;
+	if (paid)
+		memmove(ep->owed_gone, ep->owed_gone + paid,
+			ep->owed_gone_count * sizeof(ep->owed_gone[0]));
+	if (ep->owed > ep->owed_gone_count)
+		pay_room(engine, ep);
+	if (ep->owed)
+		vmb_publish(&ep->watch_room, 1);
+	vmb_events_unlock(ep);
+}
+
+/* ---- back-pressure --------------------------------------------------------- */
+
+static void owe_room(struct vmb_engine *engine, struct vmb_nic_endpoint *to,
+		     uint32_t index)
+{
+	vmb_events_lock(to);
+	if (!vmb_bit(to->owed_room, index)) {
+		vmb_bit_set(to->owed_room, index);
+		to->owed++;
+	}
+	vmb_events_unlock(to);
+	vmb_events_pay(engine, to);
+}
+
+unsigned vmb_events_room_again(struct vmb_engine *engine,
+			       struct vmb_nic_endpoint *ep)
+{
+	struct vmb_nic *nic = ep->nic;
+	uint32_t enough = (ep->events.mask + 1) / 4 + ep->active + EVENTS_KEPT;
+	unsigned told = 0;
+	bool room;
+
+	vmb_events_lock(ep);
+	observe_consumed(engine, ep);
+	room = vmb_ring_room(&ep->events) >= enough &&
+	       rx_room(ep) >= ep->rx_bytes / 2 && !ep->owed;
+	vmb_events_unlock(ep);
+	if (!room)
+		return 0;
+	vmb_publish(&ep->watch_room, 0);
+	vmb_arm_fence(); /* pairs with that in bounce_no_room() */
+	for (uint32_t i = 0; i < vmb_load_relaxed(&nic->index_top); i++) {
+		struct vmb_nic_endpoint *from = vmb_observe(&nic->endpoints[i]);
+
+		if (!from || !vmb_load_relaxed(&from->blocked_count) ||
+		    !vmb_bit(from->blocked, ep->index))
+			continue;
+		owe_room(engine, from, ep->index);
+		told++;
+	}
+	return told;
+}
+
+/* ---- SEND -------------------------------------------------------------------- */
+
+struct vmb_nic_endpoint *vmb_nic_find(struct vmb_nic *nic, uint32_t handle,
+				      unsigned *code)
+{
+	uint32_t index = VMB_HANDLE_INDEX(handle);
+	struct vmb_nic_endpoint *ep;
+
+	*code = VMB_CODE_BAD_PEER;
+	if (index >= nic->endpoints_max || !VMB_HANDLE_GEN(handle))
+		return NULL;
+	ep = vmb_observe(&nic->endpoints[index]);
+	*code = VMB_CODE_PEER_GONE;
+	if (!ep || ep->handle != handle ||
+	    vmb_load_relaxed(&ep->state) != VMB_STATE_OPEN)
+		return NULL;
+	*code = VMB_CODE_OK;
+	return ep;
+}
+
+/* Give a SEND back to its sender, as it was. may_take() kept the room. */
+static void bounce(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		   const struct vmb_slot *slot, const struct vmb_slot_ext *ext,
+		   unsigned code)
+{
+	struct vmb_slot event = *slot;
+
+	event.op = VMB_EV_BOUNCE;
+	event.status = (uint8_t)code;
+	event.flags &= (uint8_t)~VMB_F_RESUME;
+	vmb_events_lock(ep);
+	if (slot->flags & VMB_F_PAIR)
+		vmb_ring_commit_pair(&ep->events, &event, ext);
+	else
+		vmb_ring_commit(&ep->events, &event);
+	vmb_engine_touch(engine, ep);
+	vmb_events_unlock(ep);
+	vmb_count(&ep->stats->bounces, 1);
+}
+
+/* ep is to hear (EV_GONE) when peer goes. */
+static void acquaint(struct vmb_nic_endpoint *ep, struct vmb_nic_endpoint *peer)
+{
+	if (vmb_unlikely(!vmb_bit(ep->peers, peer->index)))
+		vmb_bit_set(ep->peers, peer->index);
+}
+
+static void bounce_no_room(struct vmb_engine *engine,
+			   struct vmb_nic_endpoint *ep,
+			   struct vmb_nic_endpoint *to,
+			   const struct vmb_slot *slot,
+			   const struct vmb_slot_ext *ext)
+{
+	if (!vmb_bit(ep->blocked, to->index)) {
+		vmb_bit_set(ep->blocked, to->index);
+		vmb_store_relaxed(&ep->blocked_count, ep->blocked_count + 1);
+	}
+	acquaint(ep, to); /* it may go instead of having room */
+	bounce(engine, ep, slot, ext, VMB_CODE_NO_ROOM);
+	vmb_arm_fence(); /* blocked before watch: see vmb_events_room_again */
+	vmb_publish(&to->watch_room, 1);
+	if (to->engine == engine) {
+		vmb_engine_heat(to);
+	} else {
+		vmb_store_relaxed(&to->engine->look_all, 1);
+		vmb_engine_wake(to->engine);
+	}
+}
+
+/* Is the sender still to see earlier bounces of this destination? */
+static bool is_blocked(struct vmb_nic_endpoint *ep, uint32_t index,
+		       unsigned flags)
+{
+	if (vmb_likely(!ep->blocked_count) || !vmb_bit(ep->blocked, index))
+		return false;
+	if (!(flags & VMB_F_RESUME))
+		return true;
+	vmb_bit_clear(ep->blocked, index);
+	vmb_store_relaxed(&ep->blocked_count, ep->blocked_count - 1);
+	return false;
+}
+
+/* Write the arrival; the caller holds the lock and made sure of the room. */
+static void arrive(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		   struct vmb_nic_endpoint *to, struct vmb_slot *slot,
+		   const struct vmb_slot_ext *ext, uint32_t len)
+{
+	acquaint(ep, to);
+	acquaint(to, ep);
+	vmb_slot_head(slot, VMB_EV_ARRIVE,
+		      slot->flags & (VMB_F_PAIR | VMB_F_BUF), ep->handle);
+	if (vmb_unlikely(slot->flags & VMB_F_PAIR))
+		vmb_ring_commit_pair(&to->events, slot, ext);
+	else
+		vmb_ring_commit_some(&to->events, slot,
+				     slot->flags & VMB_F_BUF ?
+					     sizeof(struct vmb_slot_buf) :
+					     slot->len);
+	vmb_engine_touch(engine, to);
+	vmb_count(&to->stats->arrivals, 1);
+	vmb_count(&to->stats->arrival_bytes, len);
+	vmb_count(&ep->stats->sends, 1);
+	vmb_count(&ep->stats->send_bytes, len);
+}
+
+static int64_t cost(uint32_t len)
+{
+	return vmb_max((int64_t)len, ENGINE_COST_MIN);
+}
+
+/* Payload in a region: translate, copy into the receive buffers. */
+static int64_t send_buffered(struct vmb_engine *engine,
+			     struct vmb_nic_endpoint *ep,
+			     struct vmb_nic_endpoint *to, struct vmb_slot *slot)
+{
+	struct vmb_slot_buf buf;
+	struct vmb_nic_span span;
+	unsigned code;
+	uint32_t at;
+
+	memcpy(&buf, slot->payload, sizeof(buf));
+	code = vmb_nic_translate(ep, buf.key, buf.offset, buf.len, 0, &span);
+	if (!code && !span.ptr)
+		code = VMB_CODE_UNREACHABLE; /* a SEND cannot wait for a mover */
+	if (code) {
+		vmb_faults_record(ep, VMB_OP_SEND, code, buf.key, buf.offset,
+				  buf.len);
+		bounce(engine, ep, slot, NULL, code);
+		return ENGINE_COST_MIN;
+	}
+	vmb_events_lock(to);
+	if (!has_room(engine, to, 1, buf.len)) {
+		vmb_events_unlock(to);
+		bounce_no_room(engine, ep, to, slot, NULL);
+		return ENGINE_COST_MIN;
+	}
+	at = vmb_rx_place(&to->rx_pos, to->rx_bytes, buf.len, VMB_RX_ALIGN);
+	memcpy(to->rx + at, span.ptr, buf.len);
+	memcpy(slot->payload,
+	       &(struct vmb_slot_buf){.offset = at, .len = buf.len},
+	       sizeof(buf));
+	arrive(engine, ep, to, slot, NULL, buf.len);
+	vmb_events_unlock(to);
+	return cost(buf.len);
+}
+
+static unsigned check_lengths(const struct vmb_slot *slot,
+			      const struct vmb_slot_ext *ext, uint32_t rx_bytes)
+{
+	struct vmb_slot_buf buf;
+
+	if (!(slot->flags & VMB_F_BUF)) {
+		bool pair = slot->flags & VMB_F_PAIR;
+
+		if (pair && ext->reserved_20)
+			return VMB_CODE_BAD_FLAGS;
+		return slot->len <= (pair ? VMB_INLINE_PAIR : VMB_INLINE_ONE)
+			       ? VMB_CODE_OK
+			       : VMB_CODE_BAD_LENGTH;
+	}
+	memcpy(&buf, slot->payload, sizeof(buf));
+	if ((slot->flags & VMB_F_PAIR) || buf.reserved_a0)
+		return VMB_CODE_BAD_FLAGS;
+	/* rx_bytes 0: the destination is not known yet */
+	if (slot->len || !buf.len || buf.len > VMB_BUF_MAX ||
+	    (rx_bytes && buf.len > rx_bytes / 2))
+		return VMB_CODE_BAD_LENGTH;
+	return VMB_CODE_OK;
+}
+
+int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+			struct vmb_slot *slot, const struct vmb_slot_ext *ext)
+{
+	uint32_t slots = slot->flags & VMB_F_PAIR ? 2 : 1;
+	struct vmb_nic_endpoint *to;
+	unsigned code = check_lengths(slot, ext, 0);
+
+	if (vmb_unlikely(code)) {
+		vmb_endpoint_fault(engine, ep, VMB_OP_SEND, code,
+				   ep->doorbell.pos);
+		return ENGINE_COST_MIN;
+	}
+	to = vmb_nic_find(ep->nic, slot->peer, &code);
+	if (to && (slot->flags & VMB_F_BUF))
+		code = check_lengths(slot, ext, to->rx_bytes);
+	if (vmb_unlikely(code)) {
+		if (code != VMB_CODE_PEER_GONE)
+			vmb_faults_record(ep, VMB_OP_SEND, code, 0, slot->peer,
+					  0);
+		bounce(engine, ep, slot, ext, code);
+		return ENGINE_COST_MIN;
+	}
+	if (vmb_unlikely(is_blocked(ep, to->index, slot->flags))) {
+		bounce(engine, ep, slot, ext, VMB_CODE_NO_ROOM);
+		return ENGINE_COST_MIN;
+	}
+	if (slot->flags & VMB_F_BUF)
+		return send_buffered(engine, ep, to, slot);
+	vmb_events_lock(to);
+	if (vmb_unlikely(!has_room(engine, to, slots, 0))) {
+		vmb_events_unlock(to);
+		bounce_no_room(engine, ep, to, slot, ext);
+		return ENGINE_COST_MIN;
+	}
+	arrive(engine, ep, to, slot, ext, slot->len);
+	vmb_events_unlock(to);
+	return cost(slot->len);
+}

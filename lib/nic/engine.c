@@ -1,1 +1,540 @@
 // SPDX-License-Identifier: BSD-2-Clause
+/*
+ * engine.c - the loop of an engine thread: who is looked at, when, and for
+ * how many bytes.
+ *
+ * Flow:  breathe: serve the hot endpoints of each domain in turn -> look at a
+ *        few cold ones -> notify clients -> cool what has been idle -> sleep
+ *        when nothing is hot
+ * Owns:  the hot and cold lists of its thread.
+ * Trust: a client can make the engine look, and pays for what it then finds.
+ *
+ * An endpoint is hot while it has had work within spin_ns, else cold. A cold
+ * one was armed first: its client kicks (docs/signalling.md).
+ */
+#include "nic/engine.h"
+
+#include <stdlib.h>
+
+void vmb_engine_init(struct vmb_engine *engine, struct vmb_nic *nic,
+		     unsigned index)
+{
+	engine->nic = nic;
+	engine->index = index;
+	vmb_list_init(&engine->active);
+	engine->now_ns = vmb_now_ns();
+}
+
+/* ---- hot and cold ------------------------------------------------------ */
+
+static struct vmb_nic_share *share_of(struct vmb_nic_endpoint *ep)
+{
+	return &ep->domain->shares[ep->engine->index];
+}
+
+static void cold_add(struct vmb_nic_endpoint *ep)
+{
+	struct vmb_engine *engine = ep->engine;
+
+	ep->hot = false;
+	ep->cold_index = engine->cold_count;
+	engine->cold[engine->cold_count++] = ep;
+}
+
+static void cold_remove(struct vmb_nic_endpoint *ep)
+{
+	struct vmb_engine *engine = ep->engine;
+	struct vmb_nic_endpoint *last = engine->cold[--engine->cold_count];
+
+	last->cold_index = ep->cold_index;
+	engine->cold[ep->cold_index] = last;
+}
+
+static void hot_remove(struct vmb_nic_endpoint *ep)
+{
+	struct vmb_nic_share *share = share_of(ep);
+
+	vmb_list_remove(&ep->place);
+	if (vmb_list_empty(&share->hot))
+		vmb_list_remove(&share->node);
+}
+
+void vmb_engine_heat(struct vmb_nic_endpoint *ep)
+{
+	struct vmb_nic_share *share = share_of(ep);
+
+	if (ep->hot || vmb_load_relaxed(&ep->state) != VMB_STATE_OPEN)
+		return;
+	cold_remove(ep);
+	ep->hot = true;
+	ep->last_work_ns = ep->engine->now_ns;
+	if (vmb_list_empty(&share->hot)) {
+		share->deficit = 0;
+		vmb_list_append(&ep->engine->active, &share->node);
+	}
+	vmb_list_append(&share->hot, &ep->place);
+	vmb_store_relaxed(&ep->ctl->kick_arm, 0);
+	vmb_store_relaxed(&ep->ctl->room_arm, 0);
+	vmb_count(&ep->stats->kicks, 1);
+}
+
+static uint32_t arm_number(struct vmb_nic_endpoint *ep)
+{
+	if (++ep->arm_number == 0)
+		ep->arm_number = 1;
+	return ep->arm_number;
+}
+
+static void arm(struct vmb_nic_endpoint *ep)
+{
+	uint32_t number = arm_number(ep);
+
+	vmb_store_relaxed(&ep->ctl->kick_arm, number);
+	vmb_store_relaxed(&ep->ctl->room_arm,
+			  vmb_load_relaxed(&ep->watch_room) ? number : 0);
+}
+
+/* Is there anything to do for this endpoint? One line, mostly unchanged. */
+static bool has_work(struct vmb_nic_endpoint *ep)
+{
+	uint64_t consumed;
+
+	if (vmb_ring_due(&ep->doorbell, 0, vmb_ring_seq(&ep->doorbell)))
+		return true; /* due, or a lie: serve finds out */
+	if ((ep->active || ep->fenced) && vmb_transfer_ready(ep))
+		return true;
+	if (!vmb_load_relaxed(&ep->watch_room))
+		return false;
+	consumed = vmb_observe(&ep->ctl->consumed);
+	return vmb_low(consumed) != ep->events.seen ||
+	       vmb_high(consumed) != ep->rx_seen;
+}
+
+/*
+ * Arm, then look again: pairs with the client's fence between its descriptor
+ * and its look at kick_arm, or replaces it by a barrier in the client's place.
+ */
+static void cool(struct vmb_nic_endpoint *ep)
+{
+	const struct vmb_nic_host *host = ep->nic->host;
+
+	arm(ep);
+	vmb_arm_fence();
+	if (host->barrier)
+		host->barrier(host->arg);
+	if (has_work(ep)) {
+		ep->last_work_ns = ep->engine->now_ns;
+		vmb_store_relaxed(&ep->ctl->kick_arm, 0);
+		vmb_store_relaxed(&ep->ctl->room_arm, 0);
+		return;
+	}
+	vmb_events_lock(ep);
+	vmb_events_room(ep->engine, ep, UINT32_MAX); /* catches a liar */
+	vmb_events_unlock(ep);
+	hot_remove(ep);
+	cold_add(ep);
+}
+
+int vmb_engine_adopt(struct vmb_nic_endpoint *ep)
+{
+	struct vmb_engine *engine = ep->engine;
+
+	cold_add(ep);
+	arm(ep);
+	vmb_publish(&ep->nic->endpoints[ep->index], ep);
+	/* the client has no handle yet, so nothing can have been missed, but
+	 * an adopted endpoint may bring descriptors along */
+	vmb_store_relaxed(&engine->look_all, 1);
+	return 0;
+}
+
+void vmb_engine_forget(struct vmb_nic_endpoint *ep)
+{
+	struct vmb_engine *engine = ep->engine;
+
+	for (uint32_t i = 0; i < engine->touched_count; i++)
+		if (engine->touched[i] == ep)
+			engine->touched[i--] =
+				engine->touched[--engine->touched_count];
+	if (ep->hot)
+		hot_remove(ep);
+	else
+		cold_remove(ep);
+	ep->hot = false;
+}
+
+/* ---- serving ------------------------------------------------------------ */
+
+/*
+ * A lie in the ring faults the endpoint; positions in the fault record count
+ * from open.
+ */
+static int fetch(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		 struct vmb_slot *slot, struct vmb_slot_ext *ext)
+{
+	int due = vmb_ring_peek(&ep->doorbell, slot);
+
+	if (due == 1 && (slot->flags & VMB_F_PAIR))
+		due = vmb_ring_peek_ext(&ep->doorbell, ext);
+	if (vmb_unlikely(due < 0))
+		vmb_endpoint_fault(engine, ep, 0, VMB_CODE_BAD_SEQ,
+				   ep->doorbell.pos);
+	return due;
+}
+
+/* Wait with the doorbell until the transfers before the fence have ended. */
+static void fence(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		  const struct vmb_slot *slot)
+{
+	ep->fence = *slot;
+	ep->fenced = true;
+	vmb_transfer_serve(engine, ep, &(int64_t){0});
+}
+
+static unsigned check_head(const struct vmb_slot *slot)
+{
+	static const uint8_t flags_of[] = {
+		[VMB_OP_SEND] = VMB_F_PAIR | VMB_F_BUF | VMB_F_RESUME,
+		[VMB_OP_PUT] = 0,
+		[VMB_OP_GET] = 0,
+		[VMB_OP_FENCE] = 0,
+	};
+
+	if (slot->op < VMB_OP_SEND || slot->op > VMB_OP_FENCE)
+		return VMB_CODE_BAD_OP;
+	if ((slot->flags & ~flags_of[slot->op]) || slot->status ||
+	    slot->reserved_70)
+		return VMB_CODE_BAD_FLAGS;
+	return VMB_CODE_OK;
+}
+
+/* One descriptor that was copied and has room for its consequences. */
+static int64_t execute(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		       struct vmb_slot *slot, const struct vmb_slot_ext *ext)
+{
+	unsigned code = check_head(slot);
+
+	if (vmb_unlikely(code)) {
+		vmb_endpoint_fault(engine, ep, slot->op, code,
+				   ep->doorbell.pos);
+		return ENGINE_COST_MIN;
+	}
+	if (vmb_likely(slot->op == VMB_OP_SEND))
+		return vmb_engine_send(engine, ep, slot, ext);
+	if (slot->op != VMB_OP_FENCE) {
+		vmb_transfer_begin(engine, ep, slot);
+		return 0; /* pays as it moves */
+	}
+	fence(engine, ep, slot);
+	return ENGINE_COST_MIN;
+}
+
+/* May one more descriptor be taken? Its events must find room. */
+static bool may_take(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
+{
+	uint32_t wanted = ep->active + EVENTS_KEPT;
+	bool room;
+
+	if (ep->fenced || ep->active == TRANSFERS_MAX ||
+	    vmb_load_relaxed(&ep->state) != VMB_STATE_OPEN)
+		return false;
+	vmb_events_lock(ep);
+	room = vmb_events_room(engine, ep, wanted) >= wanted;
+	vmb_events_unlock(ep);
+	if (vmb_unlikely(!room)) {
+		vmb_count(&ep->stats->stalls, 1);
+		vmb_publish(&ep->watch_room, 1);
+	}
+	return room;
+}
+
+static unsigned serve_doorbell(struct vmb_engine *engine,
+			       struct vmb_nic_endpoint *ep, int64_t *deficit)
+{
+	struct vmb_slot_ext ext;
+	struct vmb_slot slot;
+	unsigned taken = 0;
+
+	while (taken<ENGINE_BATCH && * deficit> 0) {
+		if (!vmb_ring_due(&ep->doorbell, 0,
+				  vmb_ring_seq(&ep->doorbell)))
+			break;
+		if (!may_take(engine, ep) ||
+		    fetch(engine, ep, &slot, &ext) != 1)
+			break;
+		*deficit -= execute(engine, ep, &slot, &ext);
+		vmb_ring_release(&ep->doorbell,
+				 slot.flags & VMB_F_PAIR ? 2 : 1);
+		taken++;
+	}
+	if (taken) {
+		/* bounces of these were written before: docs/doorbell.md */
+		vmb_events_lock(ep);
+		vmb_publish(&ep->ctl->progress,
+			    vmb_pack(ep->doorbell.pos, ep->events.pos));
+		vmb_events_unlock(ep);
+	}
+	return taken;
+}
+
+/* Those who wait for room here, and our own stalled doorbell. */
+static unsigned serve_room(struct vmb_engine *engine,
+			   struct vmb_nic_endpoint *ep)
+{
+	if (ep->owed)
+		vmb_events_pay(engine, ep);
+	return vmb_events_room_again(engine, ep);
+}
+
+unsigned vmb_engine_serve(struct vmb_nic_endpoint *ep, int64_t *deficit)
+{
+	struct vmb_engine *engine = ep->engine;
+	unsigned work = serve_doorbell(engine, ep, deficit);
+
+	if (ep->active || ep->fenced)
+		work += vmb_transfer_serve(engine, ep, deficit);
+	if (vmb_unlikely(vmb_load_relaxed(&ep->watch_room)))
+		work += serve_room(engine, ep);
+	if (work)
+		ep->last_work_ns = engine->now_ns;
+	return work;
+}
+
+/*
+ * Deficit round robin: each domain may move its quantum, weighted, and keeps
+ * what it could not use only while it still has work.
+ */
+static unsigned serve_domain(struct vmb_engine *engine,
+			     struct vmb_nic_domain *domain)
+{
+	struct vmb_nic_share *share = &domain->shares[engine->index];
+	unsigned work = 0, pass;
+
+	share->deficit += engine->busy <= 1
+				  ? ENGINE_QUANTUM_ALONE
+				  : (int64_t)engine->nic->quantum *
+					    vmb_load_relaxed(&domain->weight);
+	do {
+		struct vmb_list *l = share->hot.next;
+
+		pass = 0;
+		/* each hot endpoint once; served ones go to the back */
+		do {
+			struct vmb_nic_endpoint *ep = vmb_container_of(
+				l, struct vmb_nic_endpoint, place);
+
+			l = l->next;
+			pass += vmb_engine_serve(ep, &share->deficit);
+			if (share->deficit <= 0)
+				break;
+		} while (l != &share->hot);
+		if (share->deficit <= 0 && l != &share->hot) {
+			/* next time begin where we stopped */
+			vmb_list_remove(&share->hot);
+			vmb_list_append(l, &share->hot);
+		}
+		work += pass;
+	} while (pass && share->deficit > 0 && engine->busy > 1);
+	if (share->deficit > 0)
+		share->deficit = 0; /* nothing more to do: nothing to save */
+	return work;
+}
+
+static struct vmb_nic_domain *domain_of(struct vmb_engine *engine,
+					struct vmb_list *node)
+{
+	struct vmb_nic_share *share =
+		vmb_container_of(node, struct vmb_nic_share, node);
+
+	return vmb_container_of(share - engine->index, struct vmb_nic_domain,
+				shares[0]);
+}
+
+/* The endpoint was faulted: tell its client, drop what it had under way. */
+static void lay_off(struct vmb_nic_endpoint *ep)
+{
+	struct vmb_slot event = {
+		.op = VMB_EV_FAULT,
+		.status = (uint8_t)vmb_load_relaxed(&ep->fault_code),
+		.hdr = ep->doorbell.pos,
+	};
+
+	ep->laid_off = true;
+	vmb_transfer_abort(ep);
+	vmb_events_lock(ep);
+	if (vmb_ring_room(&ep->events)) /* else ctl->state has to say it */
+		vmb_ring_commit(&ep->events, &event);
+	vmb_engine_touch(ep->engine, ep);
+	vmb_events_unlock(ep);
+}
+
+static unsigned look_at_cold(struct vmb_engine *engine, uint32_t count)
+{
+	unsigned found = 0;
+
+	while (count-- && engine->cold_count) {
+		struct vmb_nic_endpoint *ep;
+
+		if (engine->cold_next >= engine->cold_count)
+			engine->cold_next = 0;
+		ep = engine->cold[engine->cold_next++];
+		if (vmb_unlikely(vmb_load_relaxed(&ep->state) !=
+				 VMB_STATE_OPEN)) {
+			if (!ep->laid_off)
+				lay_off(ep);
+		} else if (has_work(ep)) {
+			vmb_engine_heat(ep);
+			found++;
+		}
+	}
+	return found;
+}
+
+/* ---- notification ------------------------------------------------------- */
+
+void vmb_engine_touch(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
+{
+	if (engine->touched_count &&
+	    engine->touched[engine->touched_count - 1] == ep)
+		return;
+	if (engine->touched_count == ENGINE_TOUCHED)
+		vmb_engine_notify(engine);
+	engine->touched[engine->touched_count++] = ep;
+}
+
+/*
+ * One fence for all events of this breath, then the wake words: pairs with
+ * the client's fence between arming and looking again.
+ */
+void vmb_engine_notify(struct vmb_engine *engine)
+{
+	if (!engine->touched_count)
+		return;
+	vmb_arm_fence();
+	for (uint32_t i = 0; i < engine->touched_count; i++) {
+		struct vmb_nic_endpoint *ep = engine->touched[i];
+		uint32_t number = vmb_load_relaxed(&ep->ctl->event_arm);
+
+		if (vmb_likely(!number))
+			continue;
+		vmb_events_lock(ep);
+		if (number != ep->notified) {
+			ep->notified = number;
+			vmb_count(&ep->stats->notifies, 1);
+			engine->nic->host->notify(ep->cookie);
+		}
+		vmb_events_unlock(ep);
+	}
+	engine->touched_count = 0;
+}
+
+/* ---- the loop ------------------------------------------------------------ */
+
+static void answer_call(struct vmb_engine *engine)
+{
+	struct vmb_engine_call *call = vmb_observe(&engine->call);
+
+	if (vmb_likely(!call))
+		return;
+	vmb_store_relaxed(&engine->call, NULL);
+	call->fn(engine, call->arg);
+	sem_post(&call->done);
+}
+
+static void cool_idle(struct vmb_engine *engine)
+{
+	struct vmb_list *node, *tmp, *l, *tmp2;
+
+	engine->now_ns = vmb_now_ns();
+	__atomic_fetch_add(&engine->nic->stats->breaths, engine->breaths,
+			   __ATOMIC_RELAXED);
+	engine->breaths = 0;
+	vmb_list_each_safe (node, tmp, &engine->active) {
+		struct vmb_nic_share *share =
+			vmb_container_of(node, struct vmb_nic_share, node);
+
+		vmb_list_each_safe (l, tmp2, &share->hot) {
+			struct vmb_nic_endpoint *ep = vmb_container_of(
+				l, struct vmb_nic_endpoint, place);
+
+			if (vmb_load_relaxed(&ep->state) != VMB_STATE_OPEN) {
+				hot_remove(ep);
+				cold_add(ep);
+				lay_off(ep);
+			} else if (engine->now_ns - ep->last_work_ns >
+				   engine->nic->spin_ns) {
+				cool(ep);
+			}
+		}
+	}
+}
+
+unsigned vmb_engine_breathe(struct vmb_engine *engine)
+{
+	struct vmb_list *node, *tmp;
+	unsigned work = 0, busy = 0;
+
+	answer_call(engine);
+	if (vmb_unlikely(vmb_load_relaxed(&engine->look_all))) {
+		vmb_store_relaxed(&engine->look_all, 0);
+		vmb_arm_fence();
+		work += look_at_cold(engine, engine->cold_count);
+	}
+	vmb_list_each_safe (node, tmp, &engine->active) {
+		unsigned done = serve_domain(engine, domain_of(engine, node));
+
+		busy += done > 0;
+		work += done;
+	}
+	engine->busy = busy;
+	work += look_at_cold(engine, ENGINE_COLD_LOOKS);
+	vmb_engine_notify(engine);
+	if (++engine->breaths >= ENGINE_CLOCK_EVERY)
+		cool_idle(engine);
+	return work;
+}
+
+void vmb_engine_wake(struct vmb_engine *engine)
+{
+	const struct vmb_nic_host *host = engine->nic->host;
+
+	vmb_arm_fence(); /* pairs with that in doze() */
+	if (vmb_load_relaxed(&engine->sleeping) && host->wake)
+		host->wake(host->arg, engine->index);
+}
+
+/* Every endpoint is cold and was armed, so a kick ends the sleep. */
+static void doze(struct vmb_engine *engine)
+{
+	const struct vmb_nic_host *host = engine->nic->host;
+
+	vmb_store_relaxed(&engine->sleeping, 1);
+	vmb_arm_fence(); /* pairs with that in vmb_engine_wake() */
+	if (!vmb_load_relaxed(&engine->call) &&
+	    !vmb_load_relaxed(&engine->look_all) &&
+	    !vmb_load_relaxed(&engine->stop)) {
+		__atomic_fetch_add(&engine->nic->stats->sleeps, 1,
+				   __ATOMIC_RELAXED);
+		host->sleep(host->arg, engine->index);
+	}
+	vmb_store_relaxed(&engine->sleeping, 0);
+	engine->now_ns = vmb_now_ns();
+}
+
+void *vmb_engine_main(void *arg)
+{
+	struct vmb_engine *engine = arg;
+
+	while (!vmb_load_relaxed(&engine->stop)) {
+		unsigned work = vmb_engine_breathe(engine);
+
+		if (work)
+			continue;
+		if (vmb_list_empty(&engine->active) && engine->nic->host->sleep)
+			doze(engine);
+		else
+			vmb_relax();
+	}
+	answer_call(engine);
+	return NULL;
+}

@@ -1,1 +1,191 @@
 // SPDX-License-Identifier: BSD-2-Clause
+/*
+ * mover.c - a thread per client that moves its process memory.
+ *
+ * Flow:  transfer.c takes a job, submits it; the thread calls the host's
+ *        process_read / process_write; the engine finds the job done
+ * Owns:  the thread, and job buffers: it never touches memory of any other
+ *        client, so a copy that its client holds up holds up nobody else.
+ * Trust: the client decides how long its page faults last. An engine thread
+ *        never waits for a mover, and the control thread not for long.
+ *
+ * A job goes IDLE -> TAKEN -> QUEUED -> RUNNING -> DONE -> IDLE; each step is
+ * one compare-and-swap, there is no lock.
+ */
+#include "nic/engine.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define JOBS 2u
+#define SETTLE_NS (20u * 1000 * 1000)
+
+struct vmb_nic_mover {
+	struct vmb_nic *nic;
+	void *cookie;
+	sem_t work;
+	bool started;
+	uint32_t closing;
+	uint32_t lost; /* its last copy did not end: no more jobs */
+	struct vmb_nic_job *jobs[JOBS];
+};
+
+static bool step(struct vmb_nic_job *job, uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(&job->state, &from, to, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static void run(struct vmb_nic_mover *mover, struct vmb_nic_job *job)
+{
+	const struct vmb_nic_host *host = mover->nic->host;
+	struct vmb_engine *engine = job->engine;
+
+	if (job->write)
+		job->result = host->process_write(mover->cookie, job->address,
+						  job->buffer, job->len);
+	else
+		job->result = host->process_read(mover->cookie, job->address,
+						 job->buffer, job->len);
+	if (!step(job, JOB_RUNNING, JOB_DONE)) {
+		vmb_publish(&job->state, JOB_IDLE); /* orphan */
+		return;
+	}
+	vmb_store_relaxed(&engine->look_all, 1);
+	vmb_engine_wake(engine);
+}
+
+static void mover_free(struct vmb_nic_mover *mover)
+{
+	for (unsigned i = 0; i < JOBS; i++)
+		free(mover->jobs[i]);
+	sem_destroy(&mover->work);
+	free(mover);
+}
+
+static void *mover_main(void *arg)
+{
+	struct vmb_nic_mover *mover = arg;
+
+	while (!vmb_observe(&mover->closing)) {
+		if (sem_wait(&mover->work))
+			continue;
+		for (unsigned i = 0; i < JOBS; i++)
+			if (step(mover->jobs[i], JOB_QUEUED, JOB_RUNNING))
+				run(mover, mover->jobs[i]);
+	}
+	mover_free(mover);
+	return NULL;
+}
+
+int vmb_nic_mover_open(struct vmb_nic *nic, void *cookie,
+		       struct vmb_nic_mover **out)
+{
+	struct vmb_nic_mover *mover = calloc(1, sizeof(*mover));
+
+	if (!mover)
+		return -ENOMEM;
+	mover->nic = nic;
+	mover->cookie = cookie;
+	sem_init(&mover->work, 0, 0);
+	*out = mover;
+	return 0;
+}
+
+int vmb_mover_start(struct vmb_nic_mover *mover)
+{
+	pthread_t thread;
+	int err;
+
+	if (mover->started)
+		return 0;
+	for (unsigned i = 0; i < JOBS; i++) {
+		if (!mover->jobs[i])
+			mover->jobs[i] = malloc(sizeof(*mover->jobs[i]));
+		if (!mover->jobs[i])
+			return -ENOMEM;
+		mover->jobs[i]->mover = mover;
+		mover->jobs[i]->state = JOB_IDLE;
+	}
+	err = pthread_create(&thread, NULL, mover_main, mover);
+	if (err)
+		return -err;
+	pthread_setname_np(thread, "mover");
+	pthread_detach(thread);
+	mover->started = true;
+	return 0;
+}
+
+void vmb_nic_mover_close(struct vmb_nic_mover *mover)
+{
+	if (!mover)
+		return;
+	if (!mover->started) {
+		mover_free(mover);
+		return;
+	}
+	vmb_publish(&mover->closing, 1);
+	sem_post(&mover->work);
+}
+
+struct vmb_nic_job *vmb_mover_take(struct vmb_nic_mover *mover,
+				   struct vmb_engine *engine)
+{
+	for (unsigned i = 0; i < JOBS; i++) {
+		if (step(mover->jobs[i], JOB_IDLE, JOB_TAKEN)) {
+			mover->jobs[i]->engine = engine;
+			return mover->jobs[i];
+		}
+	}
+	return NULL;
+}
+
+bool vmb_mover_lost(const struct vmb_nic_mover *mover)
+{
+	return vmb_load_relaxed(&mover->lost);
+}
+
+void vmb_mover_submit(struct vmb_nic_job *job)
+{
+	vmb_publish(&job->state, JOB_QUEUED);
+	sem_post(&job->mover->work);
+}
+
+void vmb_mover_give(struct vmb_nic_job *job)
+{
+	/* whatever it is in, one of these takes it out */
+	while (!step(job, JOB_DONE, JOB_IDLE) &&
+	       !step(job, JOB_TAKEN, JOB_IDLE) &&
+	       !step(job, JOB_QUEUED, JOB_IDLE) &&
+	       !step(job, JOB_RUNNING, JOB_ORPHAN))
+		;
+}
+
+static bool settled(const struct vmb_nic_mover *mover)
+{
+	for (unsigned i = 0; i < JOBS; i++) {
+		uint32_t state = vmb_observe(&mover->jobs[i]->state);
+
+		if (state == JOB_RUNNING || state == JOB_ORPHAN)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A copy of at most JOB_BYTES ends in microseconds unless its owner holds it
+ * up; such an owner gets no further copies, so this can cost the control
+ * thread SETTLE_NS once per client. What the last copy may still touch is
+ * memory of that same client.
+ */
+void vmb_mover_settle(struct vmb_nic_mover *mover)
+{
+	uint64_t limit = vmb_now_ns() + SETTLE_NS;
+
+	while (!settled(mover) && !vmb_load_relaxed(&mover->lost)) {
+		if (vmb_now_ns() > limit)
+			vmb_store_relaxed(&mover->lost, 1);
+		nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+	}
+}

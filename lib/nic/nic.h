@@ -43,6 +43,12 @@ struct vmb_nic_host {
 	/* Make sleep() of that thread return. Any thread. */
 	void (*wake)(void *arg, unsigned thread);
 	/*
+	 * A full memory barrier on every processor that runs a client, so
+	 * that clients need none of their own between a descriptor and the
+	 * look at kick_arm (docs/signalling.md). NULL: clients fence.
+	 */
+	void (*barrier)(void *arg);
+	/*
 	 * Move len bytes between buf and address addr of the process behind
 	 * a VMB_REGION_PROCESS region. May block; called by a mover thread
 	 * of that client only. Returns bytes moved or -errno.

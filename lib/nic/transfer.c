@@ -1,1 +1,249 @@
 // SPDX-License-Identifier: BSD-2-Clause
+/*
+ * transfer.c - PUT, GET and FENCE.
+ *
+ * Flow:  engine.c takes a descriptor -> vmb_transfer_begin() -> each visit
+ *        moves a quantum -> EV_DONE
+ * Owns:  the table of transfers of an endpoint.
+ * Trust: both addresses are translated again for every quantum, so a region
+ *        that is deregistered, or a peer that closes, ends the transfer with
+ *        a code and never with a stray access.
+ */
+#include "nic/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int vmb_transfer_init(struct vmb_nic_endpoint *ep)
+{
+	ep->transfer_table = calloc(TRANSFERS_MAX, sizeof(*ep->transfer_table));
+	if (!ep->transfer_table)
+		return -ENOMEM;
+	for (unsigned i = 0; i < TRANSFERS_MAX; i++)
+		vmb_list_append(&ep->transfers_free,
+				&ep->transfer_table[i].node);
+	return 0;
+}
+
+static struct vmb_nic_transfer *first(struct vmb_list *list)
+{
+	return vmb_list_first(list, struct vmb_nic_transfer, node);
+}
+
+void vmb_transfer_begin(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+			const struct vmb_slot *slot)
+{
+	struct vmb_nic_transfer *t = first(&ep->transfers_free);
+
+	if (slot->len || slot->am) {
+		vmb_endpoint_fault(engine, ep, slot->op, VMB_CODE_BAD_FLAGS,
+				   ep->doorbell.pos);
+		return;
+	}
+	vmb_list_remove(&t->node);
+	t->slot = *slot;
+	memcpy(&t->what, slot->payload, sizeof(t->what));
+	t->moved = 0;
+	t->in = NULL;
+	t->out = NULL;
+	vmb_list_append(&ep->transfers, &t->node);
+	vmb_store_relaxed(&ep->active, ep->active + 1);
+}
+
+static void retire(struct vmb_nic_endpoint *ep, struct vmb_nic_transfer *t)
+{
+	if (t->in)
+		vmb_mover_give(t->in);
+	if (t->out)
+		vmb_mover_give(t->out);
+	vmb_list_remove(&t->node);
+	vmb_list_append(&ep->transfers_free, &t->node);
+	vmb_store_relaxed(&ep->active, ep->active - 1);
+}
+
+void vmb_transfer_abort(struct vmb_nic_endpoint *ep)
+{
+	while (!vmb_list_empty(&ep->transfers))
+		retire(ep, first(&ep->transfers));
+	ep->fenced = false;
+}
+
+static void finish(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		   struct vmb_nic_transfer *t, unsigned code)
+{
+	bool put = t->slot.op == VMB_OP_PUT;
+
+	if (code && code != VMB_CODE_PEER_GONE)
+		vmb_faults_record(ep, t->slot.op, code, t->what.remote_key,
+				  t->what.remote_offset + t->moved,
+				  t->what.len - t->moved);
+	if (!code) {
+		vmb_count(put ? &ep->stats->puts : &ep->stats->gets, 1);
+		vmb_count(put ? &ep->stats->put_bytes : &ep->stats->get_bytes,
+			  t->moved);
+	}
+	vmb_events_done(engine, ep, t->slot.hdr, code, t->moved);
+	retire(ep, t);
+}
+
+/* Both sides of what is left, checked. */
+static unsigned translate(struct vmb_nic_endpoint *ep,
+			  struct vmb_nic_transfer *t, struct vmb_nic_span *src,
+			  struct vmb_nic_span *dst)
+{
+	const struct vmb_slot_rdma *what = &t->what;
+	uint64_t left = what->len - t->moved;
+	bool put = t->slot.op == VMB_OP_PUT;
+	struct vmb_nic_endpoint *peer;
+	unsigned code;
+
+	peer = vmb_nic_find(ep->nic, t->slot.peer, &code);
+	if (!peer)
+		return code;
+	code = vmb_nic_translate(ep, what->local_key,
+				 what->local_offset + t->moved, left, 0,
+				 put ? src : dst);
+	if (code)
+		return code;
+	return vmb_nic_translate(
+		peer, what->remote_key, what->remote_offset + t->moved, left,
+		put ? VMB_ACCESS_REMOTE_WRITE : VMB_ACCESS_REMOTE_READ,
+		put ? dst : src);
+}
+
+/* Start a chunk on its way between process memory and a job's buffer. */
+static struct vmb_nic_job *chunk(struct vmb_engine *engine,
+				 const struct vmb_nic_span *span, uint64_t left,
+				 const void *data)
+{
+	struct vmb_nic_job *job = vmb_mover_take(span->mover, engine);
+
+	if (!job)
+		return NULL;
+	job->address = span->address;
+	job->len = (uint32_t)vmb_min(left, (uint64_t)JOB_BYTES);
+	job->write = data != NULL;
+	if (data)
+		memcpy(job->buffer, data, job->len);
+	vmb_mover_submit(job);
+	return job;
+}
+
+static bool came_short(const struct vmb_nic_job *job)
+{
+	return job->result != (int64_t)job->len;
+}
+
+/*
+ * One step of a transfer where a side is process memory; sets *code when it
+ * must end, returns the bytes that arrived, -1 when it has to wait.
+ */
+static int64_t step_moved(struct vmb_engine *engine, struct vmb_nic_transfer *t,
+			  const struct vmb_nic_span *src,
+			  const struct vmb_nic_span *dst, unsigned *code)
+{
+	uint64_t left = t->what.len - t->moved;
+	const uint8_t *data = src->ptr;
+	int64_t len;
+
+	if ((!src->ptr && vmb_mover_lost(src->mover)) ||
+	    (!dst->ptr && vmb_mover_lost(dst->mover)) ||
+	    (t->out && vmb_mover_done(t->out) && came_short(t->out)) ||
+	    (t->in && vmb_mover_done(t->in) && came_short(t->in))) {
+		*code = VMB_CODE_UNREACHABLE;
+		return 0;
+	}
+	if (t->out) {
+		if (!vmb_mover_done(t->out))
+			return -1;
+		len = t->out->len;
+		vmb_mover_give(t->out);
+		t->out = NULL;
+		return len;
+	}
+	if (!src->ptr) {
+		if (!t->in)
+			t->in = chunk(engine, src, left, NULL);
+		if (!t->in || !vmb_mover_done(t->in))
+			return -1;
+		data = t->in->buffer;
+		left = t->in->len;
+	}
+	if (dst->ptr) {
+		len = (int64_t)vmb_min(left, (uint64_t)JOB_BYTES);
+		memcpy(dst->ptr, data, (size_t)len);
+	} else {
+		t->out = chunk(engine, dst, left, data);
+		if (!t->out)
+			return -1;
+		len = 0;
+	}
+	if (t->in)
+		vmb_mover_give(t->in);
+	t->in = NULL;
+	return len;
+}
+
+static unsigned advance(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+			struct vmb_nic_transfer *t, int64_t *deficit)
+{
+	struct vmb_nic_span src, dst;
+	unsigned code = translate(ep, t, &src, &dst);
+	int64_t len = 0;
+
+	if (!code && t->what.len == t->moved) {
+		finish(engine, ep, t, code); /* of length 0 */
+		return 1;
+	}
+	if (!code && src.ptr && dst.ptr) {
+		len = (int64_t)vmb_min(t->what.len - t->moved,
+				       (uint64_t)*deficit);
+		memmove(dst.ptr, src.ptr, (size_t)len);
+	} else if (!code) {
+		len = step_moved(engine, t, &src, &dst, &code);
+		if (len < 0)
+			return 0;
+	}
+	t->moved += (uint64_t)len;
+	*deficit -= vmb_max(len, (int64_t)ENGINE_COST_MIN);
+	if (code || t->moved == t->what.len)
+		finish(engine, ep, t, code);
+	return 1;
+}
+
+/* Does any transfer have something to do that needs no mover's answer? */
+bool vmb_transfer_ready(struct vmb_nic_endpoint *ep)
+{
+	struct vmb_list *l;
+
+	vmb_list_each (l, &ep->transfers) {
+		struct vmb_nic_transfer *t =
+			vmb_container_of(l, struct vmb_nic_transfer, node);
+
+		if ((!t->in || vmb_mover_done(t->in)) &&
+		    (!t->out || vmb_mover_done(t->out)))
+			return true;
+	}
+	return ep->fenced && !ep->active;
+}
+
+/* Each transfer in turn, so that a short one need not wait for a long one. */
+unsigned vmb_transfer_serve(struct vmb_engine *engine,
+			    struct vmb_nic_endpoint *ep, int64_t *deficit)
+{
+	unsigned work = 0;
+
+	for (uint32_t n = ep->active; n && *deficit > 0; n--) {
+		struct vmb_nic_transfer *t = first(&ep->transfers);
+
+		vmb_list_remove(&t->node);
+		vmb_list_append(&ep->transfers, &t->node);
+		work += advance(engine, ep, t, deficit);
+	}
+	if (ep->fenced && !ep->active) {
+		ep->fenced = false;
+		vmb_events_done(engine, ep, ep->fence.hdr, VMB_CODE_OK, 0);
+		work++;
+	}
+	return work;
+}

@@ -12,7 +12,7 @@
  *
  * Sequence: the slot at position p (counted from the start, mod 2^32) is
  * valid when its seq is p + 1. Before that it holds p + 1 - size, of the lap
- * before (0 in the first). Anything else is a lie (-EPROTO).
+ * before, or 0 if it was never written. Anything else is a lie (-EPROTO).
  */
 #ifndef VMB_RING_RING_H
 #define VMB_RING_RING_H
@@ -75,32 +75,62 @@ static inline int vmb_ring_observe(struct vmb_ring *r, uint32_t consumed)
 	return 0;
 }
 
-/*
- * Copy a slot's 60 bytes after seq as whole words; the line is written by one
- * side only, and read by the other only after seq is published.
- */
-static inline void vmb_slot_store(struct vmb_slot *dst,
-				  const struct vmb_slot *src)
-{
-	uint64_t *d = (uint64_t *)(void *)dst;
-	const uint64_t *s = (const uint64_t *)(const void *)src;
-	uint32_t *d32 = (uint32_t *)(void *)dst;
-	const uint32_t *s32 = (const uint32_t *)(const void *)src;
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	       "ABI is little-endian");
 
-	vmb_store_relaxed(&d32[1], s32[1]);
-	for (int i = 1; i < 8; i++)
-		vmb_store_relaxed(&d[i], s[i]);
+/*
+ * Change op, flags and peer of a private slot as whole words: a byte written
+ * here and read back within a word would cost a store-forwarding stall.
+ */
+static inline void vmb_slot_head(struct vmb_slot *slot, unsigned op,
+				 unsigned flags, uint32_t peer)
+{
+	uint64_t w[2];
+
+	memcpy(w, slot, sizeof(w));
+	w[0] = (w[0] & ~0xffffull << 32) | (uint64_t)op << 32 |
+	       (uint64_t)flags << 40;
+	w[1] = (w[1] & ~0xffffffffull) | peer;
+	memcpy(slot, w, sizeof(w));
 }
 
-/* Write one slot. The caller made sure that there is room. */
+#define VMB_SLOT_HEAD_BYTES offsetof(struct vmb_slot, payload)
+
+/*
+ * Fill the slot at a position: `bytes` of it, the word with seq last and with
+ * release. The fewer stores the better: the consumer spins on this line and
+ * may take it away between any two of them.
+ */
+static inline void vmb_slot_store(struct vmb_slot *dst, const void *src,
+				  uint32_t seq, uint32_t bytes)
+{
+	uint64_t *to = (uint64_t *)(void *)dst;
+	uint64_t w[8];
+
+	memcpy(w, src, sizeof(w));
+	for (uint32_t i = 1; i < 8 && i * 8 < bytes; i++)
+		vmb_store_relaxed(&to[i], w[i]);
+	/* pairs with vmb_ring_peek() */
+	vmb_publish(&to[0], (w[0] & ~0xffffffffull) | seq);
+}
+
+/*
+ * Write one slot of which `payload` bytes count (the rest of its last word
+ * goes along). The caller made sure that there is room.
+ */
+static inline void vmb_ring_commit_some(struct vmb_ring *r,
+					const struct vmb_slot *slot,
+					uint32_t payload)
+{
+	vmb_slot_store(&r->slots[r->pos & r->mask], slot, r->pos + 1,
+		       VMB_SLOT_HEAD_BYTES + payload);
+	r->pos++;
+}
+
 static inline void vmb_ring_commit(struct vmb_ring *r,
 				   const struct vmb_slot *slot)
 {
-	struct vmb_slot *dst = &r->slots[r->pos & r->mask];
-
-	vmb_slot_store(dst, slot);
-	vmb_publish(&dst->seq, r->pos + 1); /* pairs with vmb_ring_peek() */
-	r->pos++;
+	vmb_ring_commit_some(r, slot, VMB_INLINE_ONE);
 }
 
 /* Write a pair: the extension first, so that who sees the first sees both. */
@@ -108,10 +138,8 @@ static inline void vmb_ring_commit_pair(struct vmb_ring *r,
 					const struct vmb_slot *slot,
 					const struct vmb_slot_ext *ext)
 {
-	struct vmb_slot *second = &r->slots[(r->pos + 1) & r->mask];
-
-	vmb_slot_store(second, (const struct vmb_slot *)(const void *)ext);
-	vmb_publish(&second->seq, r->pos + 2);
+	vmb_slot_store(&r->slots[(r->pos + 1) & r->mask], ext, r->pos + 2,
+		       VMB_SLOT_BYTES);
 	vmb_ring_commit(r, slot);
 	r->pos++;
 }
@@ -142,7 +170,7 @@ static inline int vmb_ring_due(const struct vmb_ring *r, uint32_t ahead,
 
 	if (vmb_likely(seq == p + 1))
 		return 1;
-	if (seq == p - r->mask || (seq == 0 && p <= r->mask))
+	if (seq == p - r->mask || seq == 0) /* last lap, or never written */
 		return 0;
 	return -EPROTO;
 }

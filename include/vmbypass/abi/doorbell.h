@@ -51,7 +51,8 @@ struct vmb_control_page {
 	 * bits: bytes of the receive buffers. Published in batches. */
 	__u64 consumed;
 	__u8 reserved_40[120];
-	/* C: 1 asks the engine for one notification after its next event. */
+	/* C: a number asks the engine for one notification after its next
+	 * event; each arming takes another number, 0 asks for nothing. */
 	__u32 event_arm;
 	__u8 reserved_420[124];
 	__u8 reserved_800[1792];
@@ -59,9 +60,11 @@ struct vmb_control_page {
 	 * when that was so. Published in batches. */
 	__u64 progress;
 	__u8 reserved_4040[120];
-	/* E: 1 asks the client for one kick after its next descriptor. */
+	/* E: a number asks the client for one kick after its next descriptor,
+	 * or after it next publishes `consumed`; 0 asks for nothing. */
 	__u32 kick_arm;
-	__u8 reserved_4420[124];
+	__u32 room_arm;
+	__u8 reserved_4440[120];
 	/* E: VMB_STATE_*, and VMB_CODE_* when faulted. */
 	__u32 state;
 	__u32 fault_code;
@@ -72,6 +75,7 @@ VMB_ABI_AT(struct vmb_control_page, consumed, 0);
 VMB_ABI_AT(struct vmb_control_page, event_arm, 128);
 VMB_ABI_AT(struct vmb_control_page, progress, 2048);
 VMB_ABI_AT(struct vmb_control_page, kick_arm, 2176);
+VMB_ABI_AT(struct vmb_control_page, room_arm, 2180);
 VMB_ABI_AT(struct vmb_control_page, state, 2304);
 VMB_ABI_AT(struct vmb_control_page, fault_code, 2308);
 _Static_assert(sizeof(struct vmb_control_page) == VMB_PAGE, "one page");

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * floor.c - what the machine can do at best.
+ *
+ * Flow:  program -> [here] -> the machine, and nothing of ours between
+ * Owns:  its threads during a run; the buffers and the child between open and
+ *        close.
+ * Trust: its callers.
+ */
+#include "floor.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/barrier.h"
+#include "base/util.h"
+#include "child.h"
+#include "clock.h"
+#include "cpu.h"
+
+/* ---- a cache line ------------------------------------------------------ */
+
+struct line {
+	uint64_t there __attribute__((aligned(VMB_LINE_PAIR)));
+	uint64_t back __attribute__((aligned(VMB_LINE_PAIR)));
+	uint64_t iters;
+	int cpu;
+};
+
+static void *line_peer(void *arg)
+{
+	struct line *line = arg;
+
+	bench_cpu_pin(line->cpu);
+	for (uint64_t i = 1; i <= line->iters; i++) {
+		while (vmb_observe(&line->there) != i)
+			vmb_relax();
+		vmb_publish(&line->back, i);
+	}
+	return NULL;
+}
+
+static void line_exchange(struct line *line, struct bench_hist *hist)
+{
+	uint64_t warm = line->iters / 8 + 1, last = bench_ticks();
+
+	for (uint64_t i = 1; i <= line->iters; i++) {
+		uint64_t now;
+
+		vmb_publish(&line->there, i);
+		while (vmb_observe(&line->back) != i)
+			vmb_relax();
+		now = bench_ticks();
+		if (i > warm)
+			bench_hist_record(hist, now - last);
+		last = now;
+	}
+}
+
+int bench_floor_line(int cpu, int peer_cpu, uint64_t iters,
+		     struct bench_hist *hist)
+{
+	struct line *line;
+	pthread_t peer;
+	int ret;
+
+	if (cpu == peer_cpu && cpu != BENCH_CPU_ANY)
+		return -EINVAL;
+	line = aligned_alloc(VMB_LINE_PAIR, sizeof(*line));
+	if (!line)
+		return -ENOMEM;
+	/* an eighth more for warming up */
+	*line = (struct line){.iters = iters + iters / 7 + 2, .cpu = peer_cpu};
+	ret = -pthread_create(&peer, NULL, line_peer, line);
+	if (!ret) {
+		line_exchange(line, hist);
+		pthread_join(peer, NULL);
+	}
+	free(line);
+	return ret;
+}
+
+/* ---- copies ------------------------------------------------------------ */
+
+/* As vmb_alloc() memory is: a shared mapping of a memfd. */
+static void *shared_map(size_t bytes)
+{
+	int fd = memfd_create("vmb-bench", MFD_CLOEXEC);
+	void *at = MAP_FAILED;
+
+	if (fd < 0)
+		return NULL;
+	if (!ftruncate(fd, (off_t)bytes))
+		at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			  0);
+	close(fd);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static void *copy_buffer(enum bench_memory memory, size_t bytes)
+{
+	void *at = memory == BENCH_MEMORY_ALLOC ? shared_map(bytes)
+						: aligned_alloc(4096, bytes);
+
+	if (at)
+		memset(at, 0x5a, bytes); /* pages are there before we measure */
+	return at;
+}
+
+static void copy_buffer_free(enum bench_memory memory, void *at, size_t bytes)
+{
+	if (!at)
+		return;
+	if (memory == BENCH_MEMORY_ALLOC)
+		munmap(at, bytes);
+	else
+		free(at);
+}
+
+int bench_copy_open(struct bench_copy *c, enum bench_memory memory,
+		    size_t bytes)
+{
+	c->memory = memory;
+	c->bytes = vmb_round_up(bytes ? bytes : 1, 4096);
+	c->from = copy_buffer(memory, c->bytes);
+	c->to = copy_buffer(memory, c->bytes);
+	if (c->from && c->to)
+		return 0;
+	bench_copy_close(c);
+	return -ENOMEM;
+}
+
+void bench_copy_close(struct bench_copy *c)
+{
+	copy_buffer_free(c->memory, c->from, c->bytes);
+	copy_buffer_free(c->memory, c->to, c->bytes);
+	c->from = NULL;
+	c->to = NULL;
+}
+
+void bench_copy_run(struct bench_copy *c, size_t size, uint64_t iters,
+		    struct bench_hist *hist)
+{
+	uint64_t warm = iters / 8 + 1, last = bench_ticks();
+
+	for (uint64_t i = 0; i < iters + warm; i++) {
+		uint64_t now;
+
+		memcpy(c->to, c->from, size);
+		/* the copy must happen, and each time */
+		__asm__ __volatile__("" : : "r"(c->to) : "memory");
+		now = bench_ticks();
+		if (i >= warm)
+			bench_hist_record(hist, now - last);
+		last = now;
+	}
+}
+
+/* ---- waking another process --------------------------------------------- */
+
+/* One direction: 8 bytes, as an eventfd and a small message both have. */
+static bool wake_send(int fd, uint64_t value)
+{
+	return write(fd, &value, sizeof(value)) == sizeof(value);
+}
+
+static bool wake_receive(int fd)
+{
+	uint64_t value;
+
+	return read(fd, &value, sizeof(value)) == sizeof(value);
+}
+
+static void wake_serve(const struct bench_wake *w, int cpu)
+{
+	bench_cpu_pin(cpu);
+	while (wake_receive(w->to) && wake_send(w->from, 1))
+		;
+	_exit(0);
+}
+
+static int eventfds_open(int fds[2])
+{
+	int ret;
+
+	fds[0] = eventfd(0, EFD_CLOEXEC);
+	if (fds[0] < 0)
+		return -errno;
+	fds[1] = eventfd(0, EFD_CLOEXEC);
+	if (fds[1] >= 0)
+		return 0;
+	ret = -errno;
+	close(fds[0]);
+	return ret;
+}
+
+int bench_wake_open(struct bench_wake *w, bool socket, int peer_cpu)
+{
+	int fds[2], ret;
+
+	*w = (struct bench_wake){.socket = socket};
+	if (socket)
+		ret = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds)
+			      ? -errno
+			      : 0;
+	else
+		ret = eventfds_open(fds);
+	if (ret)
+		return ret;
+	w->to = fds[0];
+	w->from = socket ? fds[0] : fds[1];
+	w->pid = bench_child_fork();
+	if (!w->pid) {
+		if (socket)
+			w->to = w->from = fds[1];
+		wake_serve(w, peer_cpu);
+	}
+	if (socket)
+		close(fds[1]);
+	if (w->pid < 0) {
+		ret = (int)w->pid;
+		w->pid = 0;
+		bench_wake_close(w);
+	}
+	return ret;
+}
+
+void bench_wake_close(struct bench_wake *w)
+{
+	bench_child_end(w->pid);
+	close(w->to);
+	if (!w->socket)
+		close(w->from);
+	w->pid = 0;
+}
+
+int bench_wake_run(struct bench_wake *w, uint64_t iters,
+		   struct bench_hist *hist)
+{
+	uint64_t warm = iters / 8 + 1, last = bench_ticks();
+
+	for (uint64_t i = 0; i < iters + warm; i++) {
+		uint64_t now;
+
+		if (!wake_send(w->to, 1) || !wake_receive(w->from))
+			return -errno;
+		now = bench_ticks();
+		if (i >= warm)
+			bench_hist_record(hist, now - last);
+		last = now;
+	}
+	return 0;
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * harness.c - what every bench program begins and ends with.
+ *
+ * Flow:  main() -> [here] -> daemon, syscalls, report
+ * Owns:  what struct bench holds.
+ * Trust: its callers.
+ */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define ITERS_MIN 20
+#define ITERS_MAX 1000000
+
+int bench_fail(const char *what, int code)
+{
+	fprintf(stderr, "%s%s: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
+		what, strerror(-code));
+	return code;
+}
+
+uint64_t bench_iters(const struct bench_options *o, double ns_each)
+{
+	double fit = o->time_ms * 1e6 / (ns_each > 1 ? ns_each : 1);
+
+	if (o->iters)
+		return o->iters;
+	if (fit < ITERS_MIN)
+		return ITERS_MIN;
+	return fit > ITERS_MAX ? ITERS_MAX : (uint64_t)fit;
+}
+
+/*
+ * The engine gets a processor of its own when there are two, and the last one,
+ * so that the others are the same whatever runs. A peer gets its own when
+ * there are three.
+ */
+static void cpus_choose(struct bench_options *o, bool two)
+{
+	int cpus[BENCH_CPUS_MAX];
+	unsigned n = bench_cpu_list(cpus, BENCH_CPUS_MAX);
+	unsigned own = two && n > 2 ? 1 : 0;
+
+	if (!n) {
+		n = 1;
+		cpus[0] = BENCH_CPU_ANY;
+	}
+	if (o->cpus[0] == BENCH_CPU_UNSET) {
+		o->cpus[0] = cpus[0];
+		o->cpus[1] = cpus[own];
+	}
+	if (o->engine_cpu == BENCH_CPU_UNSET)
+		o->engine_cpu = cpus[n > own + 1 ? own + 1 : n - 1];
+}
+
+static json_t *cpu_json(int cpu)
+{
+	return cpu >= 0 ? json_integer(cpu) : json_null();
+}
+
+static void environment_add(struct bench *b, unsigned needs)
+{
+	const struct bench_options *o = &b->options;
+
+	bench_report_environment(b->report, "pin",
+				 json_pack("[o,o,o]", cpu_json(o->cpus[0]),
+					   cpu_json(o->cpus[1]),
+					   cpu_json(o->engine_cpu)));
+	bench_report_environment(
+		b->report, "syscalls_by",
+		json_string(bench_syscalls_method(&b->syscalls)));
+	bench_report_environment(
+		b->report, "clock",
+		json_string(bench_clock_is_tsc ? "tsc" : "CLOCK_MONOTONIC"));
+	if (needs & BENCH_NEEDS_DAEMON)
+		bench_report_environment(
+			b->report, "daemon",
+			json_string(b->daemon.private ? "private" : "running"));
+}
+
+static const char *cpu_text(int cpu, char text[16])
+{
+	if (cpu < 0)
+		return "any";
+	snprintf(text, 16, "%d", cpu);
+	return text;
+}
+
+static void notes_add(struct bench *b, unsigned needs)
+{
+	const struct bench_options *o = &b->options;
+	char own[16], peer[16], engine[16];
+
+	bench_report_note(b->report, "processors: bench %s, peer %s, engine %s",
+			  cpu_text(o->cpus[0], own), cpu_text(o->cpus[1], peer),
+			  needs & BENCH_NEEDS_DAEMON && !b->daemon.private
+				  ? "where the running vmbd has it"
+				  : cpu_text(o->engine_cpu, engine));
+	bench_report_note(b->report, "system calls: %s",
+			  bench_syscalls_method(&b->syscalls));
+}
+
+/* Thousands of endpoints need thousands of descriptors. */
+static void files_allow(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int bench_open(struct bench *b, const char *name,
+	       const struct bench_column *columns, unsigned needs)
+{
+	int ret;
+
+	files_allow();
+	bench_clock_init();
+	cpus_choose(&b->options, needs & BENCH_NEEDS_TWO);
+	ret = bench_report_open(&b->options, name, columns, &b->report);
+	if (ret)
+		return bench_fail(b->options.json ? b->options.json : name,
+				  ret);
+	if (needs & BENCH_NEEDS_DAEMON)
+		ret = bench_daemon_open(&b->daemon, &b->options);
+	if (ret)
+		goto err_close_report;
+	bench_syscalls_open(&b->syscalls, b->options.count);
+	environment_add(b, needs);
+	notes_add(b, needs);
+	return 0;
+
+err_close_report:
+	bench_report_close(b->report);
+	b->report = NULL;
+	return ret;
+}
+
+int bench_begin(struct bench *b)
+{
+	int ret = bench_cpu_pin(b->options.cpus[0]);
+
+	if (ret)
+		bench_fail("cannot pin the bench to the processor of --cpu",
+			   ret);
+	return ret;
+}
+
+void bench_close(struct bench *b)
+{
+	bench_syscalls_close(&b->syscalls);
+	bench_daemon_close(&b->daemon);
+	bench_report_close(b->report);
+	b->report = NULL;
+}

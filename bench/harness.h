@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * harness.h - what every bench program begins and ends with: clock, pinning,
+ * daemon, system call counter, report.
+ *
+ *   main():  argp_parse() -> bench_open() -> rounds -> bench_close()
+ *
+ * Children that measure (floors, the peer) are forked between bench_open()
+ * and bench_begin(), which pins the caller; vmb_init() comes after that.
+ */
+#ifndef BENCH_HARNESS_H
+#define BENCH_HARNESS_H
+
+#include "clock.h"
+#include "cpu.h"
+#include "daemon.h"
+#include "floor.h"
+#include "hist.h"
+#include "options.h"
+#include "point.h"
+#include "report.h"
+#include "syscalls.h"
+
+#define BENCH_VERSION "vmbypass bench"
+
+struct bench {
+	struct bench_options options; /* filled by argp, completed by open */
+	struct bench_daemon daemon;
+	struct bench_syscalls syscalls;
+	struct bench_report *report;
+};
+
+enum bench_needs {
+	BENCH_NEEDS_DAEMON = 1, /* else: the bare machine */
+	BENCH_NEEDS_TWO = 2,	/* two processes besides the engine */
+};
+
+/*
+ * 0 or -errno, after a message on standard error. columns as in report.h.
+ * Processors that nobody chose are chosen here: see docs/performance.md.
+ */
+int bench_open(struct bench *b, const char *name,
+	       const struct bench_column *columns, unsigned needs);
+int bench_begin(struct bench *b);
+void bench_close(struct bench *b);
+
+/* Say what failed and return the code. */
+int bench_fail(const char *what, int code);
+
+/* Messages of a point and round, when size bytes take ns each. */
+uint64_t bench_iters(const struct bench_options *o, double ns_each);
+
+#endif

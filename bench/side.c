@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * side.c - one endpoint of a measured pair.
+ *
+ * Flow:  pair -> [here] -> vmb_isend, vmb_irecv, vmb_am_send
+ * Owns:  the endpoint, its buffers, the requests of the job under way.
+ * Trust: a job was checked by bench_job_check(); payloads are verified when
+ *        the job says so, lengths always.
+ */
+#include "side.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pattern.h"
+
+#define BURST 16 /* messages of each direction per step */
+
+int bench_job_check(const struct bench_job *job)
+{
+	if (job->pattern >= BENCH_PATTERNS || job->flags & ~BENCH_JOB_FLAGS ||
+	    !job->window || job->window > BENCH_WINDOW_MAX ||
+	    job->memory > BENCH_MEMORY_MALLOC || job->warm > job->iters ||
+	    job->size > BENCH_SIZE_LIMIT || job->arena > BENCH_ARENA_MAX ||
+	    bench_job_bytes(job) > job->arena ||
+	    (job->pattern == BENCH_PINGPONG && job->window != 1))
+		return -EINVAL;
+	return 0;
+}
+
+static uint64_t job_stride(const struct bench_job *job)
+{
+	uint64_t align = job->size >= 4096 ? 4096 : 64;
+
+	return (job->size + align - 1) / align * align;
+}
+
+uint64_t bench_job_bytes(const struct bench_job *job)
+{
+	return job_stride(job) * job->window;
+}
+
+/* ---- buffers ------------------------------------------------------------ */
+
+static void arena_free(struct bench_side *s)
+{
+	for (int i = 0; i < 2; i++) {
+		if (s->arena[i] && s->memory == BENCH_MEMORY_ALLOC)
+			vmb_free(s->arena[i]);
+		else
+			free(s->arena[i]);
+		s->arena[i] = NULL;
+	}
+	s->arena_bytes = 0;
+}
+
+static int arena_allocate(enum bench_memory memory, uint64_t bytes, void **at)
+{
+	if (memory == BENCH_MEMORY_ALLOC)
+		return vmb_alloc(bytes, at);
+	return -posix_memalign(at, 4096, bytes);
+}
+
+/* Kept from job to job, so that registrations and pages are there. */
+static int arena_prepare(struct bench_side *s, const struct bench_job *job)
+{
+	uint64_t bytes = (job->arena + 4095) / 4096 * 4096;
+
+	if (s->arena_bytes >= bytes && s->memory == job->memory)
+		return 0;
+	arena_free(s);
+	s->memory = (enum bench_memory)job->memory;
+	for (int i = 0; i < 2 && bytes; i++) {
+		void *at;
+		int ret = arena_allocate(s->memory, bytes, &at);
+
+		if (ret) {
+			arena_free(s);
+			return ret;
+		}
+		s->arena[i] = at;
+		memset(at, 0, bytes);
+	}
+	s->arena_bytes = bytes;
+	return 0;
+}
+
+static void *slot_at(const struct bench_side *s, int direction, uint64_t n)
+{
+	if (!s->job.size)
+		return NULL;
+	return s->arena[direction] + (n % s->job.window) * s->stride;
+}
+
+/* ---- open, close, begin ------------------------------------------------- */
+
+static int payload_check(const struct bench_side *s, const void *data,
+			 uint64_t len)
+{
+	if (len != s->job.size)
+		return -EBADMSG;
+	if (s->job.flags & BENCH_JOB_VERIFY &&
+	    !bench_pattern_check(data, len, s->recv_seed + s->received))
+		return -EBADMSG;
+	return 0;
+}
+
+static void am_arrived(struct vmb_endpoint *ep, const struct vmb_am_msg *msg,
+		       void *context)
+{
+	struct bench_side *s = context;
+	int ret;
+
+	(void)ep;
+	ret = payload_check(s, msg->data, msg->len);
+	if (ret || msg->hdr != s->received)
+		s->error = -EBADMSG;
+	s->received++;
+}
+
+int bench_side_open(struct bench_side *s, enum vmb_wait_mode wait, uint32_t id)
+{
+	struct vmb_open_params params = {
+		.size = sizeof(params), .id = id, .wait = wait};
+	int ret = vmb_open(&params, &s->ep);
+
+	if (ret)
+		return ret;
+	s->block = wait == VMB_WAIT_BLOCK;
+	return vmb_am_register(s->ep, BENCH_AM_ID, am_arrived, s);
+}
+
+void bench_side_close(struct bench_side *s)
+{
+	vmb_close(s->ep);
+	s->ep = NULL;
+	arena_free(s);
+}
+
+static int receive_post(struct bench_side *s)
+{
+	struct vmb_segment segment = {slot_at(s, 1, s->posted), s->job.size};
+	int ret = vmb_irecv(s->ep, &segment, 1, BENCH_MATCH_DATA, VMB_MATCH_ALL,
+			    NULL, &s->recv_req[s->posted % s->job.window]);
+
+	if (!ret)
+		s->posted++;
+	return ret;
+}
+
+int bench_side_begin(struct bench_side *s, const struct bench_job *job,
+		     bool client)
+{
+	bool both = job->pattern != BENCH_STREAM;
+	int ret = arena_prepare(s, job);
+
+	if (ret)
+		return ret;
+	s->job = *job;
+	s->stride = job_stride(job);
+	s->to_send = client || both ? job->iters : 0;
+	s->to_recv = !client || both ? job->iters : 0;
+	s->send_seed = job->seed + (client ? 0 : 1ull << 32);
+	s->recv_seed = job->seed + (client ? 1ull << 32 : 0);
+	s->sent = s->finished = s->posted = s->received = 0;
+	s->error = 0;
+	/* an answer tells that what it answers has arrived */
+	s->delivered = job->pattern == BENCH_PINGPONG ? &s->received : NULL;
+	if (job->flags & BENCH_JOB_AM)
+		return 0;
+	while (!ret && s->posted < job->window && s->posted < s->to_recv)
+		ret = receive_post(s);
+	return ret;
+}
+
+bool bench_side_done(const struct bench_side *s)
+{
+	return s->finished == s->to_send && s->received == s->to_recv;
+}
+
+/* ---- sleeping ----------------------------------------------------------- */
+
+/* Until something arrives: for what has no request to wait for. */
+static int side_sleep(struct bench_side *s)
+{
+	struct pollfd p = {.events = POLLIN};
+	int ret = vmb_fd(s->ep, &p.fd);
+
+	if (ret)
+		return ret;
+	ret = vmb_arm(s->ep);
+	if (ret)
+		return ret == -EAGAIN ? 0 : ret;
+	return poll(&p, 1, -1) < 0 && errno != EINTR ? -errno : 0;
+}
+
+static int side_progress(struct bench_side *s)
+{
+	uint64_t before = s->received;
+	int ret = vmb_progress(s->ep);
+
+	if (ret < 0)
+		return ret;
+	if (s->error)
+		return s->error;
+	if (!s->block || s->received != before)
+		return 0;
+	return side_sleep(s);
+}
+
+/* ---- sending ------------------------------------------------------------ */
+
+/* Which sends have finished? Those that came first are asked first. */
+static int sends_finish(struct bench_side *s, bool wait)
+{
+	if (s->delivered) {
+		s->finished = *s->delivered;
+		return vmb_progress(s->ep);
+	}
+	if (s->job.flags & BENCH_JOB_AM) {
+		s->finished = s->sent; /* so the call said by returning 0 */
+		return 0;
+	}
+	while (s->finished < s->sent) {
+		struct vmb_req **req;
+		struct vmb_status status;
+		int done, ret;
+
+		req = &s->send_req[s->finished % s->job.window];
+		ret = wait ? vmb_wait(s->ep, req, VMB_INFINITE, &status, &done)
+			   : vmb_test(s->ep, req, &status, &done);
+		if (ret || !done)
+			return ret;
+		if (status.code)
+			return status.code;
+		s->finished++;
+		wait = false;
+	}
+	return 0;
+}
+
+static int send_try(struct bench_side *s)
+{
+	struct vmb_segment segment = {slot_at(s, 0, s->sent), s->job.size};
+	uint64_t slot = s->sent % s->job.window;
+	int ret;
+
+	if (s->job.flags & BENCH_JOB_VERIFY)
+		bench_pattern_fill(segment.ptr, segment.len,
+				   s->send_seed + s->sent);
+	if (s->job.flags & BENCH_JOB_AM)
+		ret = vmb_am_send(s->ep, s->peer, BENCH_AM_ID, s->sent,
+				  &segment, 1);
+	else
+		ret = vmb_isend(s->ep, &segment, 1, s->peer, BENCH_MATCH_DATA,
+				NULL, s->delivered ? NULL : &s->send_req[slot]);
+	if (!ret)
+		s->sent++;
+	return ret;
+}
+
+int bench_side_send(struct bench_side *s)
+{
+	int ret;
+
+	/* no event tells that our own buffers have room: ask again */
+	while ((ret = send_try(s)) == -EAGAIN) {
+		ret = vmb_progress(s->ep);
+		if (ret < 0)
+			return ret;
+	}
+	return ret;
+}
+
+/* ---- receiving ---------------------------------------------------------- */
+
+/* The oldest posted receive has ended: check it, post the next one. */
+static int received_one(struct bench_side *s, const struct vmb_status *status)
+{
+	int ret = status->code;
+
+	if (!ret)
+		ret = payload_check(s, slot_at(s, 1, s->received),
+				    status->xfer_len);
+	if (ret)
+		return ret;
+	s->received++;
+	return s->posted < s->to_recv ? receive_post(s) : 0;
+}
+
+/* Returns 1 when a message was taken in, 0 when there was none. */
+static int receive_try(struct bench_side *s)
+{
+	struct vmb_req **req = &s->recv_req[s->received % s->job.window];
+	struct vmb_status status;
+	int done, ret;
+
+	ret = vmb_test(s->ep, req, &status, &done);
+	if (ret || !done)
+		return ret;
+	ret = received_one(s, &status);
+	return ret ? ret : 1;
+}
+
+static int receive_wait(struct bench_side *s)
+{
+	struct vmb_req **req = &s->recv_req[s->received % s->job.window];
+	struct vmb_status status;
+	int done, ret;
+
+	do {
+		ret = vmb_wait(s->ep, req, VMB_INFINITE, &status, &done);
+	} while (!ret && !done);
+	return ret ? ret : received_one(s, &status);
+}
+
+static int am_receive_try(struct bench_side *s)
+{
+	uint64_t before = s->received;
+	int ret = vmb_progress(s->ep);
+
+	if (ret < 0 || s->error)
+		return ret < 0 ? ret : s->error;
+	return s->received != before;
+}
+
+/* Both endpoints are ours: the other one must go on too, now and then. */
+static int receive_beside(struct bench_side *s, struct bench_side *idle)
+{
+	bool am = s->job.flags & BENCH_JOB_AM;
+
+	for (unsigned look = 1;; look++) {
+		int ret = am ? am_receive_try(s) : receive_try(s);
+
+		if (ret)
+			return ret < 0 ? ret : 0;
+		if (look % BURST)
+			continue;
+		ret = vmb_progress(idle->ep);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+int bench_side_receive(struct bench_side *s, struct bench_side *idle)
+{
+	uint64_t before = s->received;
+	int ret;
+
+	if (idle)
+		return receive_beside(s, idle);
+	if (!(s->job.flags & BENCH_JOB_AM))
+		return receive_wait(s);
+	do {
+		ret = side_progress(s);
+	} while (!ret && s->received == before);
+	return ret;
+}
+
+/* ---- windows ------------------------------------------------------------ */
+
+static int step_send(struct bench_side *s)
+{
+	uint64_t burst = 0;
+	int ret = sends_finish(s, false);
+
+	while (!ret && burst++ < BURST && s->sent < s->to_send &&
+	       s->sent - s->finished < s->job.window)
+		ret = send_try(s);
+	return ret == -EAGAIN ? 0 : ret;
+}
+
+static int step_receive(struct bench_side *s)
+{
+	int ret = 0;
+
+	if (s->job.flags & BENCH_JOB_AM) {
+		ret = am_receive_try(s);
+		return ret < 0 ? ret : 0;
+	}
+	for (int burst = 0; burst < BURST && s->received < s->to_recv;
+	     burst++) {
+		ret = receive_try(s);
+		if (ret <= 0)
+			break;
+	}
+	return ret < 0 ? ret : 0;
+}
+
+int bench_side_step(struct bench_side *s)
+{
+	int ret = s->finished < s->to_send ? step_send(s) : 0;
+
+	if (!ret && (s->received < s->to_recv || s->job.flags & BENCH_JOB_AM))
+		ret = step_receive(s);
+	return ret;
+}
+
+/* Nothing moved: wait for what must come next, if we may sleep at all. */
+static int run_wait(struct bench_side *s)
+{
+	if (!s->block)
+		return 0;
+	if (s->job.flags & BENCH_JOB_AM)
+		return s->sent < s->to_send ? 0 : side_progress(s);
+	if (s->received < s->to_recv)
+		return receive_wait(s); /* makes the sends go on as well */
+	return sends_finish(s, true);
+}
+
+int bench_side_run(struct bench_side *s, uint64_t until)
+{
+	int ret = 0;
+
+	while (!ret && !bench_side_done(s) &&
+	       s->finished + s->received < until) {
+		uint64_t before = s->sent + s->finished + s->received;
+
+		ret = bench_side_step(s);
+		if (!ret && s->sent + s->finished + s->received == before)
+			ret = run_wait(s);
+	}
+	return ret;
+}

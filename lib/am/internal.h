@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * internal.h - what the files of lib/am share and nobody else includes.
+ *
+ * am.c    open, close, arm           peer.c  who is known, who is blocked
+ * post.c  SEND, positions, flush     poll.c  events
+ * rdma.c  PUT, GET, FENCE
+ */
+#ifndef VMB_AM_INTERNAL_H
+#define VMB_AM_INTERNAL_H
+
+#include "am/am.h"
+
+#define VMB_AM_TRANSFERS 64u	/* under way; what the engine takes */
+#define VMB_AM_NONE 0xffffffffu /* end of the free list of transfers */
+
+/* A message that waits for room: a copy. */
+struct vmb_am_waiting {
+	struct vmb_list node; /* on peer.waiting or peer.bounced */
+	uint64_t hdr;
+	uint32_t len;
+	uint8_t id;
+	bool again; /* it was sent before, and bounced */
+	uint8_t data[] __attribute__((aligned(16)));
+};
+
+/* ---- peer.c -------------------------------------------------------------- */
+
+void vmb_peers_fini(struct vmb_am *am);
+/* Of a forgotten one too. */
+struct vmb_peer *vmb_peer_lookup(struct vmb_am *am, uint32_t handle);
+/* A SEND came back for want of room. -ENOMEM: nothing was changed. */
+int vmb_peer_bounce(struct vmb_am *am, struct vmb_peer *peer,
+		    const struct vmb_slot *slot, const void *data, size_t len);
+/* A SEND came back for good. */
+void vmb_peer_undelivered(struct vmb_am *am, struct vmb_peer *peer,
+			  const struct vmb_slot *slot, const void *data,
+			  size_t len);
+void vmb_peer_room(struct vmb_am *am, struct vmb_peer *peer);
+/* Everything that waits fails; `gone` is called. peer may be freed. */
+void vmb_peer_gone(struct vmb_am *am, struct vmb_peer *peer);
+/* Keep a copy at the end of peer.waiting. -ENOMEM. */
+int vmb_peer_queue(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		   uint64_t hdr, const struct vmb_segment *segments,
+		   unsigned count, size_t first_byte, size_t len);
+/* The first of peer.waiting was sent. */
+void vmb_peer_sent(struct vmb_am *am, struct vmb_peer *peer);
+/* Let peers send again whose bounces have all been seen. */
+void vmb_peers_settle(struct vmb_am *am);
+
+/* ---- post.c -------------------------------------------------------------- */
+
+/* Copy bytes [first_byte, first_byte + len) of the segments to dst. */
+void vmb_am_gather(void *dst, const struct vmb_segment *segments,
+		   unsigned count, size_t first_byte, size_t len);
+/* Read how far the engine is. Sets am->error when it lies. */
+void vmb_am_refresh(struct vmb_am *am);
+/* Are so many doorbell slots free? Refreshes when they seem not to be. */
+bool vmb_am_has_slots(struct vmb_am *am, uint32_t slots);
+/*
+ * Write one descriptor, `payload` bytes of which count; the caller made sure
+ * of the slot.
+ */
+static inline void vmb_am_commit(struct vmb_am *am, const struct vmb_slot *slot,
+				 uint32_t payload)
+{
+	am->tx_end[am->doorbell.pos % VMB_DOORBELL_SLOTS] = am->tx_pos;
+	vmb_ring_commit_some(&am->doorbell, slot, payload);
+}
+
+/* Wake the engine for what was posted, now or at the end of the pass. */
+void vmb_am_kick(struct vmb_am *am);
+/* Send what waits and may go. */
+void vmb_am_flush(struct vmb_am *am);
+
+/* Does something wait that no event will announce? */
+static inline bool vmb_am_must_flush(const struct vmb_am *am)
+{
+	if (vmb_unlikely(!vmb_list_empty(&am->settling)))
+		return true;
+	if (vmb_unlikely(!vmb_list_empty(&am->rdma_waiting)))
+		return am->rdma_free != VMB_AM_NONE; /* else: EV_DONE */
+	return !vmb_list_empty(&am->ready);
+}
+
+/* May bounces of descriptors of this peer still come? */
+static inline bool vmb_am_unsettled(const struct vmb_am *am,
+				    const struct vmb_peer *peer)
+{
+	/* distances from the newest descriptor: right across the wrap, and
+	 * a last post of long ago costs one needless wait at most */
+	return am->doorbell.pos - peer->last_post <
+	       am->doorbell.pos - am->settled;
+}
+
+/* ---- rdma.c -------------------------------------------------------------- */
+
+int vmb_am_rdma_init(struct vmb_am *am);
+void vmb_am_rdma_fini(struct vmb_am *am);
+/* Drop what waits; what is under way ends without a callback. */
+void vmb_am_rdma_silence(struct vmb_am *am);
+/* -EPROTO: that cookie was never given. */
+int vmb_am_rdma_done(struct vmb_am *am, const struct vmb_slot *event);
+void vmb_am_rdma_flush(struct vmb_am *am);
+
+#endif

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * poll.c - take events from the queue and act on them.
+ *
+ * Flow:  engine -> event queue -> vmb_am_poll() -> handler, peer.c, rdma.c
+ * Owns:  the consumer side of the event queue and of the receive buffers.
+ * Trust: a slot is copied once and the copy is checked: operation, flags,
+ *        lengths, and that a payload lies where it must. What fails a check
+ *        ends the endpoint with -EIO.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "am/internal.h"
+
+#define ALIVE_EVERY 65536u /* fruitless polls between looks at the daemon */
+
+/* An event that was copied and is being checked and acted upon. */
+struct event {
+	struct vmb_slot slot;
+	uint8_t pair[VMB_INLINE_PAIR] __attribute__((aligned(16)));
+	const uint8_t *data;
+	size_t len;
+	uint32_t slots;	 /* of the queue */
+	uint32_t rx_pos; /* after it */
+};
+
+/* ---- payload -------------------------------------------------------------------- */
+
+/* The extension of a pair, gathered with the first slot. */
+static int load_pair(struct vmb_am *am, struct event *e)
+{
+	struct vmb_slot_ext ext;
+
+	if (vmb_ring_peek_ext(&am->events, &ext) != 1)
+		return -EPROTO;
+	memcpy(e->pair, e->slot.payload, VMB_INLINE_ONE);
+	memcpy(e->pair + VMB_INLINE_ONE, ext.payload, sizeof(ext.payload));
+	e->data = e->pair;
+	e->slots = 2;
+	return 0;
+}
+
+static int load_inline(struct vmb_am *am, struct event *e)
+{
+	bool pair = e->slot.flags & VMB_F_PAIR;
+
+	e->len = e->slot.len;
+	e->data = e->slot.payload;
+	if (vmb_unlikely(e->len > (pair ? VMB_INLINE_PAIR : VMB_INLINE_ONE)))
+		return -EPROTO;
+	return pair ? load_pair(am, e) : 0;
+}
+
+/* Where an arrival lies is for us to say: both sides place it alike. */
+static int find_received(struct vmb_am *am, struct event *e,
+			 const struct vmb_slot_buf *buf)
+{
+	uint32_t size = am->pep.geometry.rx_bytes;
+
+	if (buf->key || buf->len > size / 2 ||
+	    buf->offset !=
+		    vmb_rx_place(&e->rx_pos, size, buf->len, VMB_RX_ALIGN))
+		return -EPROTO;
+	e->data = am->rx + buf->offset;
+	return 0;
+}
+
+/* What comes back lies in the send buffers, as we put it there. */
+static int find_sent(struct vmb_am *am, struct event *e,
+		     const struct vmb_slot_buf *buf)
+{
+	uint32_t size = am->pep.geometry.tx_bytes;
+
+	if (buf->key != VMB_KEY_TX || buf->len > size ||
+	    buf->offset > size - buf->len)
+		return -EPROTO;
+	e->data = am->tx + buf->offset;
+	return 0;
+}
+
+static int load_payload(struct vmb_am *am, struct event *e)
+{
+	struct vmb_slot_buf buf;
+
+	if (vmb_likely(!(e->slot.flags & VMB_F_BUF))) {
+		if (e->slot.flags & ~(VMB_F_PAIR | VMB_F_RESUME))
+			return -EPROTO;
+		return load_inline(am, e);
+	}
+	memcpy(&buf, e->slot.payload, sizeof(buf));
+	if ((e->slot.flags & ~(VMB_F_BUF | VMB_F_RESUME)) || e->slot.len ||
+	    !buf.len || buf.len > VMB_BUF_MAX)
+		return -EPROTO;
+	e->len = buf.len;
+	return e->slot.op == VMB_EV_ARRIVE ? find_received(am, e, &buf)
+					   : find_sent(am, e, &buf);
+}
+
+/* ---- events ----------------------------------------------------------------------- */
+
+static int on_arrive(struct vmb_am *am, struct event *e)
+{
+	struct vmb_am_arrival a = {.hdr = e->slot.hdr};
+	int rc = load_payload(am, e);
+
+	if (vmb_unlikely(rc || !e->slot.peer))
+		return -EPROTO;
+	a.peer = vmb_am_peer(am, e->slot.peer);
+	if (vmb_unlikely(!a.peer))
+		return -ENOMEM;
+	a.data = e->data;
+	a.len = e->len;
+	if (vmb_unlikely(!am->handlers[e->slot.am].fn)) {
+		am->counters.dropped++;
+		return 0;
+	}
+	am->handlers[e->slot.am].fn(am, &a, am->handlers[e->slot.am].arg);
+	return 0;
+}
+
+static int on_bounce(struct vmb_am *am, struct event *e)
+{
+	struct vmb_peer *peer = vmb_peer_lookup(am, e->slot.peer);
+	int rc = load_payload(am, e);
+
+	if (rc || e->slot.status == VMB_CODE_OK)
+		return -EPROTO;
+	if (!peer)
+		return 0; /* forgotten after it was gone */
+	if (e->slot.status == VMB_CODE_NO_ROOM && !peer->gone)
+		return vmb_peer_bounce(am, peer, &e->slot, e->data, e->len);
+	vmb_peer_undelivered(am, peer, &e->slot, e->data, e->len);
+	return 0;
+}
+
+static int on_peer_event(struct vmb_am *am, const struct vmb_slot *slot)
+{
+	struct vmb_peer *peer = vmb_peer_lookup(am, slot->peer);
+
+	if (!peer)
+		return 0; /* we have forgotten it */
+	if (slot->op == VMB_EV_ROOM)
+		vmb_peer_room(am, peer);
+	else
+		vmb_peer_gone(am, peer);
+	return 0;
+}
+
+static int act(struct vmb_am *am, struct event *e)
+{
+	switch (e->slot.op) {
+	case VMB_EV_ARRIVE:
+		return on_arrive(am, e);
+	case VMB_EV_BOUNCE:
+		return on_bounce(am, e);
+	case VMB_EV_DONE:
+		return vmb_am_rdma_done(am, &e->slot);
+	case VMB_EV_ROOM:
+	case VMB_EV_GONE:
+		return on_peer_event(am, &e->slot);
+	default: /* VMB_EV_FAULT, and what an engine never says */
+		return -EPROTO;
+	}
+}
+
+/* ---- a pass ------------------------------------------------------------------------ */
+
+static void publish(struct vmb_am *am)
+{
+	am->published = vmb_pack(am->events.pos, am->rx_pos);
+	vmb_publish(&am->ctl->consumed, am->published);
+}
+
+/* Enough consumed that the engine should hear of it at once? */
+static bool quarter_consumed(const struct vmb_am *am)
+{
+	const struct vmb_geometry *g = &am->pep.geometry;
+
+	return am->events.pos - vmb_low(am->published) >= g->eq_slots / 4 ||
+	       am->rx_pos - vmb_high(am->published) >= g->rx_bytes / 4;
+}
+
+/*
+ * Take one event: 1; 0: none, or no memory to act on it, and it stays;
+ * -EPROTO.
+ */
+static int take(struct vmb_am *am)
+{
+	struct event e;
+	int rc = vmb_ring_peek(&am->events, &e.slot);
+
+	if (rc != 1)
+		return rc;
+	__builtin_prefetch(
+		&am->events.slots[(am->events.pos + 1) & am->events.mask]);
+	e.slots = 1;
+	e.rx_pos = am->rx_pos;
+	am->in_handler = true;
+	rc = act(am, &e);
+	am->in_handler = false;
+	if (vmb_unlikely(rc))
+		return rc == -ENOMEM ? 0 : rc;
+	vmb_ring_release(&am->events, e.slots);
+	am->rx_pos = e.rx_pos;
+	if (vmb_unlikely(quarter_consumed(am))) {
+		publish(am);
+		/* while the mark cannot be a lap of positions old */
+		if (am->settled != am->doorbell.pos)
+			vmb_am_refresh(am);
+	}
+	return 1;
+}
+
+/* Nothing has come for long: does anybody serve us? */
+static void check_alive(struct vmb_am *am)
+{
+	uint32_t state = vmb_load_relaxed(&am->ctl->state);
+
+	if (state == VMB_STATE_FAULTED)
+		vmb_am_fail(am, -EIO);
+	else if (state == VMB_STATE_CLOSED ||
+		 am->port->ops->alive(am->port) == -EPIPE)
+		vmb_am_fail(am, -EPIPE);
+}
+
+/* What the pass did, the engine may have to be woken for. */
+static void wake_engine(struct vmb_am *am, bool posted, bool published)
+{
+	if (!posted && !published)
+		return;
+	if (am->fences)
+		vmb_arm_fence(); /* pairs with the engine's, before it cools */
+	if ((posted && vmb_load_relaxed(&am->ctl->kick_arm)) ||
+	    (published && vmb_load_relaxed(&am->ctl->room_arm))) {
+		am->port->ops->kick(&am->pep);
+		am->counters.kicks++;
+	}
+}
+
+int vmb_am_poll(struct vmb_am *am, unsigned budget)
+{
+	uint64_t published = am->published;
+	uint32_t posted = am->doorbell.pos;
+	unsigned taken = 0;
+	int rc = 1;
+
+	if (am->in_handler)
+		return 0;
+	if (vmb_unlikely(am->error))
+		return am->error;
+	am->polling = true;
+	while (taken < budget && (rc = take(am)) == 1)
+		taken++;
+	if (vmb_unlikely(rc < 0))
+		vmb_am_fail(am, -EIO);
+	vmb_am_flush(am);
+	if (rc == 0 && am->published != vmb_pack(am->events.pos, am->rx_pos))
+		publish(am);
+	am->polling = false;
+	wake_engine(am, posted != am->doorbell.pos, published != am->published);
+	if (taken)
+		am->idle = 0;
+	else if (vmb_unlikely(++am->idle % ALIVE_EVERY == 0))
+		check_alive(am);
+	return am->error ? am->error : (int)taken;
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * post.c - SEND descriptors: written at once, or kept until there is room.
+ *
+ * Flow:  msg, api -> vmb_am_post() -> doorbell page -> engine
+ *        poll.c -> vmb_am_flush() -> what waited
+ * Owns:  the producer side of the doorbell page and the send buffers.
+ * Trust: the caller's segments are memory of this process. The engine's
+ *        progress is checked before it is believed.
+ *
+ * Short messages travel in the slot or the pair. Longer ones are copied to
+ * the send buffers, a byte ring: their bytes are free again when the engine
+ * has taken the descriptor and every bounce it may have caused was seen.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "am/internal.h"
+
+#define FLUSH_MAX 64u /* messages sent in one pass */
+
+void vmb_am_gather(void *dst, const struct vmb_segment *segments,
+		   unsigned count, size_t first_byte, size_t len)
+{
+	uint8_t *to = dst;
+
+	for (unsigned i = 0; i < count && len; i++) {
+		const struct vmb_segment *s = &segments[i];
+		size_t n;
+
+		if (first_byte >= s->len) {
+			first_byte -= s->len;
+			continue;
+		}
+		n = vmb_min(s->len - first_byte, len);
+		memcpy(to, (const uint8_t *)s->ptr + first_byte, n);
+		to += n;
+		len -= n;
+		first_byte = 0;
+	}
+}
+
+/* ---- positions --------------------------------------------------------------- */
+
+static void reach_mark(struct vmb_am *am)
+{
+	uint32_t ahead = am->mark_high - am->events.pos;
+
+	if (!am->marked || (ahead && ahead <= am->pep.geometry.eq_slots))
+		return;
+	am->marked = false;
+	am->settled = am->mark_low;
+	am->tx_free = am->mark_tx;
+}
+
+/*
+ * Take the progress word as the mark to reach, unless there is one already:
+ * a mark that moved on for ever would never be reached. tx_end of the last
+ * descriptor taken must not have been written over.
+ */
+static void set_mark(struct vmb_am *am, uint32_t low, uint32_t high)
+{
+	if (am->marked || low == am->settled ||
+	    am->doorbell.pos - low >= VMB_DOORBELL_SLOTS)
+		return;
+	am->marked = true;
+	am->mark_low = low;
+	am->mark_high = high;
+	am->mark_tx = am->tx_end[(low - 1) % VMB_DOORBELL_SLOTS];
+}
+
+void vmb_am_refresh(struct vmb_am *am)
+{
+	/* pairs with the engine's publish: bounces before progress */
+	uint64_t word = vmb_observe(&am->ctl->progress);
+
+	if (vmb_ring_observe(&am->doorbell, vmb_low(word))) {
+		vmb_am_fail(am, -EIO);
+		return;
+	}
+	reach_mark(am);
+	set_mark(am, vmb_low(word), vmb_high(word));
+	reach_mark(am);
+}
+
+bool vmb_am_has_slots(struct vmb_am *am, uint32_t slots)
+{
+	if (vmb_likely(vmb_ring_room(&am->doorbell) >= slots))
+		return true;
+	vmb_am_refresh(am);
+	return !am->error && vmb_ring_room(&am->doorbell) >= slots;
+}
+
+/* Reserve send buffers. *at: their offset, *end: tx_pos after them. */
+static bool has_buffer(struct vmb_am *am, uint32_t len, uint32_t *at,
+		       uint32_t *end)
+{
+	uint32_t size = am->pep.geometry.tx_bytes;
+
+	*end = am->tx_pos;
+	*at = vmb_rx_place(end, size, len, VMB_RX_ALIGN);
+	if (*end - am->tx_free <= size)
+		return true;
+	vmb_am_refresh(am);
+	return !am->error && *end - am->tx_free <= size;
+}
+
+/* ---- one descriptor ------------------------------------------------------------ */
+
+void vmb_am_kick(struct vmb_am *am)
+{
+	if (am->polling)
+		return; /* once, at the end of the pass */
+	if (am->fences)
+		vmb_arm_fence(); /* pairs with the engine's, before it cools */
+	if (vmb_unlikely(vmb_load_relaxed(&am->ctl->kick_arm))) {
+		am->port->ops->kick(&am->pep);
+		am->counters.kicks++;
+	}
+}
+
+/* Whole words, for the same reason as vmb_slot_head(). */
+static inline void fill_head(struct vmb_slot *slot, struct vmb_peer *peer,
+			     unsigned id, uint64_t hdr, size_t len)
+{
+	uint64_t words[] = {
+		(uint64_t)VMB_OP_SEND << 32 | (uint64_t)len << 48,
+		vmb_pack(peer->handle, id),
+		hdr,
+	};
+
+	memcpy(slot, words, sizeof(words));
+}
+
+/* The message as one run of bytes, where it is one. */
+static inline const void *as_one(const struct vmb_segment *segments,
+				 unsigned count, size_t first_byte, size_t len)
+{
+	if (vmb_likely(count == 1 && segments->ptr &&
+		       first_byte + len <= segments->len))
+		return (const uint8_t *)segments->ptr + first_byte;
+	return NULL;
+}
+
+static void take_resume(struct vmb_peer *peer, struct vmb_slot *slot)
+{
+	if (peer->resume)
+		slot->flags |= VMB_F_RESUME;
+	peer->resume = false;
+}
+
+static void send_pair(struct vmb_am *am, struct vmb_slot *slot,
+		      const struct vmb_segment *segments, unsigned count,
+		      size_t first_byte, size_t len)
+{
+	uint32_t second = (am->doorbell.pos + 1) % VMB_DOORBELL_SLOTS;
+	uint8_t data[VMB_INLINE_PAIR] = {0};
+	struct vmb_slot_ext ext = {0};
+
+	vmb_am_gather(data, segments, count, first_byte, len);
+	memcpy(slot->payload, data, VMB_INLINE_ONE);
+	memcpy(ext.payload, data + VMB_INLINE_ONE, sizeof(ext.payload));
+	slot->flags |= VMB_F_PAIR;
+	am->tx_end[am->doorbell.pos % VMB_DOORBELL_SLOTS] = am->tx_pos;
+	am->tx_end[second] = am->tx_pos;
+	vmb_ring_commit_pair(&am->doorbell, slot, &ext);
+}
+
+static int send_buffered(struct vmb_am *am, struct vmb_peer *peer,
+			 struct vmb_slot *slot,
+			 const struct vmb_segment *segments, unsigned count,
+			 size_t first_byte, size_t len)
+{
+	struct vmb_slot_buf buf = {.key = VMB_KEY_TX, .len = (uint32_t)len};
+	uint32_t at, end;
+
+	if (!has_buffer(am, buf.len, &at, &end))
+		return -EAGAIN;
+	vmb_am_gather(am->tx + at, segments, count, first_byte, len);
+	buf.offset = at;
+	slot->len = 0;
+	slot->flags |= VMB_F_BUF;
+	memset(slot->payload, 0, sizeof(slot->payload));
+	memcpy(slot->payload, &buf, sizeof(buf));
+	take_resume(peer, slot);
+	am->tx_pos = end;
+	vmb_am_commit(am, slot, sizeof(buf));
+	return 0;
+}
+
+/* Any size, any peer that may be sent to. -EAGAIN: no room of our own. */
+static int send_now(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		    uint64_t hdr, const struct vmb_segment *segments,
+		    unsigned count, size_t first_byte, size_t len)
+{
+	uint32_t slots = len > VMB_INLINE_ONE && len <= VMB_INLINE_PAIR ? 2 : 1;
+	struct vmb_slot slot;
+	int rc = 0;
+
+	if (!vmb_am_has_slots(am, slots))
+		return -EAGAIN;
+	fill_head(&slot, peer, id, hdr, len);
+	if (len > VMB_INLINE_PAIR) {
+		rc = send_buffered(am, peer, &slot, segments, count, first_byte,
+				   len);
+	} else if (slots == 2) {
+		take_resume(peer, &slot);
+		send_pair(am, &slot, segments, count, first_byte, len);
+	} else {
+		take_resume(peer, &slot);
+		memset(slot.payload, 0, sizeof(slot.payload));
+		vmb_am_gather(slot.payload, segments, count, first_byte, len);
+		vmb_am_commit(am, &slot, (uint32_t)len);
+	}
+	if (!rc)
+		peer->last_post = am->doorbell.pos;
+	return rc;
+}
+
+/* ---- post ---------------------------------------------------------------------- */
+
+static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		     uint64_t hdr, const struct vmb_segment *segments,
+		     unsigned count, size_t first_byte, size_t len,
+		     enum vmb_am_mode mode)
+{
+	int rc = -EAGAIN;
+
+	if (am->error)
+		return am->error;
+	if (peer->gone)
+		return -ECONNRESET;
+	if (len > vmb_am_payload_max(am))
+		return -EMSGSIZE;
+	if (!am->fences_waiting && !peer->blocked && !peer->queued)
+		rc = send_now(am, peer, id, hdr, segments, count, first_byte,
+			      len);
+	if (!rc) {
+		vmb_am_kick(am);
+		return 0;
+	}
+	if (am->error)
+		return am->error;
+	if (mode == VMB_AM_TRY)
+		return -EAGAIN;
+	return vmb_peer_queue(am, peer, id, hdr, segments, count, first_byte,
+			      len);
+}
+
+int vmb_am_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		uint64_t hdr, const struct vmb_segment *segments,
+		unsigned count, size_t first_byte, size_t len,
+		enum vmb_am_mode mode)
+{
+	const void *data = as_one(segments, count, first_byte, len);
+	struct vmb_slot slot;
+
+	if (vmb_unlikely(len > VMB_INLINE_ONE || !data || am->error ||
+			 am->fences_waiting || peer->gone || peer->blocked ||
+			 peer->queued || peer->resume ||
+			 !vmb_ring_room(&am->doorbell)))
+		return post_slow(am, peer, id, hdr, segments, count, first_byte,
+				 len, mode);
+	fill_head(&slot, peer, id, hdr, len);
+	memset(slot.payload, 0, sizeof(slot.payload));
+	memcpy(slot.payload, data, len);
+	vmb_am_commit(am, &slot, (uint32_t)len);
+	peer->last_post = am->doorbell.pos;
+	vmb_am_kick(am);
+	return 0;
+}
+
+/* ---- what waits ------------------------------------------------------------------ */
+
+static void flush_ready(struct vmb_am *am)
+{
+	for (unsigned n = 0; n < FLUSH_MAX && !vmb_list_empty(&am->ready);
+	     n++) {
+		struct vmb_peer *peer =
+			vmb_list_first(&am->ready, struct vmb_peer, ready_node);
+		struct vmb_am_waiting *w = vmb_list_first(
+			&peer->waiting, struct vmb_am_waiting, node);
+		struct vmb_segment s = {.ptr = w->data, .len = w->len};
+
+		if (send_now(am, peer, w->id, w->hdr, &s, 1, 0, w->len))
+			return;
+		vmb_peer_sent(am, peer);
+	}
+}
+
+void vmb_am_flush(struct vmb_am *am)
+{
+	if (!vmb_am_must_flush(am))
+		return;
+	vmb_am_refresh(am);
+	if (am->error)
+		return;
+	vmb_peers_settle(am);
+	vmb_am_rdma_flush(am);
+	if (!am->fences_waiting)
+		flush_ready(am);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * settings.c - what the environment says about waiting and protocols.
+ *
+ * Flow:  vmb_init() -> [here] -> vmb_library.settings -> vmb_open()
+ * Owns:  nothing.
+ * Trust: the environment is input. A value that makes no sense is named in a
+ *        warning, together with what is allowed, and the default is used.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/log.h"
+
+#define EAGER_DEFAULT 8192
+/* An unexpected handler is promised to see messages of this size whole. */
+#define EAGER_MIN 4096
+#define SPIN_US_DEFAULT 20
+#define SPIN_US_MAX 1000000
+
+static enum vmb_wait_mode read_wait(void)
+{
+	const char *text = getenv("VMB_WAIT");
+
+	if (!text || !*text || !strcmp(text, "adaptive"))
+		return VMB_WAIT_ADAPTIVE;
+	if (!strcmp(text, "spin"))
+		return VMB_WAIT_SPIN;
+	if (!strcmp(text, "block"))
+		return VMB_WAIT_BLOCK;
+	vmb_warn("VMB_WAIT=%s ignored: use spin, adaptive or block", text);
+	return VMB_WAIT_ADAPTIVE;
+}
+
+static unsigned long read_number(const char *name, unsigned long min,
+				 unsigned long max, unsigned long preset)
+{
+	const char *text = getenv(name);
+	unsigned long value;
+	char *end;
+
+	if (!text || !*text)
+		return preset;
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (text[0] >= '0' && text[0] <= '9' && !*end && !errno &&
+	    value >= min && value <= max)
+		return value;
+	vmb_warn("%s=%s ignored: use a number from %lu to %lu", name, text, min,
+		 max);
+	return preset;
+}
+
+void vmb_settings_read(struct vmb_settings *settings)
+{
+	settings->wait = read_wait();
+	settings->eager_max =
+		read_number("VMB_EAGER", EAGER_MIN, VMB_BUF_MAX, EAGER_DEFAULT);
+	settings->spin_ns =
+		1000u * (uint64_t)read_number("VMB_SPIN_US", 0, SPIN_US_MAX,
+					      SPIN_US_DEFAULT);
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * sleep.c - an endpoint's sleep: of its leading thread, and of an event loop
+ * of the application that watches vmb_fd().
+ *
+ * Flow:  wait.c -> arm -> ppoll(notification, poke) -> look again
+ * Owns:  the eventfd that ends a sleep; the epoll instance behind vmb_fd().
+ * Trust: the kernel.
+ *
+ * Both sleepers are woken by one notification of the engine, and a thread
+ * that wakes up swallows it. When the application is armed as well, vmb_fd()
+ * is made readable by its timer instead, which also reports the time-outs.
+ */
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "api/api.h"
+
+int vmb_endpoint_sleep_init(struct vmb_endpoint *ep)
+{
+	ep->user_fd = -1;
+	ep->timer_fd = -1;
+	ep->timer_at = UINT64_MAX;
+	ep->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return ep->wake_fd < 0 ? -errno : 0;
+}
+
+void vmb_endpoint_sleep_fini(struct vmb_endpoint *ep)
+{
+	close(ep->wake_fd);
+	if (ep->user_fd >= 0) {
+		close(ep->user_fd);
+		close(ep->timer_fd);
+	}
+}
+
+void vmb_endpoint_poke(struct vmb_endpoint *ep)
+{
+	if (ep->poked)
+		return;
+	ep->poked = true;
+	eventfd_write(ep->wake_fd, 1);
+}
+
+static void end_poke(struct vmb_endpoint *ep)
+{
+	eventfd_t count;
+
+	if (ep->poked)
+		eventfd_read(ep->wake_fd, &count);
+	ep->poked = false;
+}
+
+static struct timespec to_timespec(uint64_t ns)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / 1000000000u),
+		.tv_nsec = (long)(ns % 1000000000u),
+	};
+}
+
+/* UINT64_MAX: never; a time that has passed: at once. */
+static void set_timer(struct vmb_endpoint *ep, uint64_t at)
+{
+	struct itimerspec spec = {{0}, {0}};
+
+	if (ep->timer_fd < 0 || ep->timer_at == at)
+		return;
+	if (at != UINT64_MAX)
+		spec.it_value = to_timespec(at ? at : 1);
+	timerfd_settime(ep->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+	ep->timer_at = at;
+}
+
+/* Take the notification, if there is one. 1: there was. */
+static int swallow(struct vmb_endpoint *ep)
+{
+	int rc = ep->am.port->ops->wait(&ep->am.pep, 0);
+
+	if (rc == -EPIPE)
+		vmb_am_fail(&ep->am, rc);
+	return rc == 0;
+}
+
+static void watch(struct vmb_endpoint *ep, uint64_t until)
+{
+	struct pollfd fds[2] = {
+		{.fd = ep->am.pep.wait_fd, .events = POLLIN},
+		{.fd = ep->wake_fd, .events = POLLIN},
+	};
+	uint64_t now = vmb_now_ns();
+	struct timespec left = to_timespec(until > now ? until - now : 0);
+
+	/* an early return, by a signal too, is a useless look */
+	ppoll(fds, 2, until == UINT64_MAX ? NULL : &left, NULL);
+}
+
+void vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
+{
+	if (vmb_am_arm(&ep->am))
+		return; /* there is work, or an error that the pass reports */
+	until = vmb_min(until, vmb_msg_deadline(ep->msg));
+	ep->sleep_until = until;
+	ep->sleeping = true;
+	ep->sleeps++;
+	vmb_lock_release(&ep->lock);
+	watch(ep, until);
+	vmb_lock_take(&ep->lock);
+	ep->sleeping = false;
+	end_poke(ep);
+	if (swallow(ep) && ep->user_armed) {
+		ep->user_armed = false;
+		set_timer(ep, 0);
+	}
+	if (!ep->user_armed)
+		vmb_am_disarm(&ep->am);
+}
+
+/* ---- for an event loop ------------------------------------------------------- */
+
+static int watch_fd(int epoll_fd, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+static int open_user_fd(struct vmb_endpoint *ep)
+{
+	int fd, timer, rc;
+
+	fd = epoll_create1(EPOLL_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	rc = timer < 0 ? -errno : 0;
+	if (rc)
+		goto err_close_epoll;
+	rc = watch_fd(fd, ep->am.pep.wait_fd);
+	if (!rc)
+		rc = watch_fd(fd, timer);
+	if (rc)
+		goto err_close_timer;
+	ep->user_fd = fd;
+	ep->timer_fd = timer;
+	return 0;
+err_close_timer:
+	close(timer);
+err_close_epoll:
+	close(fd);
+	return rc;
+}
+
+int vmb_fd(struct vmb_endpoint *ep, int *fd)
+{
+	int rc;
+
+	if (!fd)
+		return -EINVAL;
+	rc = vmb_endpoint_enter(ep);
+	if (rc)
+		return rc;
+	if (ep->user_fd < 0)
+		rc = open_user_fd(ep);
+	if (!rc)
+		*fd = ep->user_fd;
+	vmb_endpoint_leave(ep);
+	return rc;
+}
+
+static int arm(struct vmb_endpoint *ep)
+{
+	uint64_t due = vmb_msg_deadline(ep->msg);
+	int rc;
+
+	ep->user_armed = false;
+	if (swallow(ep) && ep->sleeping)
+		vmb_endpoint_poke(ep); /* it was the leader's too */
+	set_timer(ep, due);
+	rc = vmb_am_arm(&ep->am);
+	if (!rc && due != UINT64_MAX && due <= vmb_now_ns())
+		rc = -EAGAIN;
+	if (rc && ep->sleeping)
+		vmb_endpoint_poke(ep); /* it is not armed any more */
+	ep->user_armed = !rc;
+	return rc;
+}
+
+int vmb_arm(struct vmb_endpoint *ep)
+{
+	int rc = vmb_endpoint_enter(ep);
+
+	if (rc)
+		return rc;
+	rc = arm(ep);
+	vmb_endpoint_leave(ep);
+	return rc;
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * wait.c - threads that wait in one endpoint: one of them makes progress for
+ * all, the others sleep until somebody tells them.
+ *
+ * Flow:  vmb_wait() and its like -> vmb_endpoint_await() -> pass, look, sleep
+ * Owns:  the list of waiters and who of them leads.
+ * Trust: threads of our own process.
+ *
+ * A waiter brings a look: a function that says, under the lock, whether it may
+ * return, and takes the outcome. Whoever changes something looks for all
+ * waiters, in order, and tells just those whose look succeeded; so an outcome
+ * is taken once and no crowd is woken. The leader makes progress: it spins
+ * with the lock held while nobody else wants it, then sleeps in sleep.c. Who
+ * leaves the lead tells the first of the others, which takes it over. All
+ * state is changed under the lock and a waiter is told under the lock, so
+ * nothing can be missed between a look and the sleep after it.
+ */
+#include "api/api.h"
+
+/* vmb_waiter.signal */
+#define SIGNAL_AWAKE 0u /* will look at the word before it sleeps */
+#define SIGNAL_ASLEEP 1u
+#define SIGNAL_TOLD 2u
+
+#define PASSES_PER_CLOCK 64 /* a look at the clock costs about one pass */
+#define FOLLOWER_SPINS 100  /* before a thread that does not lead sleeps */
+#define SPIN_STEP_NS 500
+#define POLL_FIRST_NS 20000
+#define POLL_MAX_NS 5000000
+
+/* ---- telling ---------------------------------------------------------------- */
+
+static void tell(struct vmb_endpoint *ep, struct vmb_waiter *w)
+{
+	if (w == ep->leader) {
+		if (ep->sleeping)
+			vmb_endpoint_poke(ep);
+		return;
+	}
+	if (__atomic_exchange_n(&w->signal, SIGNAL_TOLD, __ATOMIC_ACQ_REL) ==
+	    SIGNAL_ASLEEP)
+		vmb_futex_wake(&w->signal, 1);
+}
+
+static void tell_all(struct vmb_endpoint *ep, struct vmb_list *list)
+{
+	struct vmb_list *pos;
+
+	vmb_list_each (pos, list)
+		tell(ep, vmb_container_of(pos, struct vmb_waiter, node));
+}
+
+/* Its look is asked, and it is told when it may go. */
+static void ask(struct vmb_endpoint *ep, struct vmb_waiter *w)
+{
+	w->result = w->look(ep, w->arg);
+	w->done = w->result != 0;
+	if (w->done)
+		tell(ep, w);
+}
+
+void vmb_endpoint_attend(struct vmb_endpoint *ep)
+{
+	struct vmb_waiter *w;
+	struct vmb_list *pos;
+
+	ep->attended = ep->version;
+	vmb_list_each (pos, &ep->waiters) {
+		w = vmb_container_of(pos, struct vmb_waiter, node);
+		if (!w->done)
+			ask(ep, w);
+	}
+}
+
+void vmb_endpoint_promote(struct vmb_endpoint *ep)
+{
+	if (ep->leader || ep->held || ep->progressing ||
+	    vmb_list_empty(&ep->waiters))
+		return;
+	tell(ep, vmb_list_first(&ep->waiters, struct vmb_waiter, node));
+}
+
+void vmb_endpoint_posted(struct vmb_endpoint *ep)
+{
+	if (vmb_likely(!ep->sleeping) || ep->poked)
+		return;
+	if (vmb_msg_deadline(ep->msg) < ep->sleep_until || vmb_am_arm(&ep->am))
+		vmb_endpoint_poke(ep);
+}
+
+/* ---- progress --------------------------------------------------------------- */
+
+int vmb_endpoint_pass(struct vmb_endpoint *ep)
+{
+	int rc;
+
+	if (vmb_unlikely(ep->progressing || ep->held))
+		return 0;
+	ep->progressing = true;
+	ep->progress_thread = pthread_self();
+	rc = vmb_msg_progress(ep->msg);
+	ep->progressing = false;
+	if (rc)
+		vmb_endpoint_changed(ep);
+	if (vmb_unlikely(!vmb_list_empty(&ep->pausers)))
+		tell_all(ep, &ep->pausers);
+	vmb_endpoint_promote(ep);
+	return rc;
+}
+
+int vmb_progress(struct vmb_endpoint *ep)
+{
+	int rc = vmb_endpoint_enter(ep);
+
+	if (rc)
+		return rc;
+	if (vmb_endpoint_in_handler(ep))
+		rc = -EDEADLK;
+	else
+		rc = vmb_endpoint_pass(ep);
+	vmb_endpoint_leave(ep);
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- one thread waits ------------------------------------------------------- */
+
+static void look_at_clock(struct vmb_endpoint *ep, struct vmb_waiter *w,
+			  uint64_t now)
+{
+	if (now >= w->poll_at && !w->done) {
+		ask(ep, w);
+		w->poll_step = vmb_min(2 * w->poll_step, POLL_MAX_NS);
+		w->poll_at = now + w->poll_step;
+	}
+	w->expired = now >= w->deadline;
+}
+
+static uint64_t next_look(const struct vmb_waiter *w)
+{
+	return vmb_min(w->deadline, w->poll_at);
+}
+
+static void spin_as_follower(struct vmb_endpoint *ep, struct vmb_waiter *w)
+{
+	bool forever = ep->wait_mode == VMB_WAIT_SPIN;
+	uint64_t until = next_look(w);
+
+	for (unsigned i = 1; forever || i < FOLLOWER_SPINS; i++) {
+		if (vmb_observe(&w->signal) == SIGNAL_TOLD)
+			return;
+		if (i % PASSES_PER_CLOCK == 0 && vmb_now_ns() >= until)
+			return;
+		vmb_relax();
+	}
+}
+
+/* Until told, or until it is time to look. Unlocks meanwhile. */
+static void follow(struct vmb_endpoint *ep, struct vmb_waiter *w)
+{
+	uint32_t awake = SIGNAL_AWAKE;
+
+	if (ep->leader == w)
+		ep->leader = NULL;
+	w->signal = SIGNAL_AWAKE;
+	vmb_lock_release(&ep->lock);
+	spin_as_follower(ep, w);
+	if (ep->wait_mode != VMB_WAIT_SPIN &&
+	    __atomic_compare_exchange_n(&w->signal, &awake, SIGNAL_ASLEEP,
+					false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		vmb_futex_wait(&w->signal, SIGNAL_ASLEEP, next_look(w));
+	vmb_lock_take(&ep->lock);
+	if (next_look(w) != UINT64_MAX)
+		look_at_clock(ep, w, vmb_now_ns());
+}
+
+/* A wait ended after so long: would spinning have caught it? */
+static void adapt(struct vmb_endpoint *ep, uint64_t waited_ns)
+{
+	uint64_t max = vmb_library.settings.spin_ns;
+
+	if (waited_ns > max)
+		ep->spin_ns /= 2;
+	else
+		ep->spin_ns = vmb_min(max, 2 * ep->spin_ns + SPIN_STEP_NS);
+}
+
+/* Nothing came for a while: look at the clock, sleep if it is time to. */
+static void rest(struct vmb_endpoint *ep, struct vmb_waiter *w)
+{
+	uint64_t now = vmb_now_ns();
+
+	look_at_clock(ep, w, now);
+	if (w->done || w->expired || !w->idle || ep->wait_mode == VMB_WAIT_SPIN)
+		return;
+	if (!w->spin_from)
+		w->spin_from = now;
+	if (ep->wait_mode == VMB_WAIT_ADAPTIVE &&
+	    now - w->spin_from < ep->spin_ns)
+		return;
+	vmb_endpoint_sleep(ep, next_look(w));
+	now = vmb_now_ns();
+	adapt(ep, now - w->spin_from);
+	w->spin_from = 0;
+	look_at_clock(ep, w, now);
+}
+
+static void lead(struct vmb_endpoint *ep, struct vmb_waiter *w)
+{
+	ep->leader = w;
+	if (vmb_endpoint_pass(ep)) {
+		if (w->spin_from)
+			adapt(ep, 0);
+		w->idle = 0;
+		w->spin_from = 0;
+	} else {
+		w->idle++;
+		vmb_relax();
+	}
+	if (vmb_unlikely(vmb_lock_wanted(&ep->lock)))
+		vmb_lock_yield(&ep->lock);
+	w->passes++;
+	if (w->passes % PASSES_PER_CLOCK == 0 ||
+	    (w->idle && ep->wait_mode == VMB_WAIT_BLOCK))
+		rest(ep, w);
+}
+
+static bool may_lead(const struct vmb_endpoint *ep, const struct vmb_waiter *w)
+{
+	return !ep->held && !ep->progressing &&
+	       (!ep->leader || ep->leader == w);
+}
+
+/* Counted as inside, so that a close waits until it has left. */
+static int stay(struct vmb_endpoint *ep, struct vmb_waiter *w)
+{
+	vmb_list_append(&ep->waiters, &w->node);
+	ep->inside++;
+	while (!w->done) {
+		if (ep->state != VMB_ENDPOINT_OPEN)
+			w->result = -EBADF;
+		if (w->result || w->woken || w->expired)
+			break;
+		if (may_lead(ep, w))
+			lead(ep, w);
+		else
+			follow(ep, w);
+		if (ep->version != ep->attended)
+			vmb_endpoint_attend(ep);
+	}
+	vmb_list_remove(&w->node);
+	if (ep->leader == w)
+		ep->leader = NULL;
+	ep->inside--;
+	if (vmb_unlikely(ep->state != VMB_ENDPOINT_OPEN))
+		tell_all(ep, &ep->pausers);
+	vmb_endpoint_promote(ep);
+	return w->result;
+}
+
+int vmb_endpoint_await(struct vmb_endpoint *ep, vmb_look_fn look, void *arg,
+		       int timeout_ms, bool poll)
+{
+	struct vmb_waiter w = {
+		.look = look,
+		.arg = arg,
+		.deadline = UINT64_MAX,
+		.poll_at = UINT64_MAX,
+		.poll_step = POLL_FIRST_NS,
+	};
+	int rc;
+
+	if (timeout_ms < VMB_INFINITE)
+		return -EINVAL;
+	if (timeout_ms && vmb_endpoint_in_handler(ep))
+		return -EDEADLK;
+	vmb_endpoint_pass(ep); /* its error is found by the look */
+	rc = look(ep, arg);
+	if (rc || !timeout_ms)
+		return rc;
+	if (timeout_ms > 0)
+		w.deadline = vmb_now_ns() + (uint64_t)timeout_ms * 1000000u;
+	if (poll)
+		w.poll_at = vmb_now_ns() + w.poll_step;
+	return stay(ep, &w);
+}
+
+int vmb_wakeup(struct vmb_endpoint *ep)
+{
+	struct vmb_list *pos;
+	int rc = vmb_endpoint_enter(ep);
+
+	if (rc)
+		return rc;
+	vmb_list_each (pos, &ep->waiters)
+		vmb_container_of(pos, struct vmb_waiter, node)->woken = true;
+	tell_all(ep, &ep->waiters);
+	vmb_endpoint_leave(ep);
+	return 0;
+}
+
+/* ---- waiting for each other -------------------------------------------------- */
+
+/* Until a pass has ended, or somebody has left a closing endpoint. */
+static void pause_once(struct vmb_endpoint *ep)
+{
+	struct vmb_waiter w = {.deadline = UINT64_MAX, .poll_at = UINT64_MAX};
+
+	vmb_list_append(&ep->pausers, &w.node);
+	follow(ep, &w);
+	vmb_list_remove(&w.node);
+}
+
+int vmb_endpoint_quiesce(struct vmb_endpoint *ep)
+{
+	int rc = 0;
+
+	ep->inside++;
+	while (ep->progressing && !vmb_endpoint_in_handler(ep) && !rc) {
+		pause_once(ep);
+		if (ep->state != VMB_ENDPOINT_OPEN)
+			rc = -EBADF;
+	}
+	ep->inside--;
+	if (rc)
+		tell_all(ep, &ep->pausers);
+	return rc;
+}
+
+void vmb_endpoint_evict(struct vmb_endpoint *ep)
+{
+	tell_all(ep, &ep->waiters);
+	tell_all(ep, &ep->pausers);
+	while (ep->inside || ep->progressing)
+		pause_once(ep);
+}
+
+void vmb_endpoint_absent(struct vmb_endpoint *ep)
+{
+	ep->inside++;
+	vmb_endpoint_leave(ep);
+}
+
+int vmb_endpoint_present(struct vmb_endpoint *ep)
+{
+	vmb_lock_take(&ep->lock);
+	ep->inside--;
+	if (ep->state == VMB_ENDPOINT_OPEN)
+		return 0;
+	tell_all(ep, &ep->pausers);
+	vmb_lock_release(&ep->lock);
+	return -EBADF;
+}
+
+int vmb_hold(struct vmb_endpoint *ep, int hold)
+{
+	int rc = vmb_endpoint_enter(ep);
+
+	if (rc)
+		return rc;
+	ep->held = hold != 0;
+	if (ep->held)
+		rc = vmb_endpoint_quiesce(ep);
+	else
+		vmb_endpoint_promote(ep);
+	vmb_endpoint_leave(ep);
+	return rc;
+}

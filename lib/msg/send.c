@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * send.c - isend and issend: choose a protocol, and the eager ones.
+ *
+ * Flow:  api -> vmb_msg_isend() -> EAGER | EAGER_SYNC | announce.c
+ *        peer -> ACK -> the synchronous send ends
+ * Owns:  nothing; requests wait in the lists of peer.c.
+ * Trust: arguments were checked by api; an ACK is a peer's word about its own
+ *        request only, and no larger than the message.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "msg/state.h"
+
+static size_t total(const struct vmb_segment *segments, unsigned count)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		len += segments[i].len;
+	return len;
+}
+
+static unsigned choose(const struct vmb_msg *msg, size_t len, bool synchronous)
+{
+	if (synchronous)
+		return len <= msg->sync_max ? VMB_MSG_EAGER_SYNC : VMB_MSG_RTS;
+	return len <= msg->config.eager_max ? VMB_MSG_EAGER : VMB_MSG_RTS;
+}
+
+/* Small, and nothing before it: straight from the caller's segments. */
+static int post_eager(struct vmb_msg *msg, struct vmb_msg_peer *mp,
+		      struct vmb_req *req, const struct vmb_segment *segments,
+		      unsigned count)
+{
+	int rc;
+
+	if (req->id != VMB_MSG_EAGER || !vmb_list_empty(&mp->pending))
+		return -EAGAIN;
+	rc = vmb_msg_peer_post(msg, mp, VMB_MSG_EAGER, req->match, segments,
+			       count, req->msg_len);
+	if (rc == -EAGAIN)
+		return rc;
+	msg->counters.eager += !rc;
+	vmb_req_complete(msg, req, rc, rc ? 0 : req->msg_len);
+	return 0;
+}
+
+int vmb_msg_isend(struct vmb_msg *msg, const struct vmb_segment *segments,
+		  unsigned count, struct vmb_peer *peer, uint64_t match,
+		  bool synchronous, void *context, struct vmb_req **out)
+{
+	struct vmb_msg_peer *mp = vmb_msg_peer_get(msg, peer);
+	struct vmb_req *req;
+
+	if (msg->am->error)
+		return msg->am->error;
+	req = mp ? vmb_req_alloc(msg, VMB_REQ_SEND) : NULL;
+	if (!req)
+		return -ENOMEM;
+	req->mp = mp;
+	req->handle = peer->handle;
+	req->match = match;
+	req->context = context;
+	req->msg_len = total(segments, count);
+	req->id = (uint8_t)choose(msg, req->msg_len, synchronous);
+	req->state = VMB_REQ_PENDING;
+	req->send.registered = false;
+	req->forgotten = !out;
+	if (!post_eager(msg, mp, req, segments, count))
+		goto posted;
+	if (vmb_req_set_segments(req, segments, count)) {
+		vmb_req_free(msg, req);
+		return -ENOMEM;
+	}
+	vmb_timer_set(msg, req, msg->timeout_ns);
+	vmb_list_append(&mp->pending, &req->link);
+	vmb_msg_peer_begin(msg, mp);
+posted:
+	if (out)
+		*out = req;
+	return 0;
+}
+
+/* The number goes before the data. */
+static int post_sync(struct vmb_msg *msg, struct vmb_req *req)
+{
+	struct vmb_wire_sync head = {.number = vmb_req_number(req)};
+	struct vmb_segment with_head[VMB_SEGMENTS_MAX + 1] = {
+		{&head, sizeof(head)},
+	};
+
+	memcpy(&with_head[1], req->segments,
+	       req->segment_count * sizeof(with_head[0]));
+	return vmb_msg_peer_post(msg, req->mp, VMB_MSG_EAGER_SYNC, req->match,
+				 with_head, req->segment_count + 1,
+				 sizeof(head) + req->msg_len);
+}
+
+int vmb_send_start(struct vmb_msg *msg, struct vmb_req *req)
+{
+	int rc;
+
+	if (req->id == VMB_MSG_RTS)
+		return vmb_announce_start(msg, req);
+	if (req->id == VMB_MSG_EAGER_SYNC)
+		rc = post_sync(msg, req);
+	else
+		rc = vmb_msg_peer_post(msg, req->mp, VMB_MSG_EAGER, req->match,
+				       req->segments, req->segment_count,
+				       req->msg_len);
+	if (rc)
+		return rc;
+	msg->counters.eager++;
+	if (req->id == VMB_MSG_EAGER)
+		vmb_req_complete(msg, req, 0, req->msg_len);
+	else
+		vmb_req_await(req, VMB_REQ_SYNC);
+	return 0;
+}
+
+void vmb_send_on_end(struct vmb_msg *msg, const struct vmb_am_arrival *a,
+		     bool (*may_end)(const struct vmb_req *req))
+{
+	static const int codes[VMB_WIRE_CODES] = {
+		[VMB_WIRE_OK] = 0,
+		[VMB_WIRE_FAULT] = -EFAULT,
+		[VMB_WIRE_NO_ROOM] = -ENOBUFS,
+	};
+	struct vmb_wire_end end;
+	struct vmb_req *req = NULL;
+	int code;
+
+	if (a->len == sizeof(end) && a->peer->msg) {
+		memcpy(&end, a->data, sizeof(end));
+		req = vmb_req_find(msg, a->hdr, a->peer->msg);
+	}
+	if (!req || !may_end(req) || end.code >= VMB_WIRE_CODES ||
+	    end.reserved_60 || end.moved > req->msg_len) {
+		vmb_msg_nonsense(msg);
+		return;
+	}
+	code = codes[end.code];
+	if (!code && end.moved < req->msg_len)
+		code = -EMSGSIZE;
+	vmb_req_complete(msg, req, code, end.moved);
+}
+
+static bool waits_for_ack(const struct vmb_req *req)
+{
+	return req->state == VMB_REQ_SYNC;
+}
+
+void vmb_send_on_ack(struct vmb_am *am, const struct vmb_am_arrival *a,
+		     void *arg)
+{
+	(void)am;
+	vmb_send_on_end(arg, a, waits_for_ack);
+}

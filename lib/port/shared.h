@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * shared.h - memory that the daemon maps too: a memfd whose size is sealed,
+ * so that neither side can take pages away under the other.
+ */
+#ifndef VMB_PORT_SHARED_H
+#define VMB_PORT_SHARED_H
+
+#include <stddef.h>
+
+/*
+ * len bytes (a multiple of the page size, not 0), zeroed and mapped at *addr;
+ * from 2 MiB on aligned so that huge pages can stand behind them. The caller
+ * ends *fd and *addr separately. name is what /proc shows. -ENOMEM; -EMFILE.
+ */
+int vmb_shared_create(const char *name, size_t len, int *fd, void **addr);
+void vmb_shared_unmap(void *addr, size_t len);
+
+#endif

@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# install.sh - an example is built against a staged install, found by
+# pkg-config and by find_package, and runs: against nobody it says so.
+#
+# Flow:  install.sh BUILD-FOLDER SOURCE-FOLDER CMAKE CC
+# Owns:  the stage, in a folder of its own.
+set -eu
+
+build=$1
+source=$2
+cmake=$3
+cc=$4
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+fail() {
+	echo "install: $*" >&2
+	exit 1
+}
+
+# runs PROGRAM: it finds the library, and reports that no daemon listens
+runs() {
+	if LD_LIBRARY_PATH=$libdir VMB_PORT=local:$dir/nobody "$1" \
+		>"$dir/out" 2>&1; then
+		fail "$1 ends well without a daemon"
+	fi
+	grep -q "start vmbd" "$dir/out" || fail "$1: $(cat "$dir/out")"
+}
+
+"$cmake" --install "$build" --prefix "$dir/stage" >"$dir/log" 2>&1 ||
+	fail "$(cat "$dir/log")"
+pc=$(find "$dir/stage" -name vmbypass.pc)
+[ -n "$pc" ] || fail "vmbypass.pc is not installed"
+libdir=$(dirname "$(dirname "$pc")")
+
+# word by word, as a Makefile would have it
+flags() {
+	PKG_CONFIG_PATH=$(dirname "$pc") pkg-config \
+		"--define-variable=prefix=$dir/stage" "$@" vmbypass
+}
+[ "$(flags --modversion)" ] || fail "pkg-config does not know the version"
+# shellcheck disable=SC2046
+"$cc" -Wall -Wextra -Werror $(flags --cflags) "$source/examples/hello.c" \
+	$(flags --libs) -o "$dir/hello"
+runs "$dir/hello"
+echo "install: pkg-config ok"
+
+"$cmake" -S "$source/tests/abi/consumer" -B "$dir/consumer" \
+	-DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$dir/stage" \
+	-DEXAMPLE="$source/examples/hello.c" >"$dir/log" 2>&1 ||
+	fail "$(cat "$dir/log")"
+"$cmake" --build "$dir/consumer" >"$dir/log" 2>&1 || fail "$(cat "$dir/log")"
+runs "$dir/consumer/hello"
+echo "install: find_package ok"

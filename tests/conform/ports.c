@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * ports.c - the ways to an engine that the suites run over, a line each.
+ *
+ * Flow:  t_attach() -> start() -> vmb_init() finds the port
+ * Owns:  the engine or the daemon of one test.
+ * Trust: tests/support fails the test when it cannot do its part.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conform/conform.h"
+#include "support/daemon.h"
+#include "support/inproc.h"
+
+/* ---- the engine in this process --------------------------------------------- */
+
+static void inproc_start(void)
+{
+	t_nic_start(NULL);
+	vmb_port_override(&t_port_inproc);
+}
+
+static void inproc_stop(void)
+{
+	vmb_port_override(NULL);
+	t_nic_stop();
+}
+
+/* ---- a daemon ------------------------------------------------------------------ */
+
+static struct t_daemon vmbd;
+
+static void local_start(void)
+{
+	char where[sizeof(vmbd.socket) + 8];
+
+	if (vmbd.dir[0])
+		t_daemon_restart(&vmbd, NULL);
+	else
+		t_daemon_start(&vmbd, NULL);
+	snprintf(where, sizeof(where), "local:%s", vmbd.socket);
+	setenv("VMB_PORT", where, 1);
+}
+
+static void local_stop(void)
+{
+	t_daemon_stop(&vmbd);
+	memset(&vmbd, 0, sizeof(vmbd));
+}
+
+static void local_kill(void)
+{
+	t_daemon_kill(&vmbd);
+}
+
+/* ---- the table ----------------------------------------------------------------- */
+
+static const struct t_port ports[] = {
+	{"inproc", inproc_start, inproc_stop, NULL, t_port_hold_connects,
+	 false},
+	{"local", local_start, local_stop, local_kill, NULL, true},
+};
+
+const struct t_port *t_port_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+		if (!strcmp(ports[i].name, name))
+			return &ports[i];
+	return NULL;
+}
+
+void t_port_list(void)
+{
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+		fprintf(stderr, "  %s\n", ports[i].name);
+}

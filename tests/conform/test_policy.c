@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_policy.c - the policy file and protection domains hold what they promise.
+ *
+ * Flow:  a vmbd of our own ($VMBD) <- policy files, requests by hand
+ * Owns:  one daemon and one folder per test.
+ */
+#include <check.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "support/daemon.h"
+#include "support/raw.h"
+
+static struct t_daemon d;
+
+static void start(void)
+{
+	t_daemon_start(&d, NULL);
+}
+
+static void stop(void)
+{
+	t_daemon_stop(&d);
+}
+
+/* The answer to one admin line. */
+static const char *ask(const char *request)
+{
+	return t_raw_ask(d.socket, request);
+}
+
+/* ---- policy ------------------------------------------------------------- */
+
+static char policy_path[64];
+
+static void start_with_policy(const char *text)
+{
+	const char *const args[] = {"--policy", policy_path, NULL};
+
+	snprintf(policy_path, sizeof(policy_path), "/tmp/vmb-policy-%d",
+		 (int)getpid());
+	t_raw_write_file(policy_path, text);
+	t_daemon_start(&d, args);
+}
+
+static void stop_with_policy(void)
+{
+	t_daemon_stop(&d);
+	unlink(policy_path);
+}
+
+START_TEST(policy_refuses_a_user)
+{
+	struct t_raw_reply r;
+	int fd;
+
+	start_with_policy("[default]\nallow = no\n");
+	fd = t_raw_connect(d.socket);
+	ck_assert_int_eq(t_raw_hello(fd, "", NULL), -EACCES);
+	t_raw_receive(fd, &r);
+	ck_assert_uint_eq(r.len, 0);
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
+
+START_TEST(policy_of_a_user_counts_over_the_default)
+{
+	char text[128];
+	int fd;
+
+	snprintf(text, sizeof(text),
+		 "[user %u]\nallow = yes\nendpoints = 2\n\n"
+		 "[default]\nallow = no\nendpoints = 1\n",
+		 (unsigned)getuid());
+	start_with_policy(text);
+	fd = t_raw_attach(d.socket, "");
+	ck_assert_int_eq(t_raw_open(fd, VMB_ID_ANY, 0, NULL, NULL), 0);
+	ck_assert_int_eq(t_raw_open(fd, VMB_ID_ANY, 0, NULL, NULL), 0);
+	ck_assert_int_eq(t_raw_open(fd, VMB_ID_ANY, 0, NULL, NULL), -EDQUOT);
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
+
+START_TEST(policy_limits_memory_and_clients)
+{
+	uint64_t key;
+	int fd, other;
+
+	start_with_policy("[default]\nmemory = 8K\nclients = 1\nregions = 2\n");
+	fd = t_raw_attach(d.socket, "");
+	ck_assert_int_eq(t_raw_register_memfd(fd, 8193, NULL), -EDQUOT);
+	ck_assert_int_eq(t_raw_register_memfd(fd, 8192, &key), 0);
+	ck_assert_int_eq(t_raw_register_memfd(fd, 1, NULL), -EDQUOT);
+	ck_assert_int_eq(t_raw_deregister(fd, key), 0);
+	ck_assert_int_eq(t_raw_register_memfd(fd, 1, NULL), 0);
+	ck_assert_int_eq(t_raw_register_memfd(fd, 1, NULL), 0);
+	ck_assert_int_eq(t_raw_register_memfd(fd, 1, NULL), -EDQUOT);
+	other = t_raw_connect(d.socket);
+	ck_assert_int_eq(t_raw_hello(other, "", NULL), -EUSERS);
+	close(other);
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
+
+START_TEST(policy_of_a_domain_limits_all_its_clients)
+{
+	int fd, other, third;
+
+	start_with_policy("[domain db]\nendpoints = 2\nclients = 2\n"
+			  "weight = 9\n");
+	fd = t_raw_attach(d.socket, "db");
+	other = t_raw_attach(d.socket, "db");
+	ck_assert_int_eq(t_raw_open(fd, VMB_ID_ANY, 0, NULL, NULL), 0);
+	ck_assert_int_eq(t_raw_open(other, VMB_ID_ANY, 0, NULL, NULL), 0);
+	ck_assert_int_eq(t_raw_open(other, VMB_ID_ANY, 0, NULL, NULL), -EDQUOT);
+	ck_assert_int_eq(t_raw_number(ask("{\"cmd\":\"domains\"}"), "weight"),
+			 9);
+	third = t_raw_connect(d.socket);
+	ck_assert_int_eq(t_raw_hello(third, "db", NULL), -EUSERS);
+	close(third);
+	close(fd);
+	close(other);
+	stop_with_policy();
+}
+END_TEST
+
+START_TEST(policy_keeps_a_domain_to_itself)
+{
+	struct vmb_ctl_hello_reply hello;
+	int fd, other;
+
+	start_with_policy("[domain alone]\npeers = domain\n");
+	fd = t_raw_attach(d.socket, "alone");
+	other = t_raw_connect(d.socket);
+	ck_assert_int_eq(t_raw_hello(other, "", &hello), 0);
+	ck_assert_int_eq(t_raw_open(other, 1, 0, NULL, NULL), 0);
+	ck_assert_int_eq(t_raw_peer(fd, hello.nic_id, 1, 0, NULL), -ENXIO);
+	ck_assert_int_eq(t_raw_peer(other, hello.nic_id, 1, 0, NULL), 0);
+	close(fd);
+	close(other);
+	stop_with_policy();
+}
+END_TEST
+
+/* What another user is told at hello; features only when it is admitted. */
+static int hello_of_another_user(const char *domain, uint64_t *features)
+{
+	struct vmb_ctl_hello_reply hello = {0};
+	struct {
+		int status;
+		uint64_t features;
+	} result;
+	int fds[2];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (!pid) {
+		if (setgid(65534) || setuid(65534))
+			_exit(1);
+		result.status =
+			t_raw_hello(t_raw_connect(d.socket), domain, &hello);
+		result.features = hello.features;
+		_exit(write(fds[1], &result, sizeof(result)) < 0);
+	}
+	close(fds[1]);
+	ck_assert_int_eq(read(fds[0], &result, sizeof(result)), sizeof(result));
+	close(fds[0]);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	*features = result.features;
+	return result.status;
+}
+
+static void start_for_all(const char *policy)
+{
+	const char *const args[] = {"--mode", "0666", "--policy", policy_path,
+				    NULL};
+
+	start_with_policy(policy);
+	ck_assert_int_eq(chmod(d.dir, 0711), 0);
+	t_daemon_kill(&d);
+	t_daemon_restart(&d, args);
+}
+
+START_TEST(other_users_need_a_policy)
+{
+	uint64_t features;
+	int fd;
+
+	if (getuid()) /* only root can be somebody else */
+		return;
+	start_for_all("");
+	ck_assert_int_eq(hello_of_another_user("", &features), -EACCES);
+	stop_with_policy();
+	start_for_all("[group 65534]\nallow = yes\n");
+	ck_assert_int_eq(hello_of_another_user("", &features), 0);
+	/* memory of processes of other users is not reached */
+	ck_assert_uint_eq(features & VMB_FEATURE_PROCESS_MEMORY, 0);
+	fd = t_raw_attach(d.socket, "mine");
+	ck_assert_int_eq(hello_of_another_user("mine", &features), -EACCES);
+	close(fd);
+	stop_with_policy();
+	start_for_all("[default]\nallow = yes\n[domain mine]\nallow = yes\n");
+	fd = t_raw_attach(d.socket, "mine");
+	ck_assert_int_eq(hello_of_another_user("mine", &features), 0);
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
+
+START_TEST(policy_can_keep_peers_apart)
+{
+	struct vmb_ctl_hello_reply hello;
+	int fd, other;
+
+	start_with_policy("[default]\npeers = domain\n");
+	fd = t_raw_connect(d.socket);
+	ck_assert_int_eq(t_raw_hello(fd, "", &hello), 0);
+	other = t_raw_attach(d.socket, "");
+	ck_assert_int_eq(t_raw_open(fd, 1, 0, NULL, NULL), 0);
+	ck_assert_int_eq(t_raw_peer(fd, hello.nic_id, 1, 0, NULL), 0);
+	ck_assert_int_eq(t_raw_peer(other, hello.nic_id, 1, 0, NULL),
+			 -ECONNREFUSED);
+	close(fd);
+	close(other);
+	stop_with_policy();
+}
+END_TEST
+
+START_TEST(hangup_reads_the_policy_again)
+{
+	int fd;
+
+	start_with_policy("[default]\nweight = 2\n");
+	fd = t_raw_attach(d.socket, "");
+	ck_assert_int_eq(t_raw_number(ask("{\"cmd\":\"domains\"}"), "weight"),
+			 2);
+	t_raw_write_file(policy_path, "[default]\nweight = 3\n");
+	kill(d.pid, SIGHUP);
+	/* signals and sockets are served in no certain order */
+	for (int i = 0; i < 1000; i++)
+		if (t_raw_number(ask("{\"cmd\":\"domains\"}"), "weight") == 3)
+			break;
+	ck_assert_int_eq(t_raw_number(ask("{\"cmd\":\"domains\"}"), "weight"),
+			 3);
+	t_raw_write_file(policy_path, "[default]\nweight = 300\n");
+	kill(d.pid, SIGHUP);
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(t_raw_number(ask("{\"cmd\":\"domains\"}"),
+					      "weight"),
+				 3);
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
+
+static const char *const bad_policies[] = {
+	"[default]\nweight = 257\n",
+	"[default]\nweight = -1\n",
+	"[default]\nallow = maybe\n",
+	"[default]\nmemory = 4X\n",
+	"[default]\nmemory = 99999999999999999999\n",
+	"[default]\ncolour = red\n",
+	"[user]\nallow = yes\n",
+	"[user no-such-user-here]\nallow = yes\n",
+	"[domain a b]\nweight = 1\n",
+	"[everybody]\nallow = yes\n",
+	"allow = yes\n",
+	"[default]\nno value\n",
+};
+
+START_TEST(bad_policy_ends_with_78)
+{
+	const char *args[] = {"--policy", policy_path, "--socket",
+			      "/nonexistent/never", NULL};
+
+	snprintf(policy_path, sizeof(policy_path), "/tmp/vmb-policy-%d",
+		 (int)getpid());
+	t_raw_write_file(policy_path, bad_policies[_i]);
+	ck_assert_int_eq(t_raw_run_vmbd(args), 78);
+	unlink(policy_path);
+}
+END_TEST
+
+START_TEST(policy_that_others_can_write_is_refused)
+{
+	const char *args[] = {"--policy", policy_path, NULL};
+
+	snprintf(policy_path, sizeof(policy_path), "/tmp/vmb-policy-%d",
+		 (int)getpid());
+	t_raw_write_file(policy_path, "[default]\nallow = yes\n");
+	ck_assert_int_eq(chmod(policy_path, 0666), 0);
+	ck_assert_int_eq(t_raw_run_vmbd(args), 78);
+	unlink(policy_path);
+}
+END_TEST
+
+/* ---- domains ------------------------------------------------------------ */
+
+START_TEST(domain_is_shared_by_name_and_ends_with_its_last_client)
+{
+	struct vmb_ctl_hello_reply a, b, c;
+	int fd = t_raw_connect(d.socket), other = t_raw_connect(d.socket);
+
+	ck_assert_int_eq(t_raw_hello(fd, "dom", &a), 0);
+	ck_assert_int_eq(t_raw_hello(other, "dom", &b), 0);
+	ck_assert_uint_eq(a.domain_id, b.domain_id);
+	ck_assert_uint_eq(a.nic_id, b.nic_id);
+	close(fd);
+	close(other);
+	t_raw_wait_clients(d.socket, 0);
+	ck_assert_ptr_null(strstr(ask("{\"cmd\":\"domains\"}"), "dom\""));
+	fd = t_raw_connect(d.socket);
+	ck_assert_int_eq(t_raw_hello(fd, "dom", &c), 0);
+	ck_assert_uint_ne(c.nic_id, a.nic_id);
+	close(fd);
+}
+END_TEST
+
+static const char *const bad_domains[] = {"a/b", "a b", "localhost", "a:0",
+					  "\xc3\xa4"};
+
+START_TEST(bad_domain_name_is_refused)
+{
+	int fd = t_raw_connect(d.socket);
+
+	ck_assert_int_eq(t_raw_hello(fd, bad_domains[_i], NULL), -EINVAL);
+	close(fd);
+}
+END_TEST
+
+START_TEST(domain_named_like_the_host_is_refused)
+{
+	struct vmb_ctl_hello_reply hello;
+	int fd = t_raw_connect(d.socket), other = t_raw_connect(d.socket);
+
+	ck_assert_int_eq(t_raw_hello(fd, "", &hello), 0);
+	*strchr(hello.name, ':') = 0;
+	ck_assert_int_eq(t_raw_hello(other, hello.name, NULL), -EEXIST);
+	close(fd);
+	close(other);
+}
+END_TEST
+
+/* ---- suite -------------------------------------------------------------- */
+
+static TCase *add_case(Suite *s, const char *name, bool with_daemon)
+{
+	TCase *t = tcase_create(name);
+
+	if (with_daemon)
+		tcase_add_checked_fixture(t, start, stop);
+	tcase_set_timeout(t, 60);
+	suite_add_tcase(s, t);
+	return t;
+}
+
+static void add_policy(Suite *s)
+{
+	TCase *t = add_case(s, "policy", false);
+
+	tcase_add_test(t, policy_refuses_a_user);
+	tcase_add_test(t, policy_of_a_user_counts_over_the_default);
+	tcase_add_test(t, policy_limits_memory_and_clients);
+	tcase_add_test(t, policy_of_a_domain_limits_all_its_clients);
+	tcase_add_test(t, policy_can_keep_peers_apart);
+	tcase_add_test(t, policy_keeps_a_domain_to_itself);
+	tcase_add_test(t, other_users_need_a_policy);
+	tcase_add_test(t, hangup_reads_the_policy_again);
+	tcase_add_loop_test(t, bad_policy_ends_with_78, 0,
+			    vmb_array_size(bad_policies));
+	tcase_add_test(t, policy_that_others_can_write_is_refused);
+}
+
+static void add_domains(Suite *s)
+{
+	TCase *t = add_case(s, "domains", true);
+
+	tcase_add_test(t,
+		       domain_is_shared_by_name_and_ends_with_its_last_client);
+	tcase_add_loop_test(t, bad_domain_name_is_refused, 0,
+			    vmb_array_size(bad_domains));
+	tcase_add_test(t, domain_named_like_the_host_is_refused);
+}
+
+int main(void)
+{
+	Suite *s = suite_create("policy");
+	SRunner *r;
+	int failed;
+
+	add_policy(s);
+	add_domains(s);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}

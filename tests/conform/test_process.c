@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_process.c - fork, two processes, and daemons that die.
+ *
+ * Flow:  the test process, its children, and a daemon that is killed
+ * Owns:  the children.
+ * Trust: nothing.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "conform/conform.h"
+
+/* What a child finds is wrong, in its exit status; libcheck is the parent's. */
+#define CHILD_EXPECT(condition, status) \
+	do {                            \
+		if (!(condition))       \
+			_exit(status);  \
+	} while (0)
+
+static void expect_child(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status), "child: signal %d", WTERMSIG(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+
+/* ---- fork ----------------------------------------------------------------------- */
+
+static void child_is_refused(struct vmb_endpoint *ep, struct vmb_mem *mem)
+{
+	struct vmb_addr addr = {{0, 0}};
+	struct vmb_endpoint *other;
+	uint64_t word;
+	void *p;
+	int done;
+
+	CHILD_EXPECT(vmb_self(ep, &addr) == -EPERM, 1);
+	CHILD_EXPECT(vmb_progress(ep) == -EPERM, 2);
+	CHILD_EXPECT(vmb_isend(ep, NULL, 0, addr, 0, NULL, NULL) == -EPERM, 3);
+	CHILD_EXPECT(vmb_wait_any(ep, 0, 0, 0, NULL, &done) == -EPERM, 4);
+	CHILD_EXPECT(vmb_close(ep) == -EPERM, 5);
+	CHILD_EXPECT(vmb_open(NULL, &other) == -EPERM, 6);
+	CHILD_EXPECT(vmb_alloc(1, &p) == -EPERM, 7);
+	CHILD_EXPECT(vmb_mem_key(mem, &word) == -EPERM, 8);
+	CHILD_EXPECT(vmb_deregister(mem) == -EPERM, 9);
+	CHILD_EXPECT(vmb_nic_id(&word) == -EPERM, 10);
+	vmb_finalize(); /* of the parent; nothing happens */
+	CHILD_EXPECT(vmb_open(NULL, &other) == -EPERM, 11);
+}
+
+START_TEST(child_is_refused_until_init)
+{
+	struct t_pair pair = t_pair_open();
+	static char buf[100];
+	struct vmb_mem *mem;
+	pid_t pid;
+
+	t_ok(vmb_register(buf, sizeof(buf), 0, &mem));
+	pid = fork();
+	if (pid == 0) {
+		child_is_refused(pair.a, mem);
+		_exit(0);
+	}
+	expect_child(pid);
+	t_exchange(&pair, 1, 100000); /* the parent noticed nothing */
+	t_ok(vmb_deregister(mem));
+	t_pair_close(&pair);
+}
+END_TEST
+
+/* In the child: attach and send to the parent. */
+static void child_sends(struct vmb_endpoint *inherited, uint64_t nic_id,
+			uint32_t id)
+{
+	struct vmb_segment seg = {(void *)(uintptr_t) "hello", 6};
+	struct vmb_endpoint *ep;
+	struct vmb_status status;
+	struct vmb_addr addr;
+	struct vmb_req *req;
+	int done;
+
+	CHILD_EXPECT(vmb_init() == 0, 21);
+	CHILD_EXPECT(vmb_progress(inherited) == -EINVAL, 22);
+	CHILD_EXPECT(vmb_open(NULL, &ep) == 0, 23);
+	CHILD_EXPECT(ep != inherited, 24);
+	CHILD_EXPECT(vmb_connect(ep, nic_id, id, 0, T_MS, &addr) == 0, 25);
+	CHILD_EXPECT(vmb_issend(ep, &seg, 1, addr, 5, NULL, &req) == 0, 26);
+	CHILD_EXPECT(vmb_wait(ep, &req, T_MS, &status, &done) == 0, 27);
+	CHILD_EXPECT(done && status.code == 0, 28);
+	vmb_finalize();
+	_exit(0);
+}
+
+START_TEST(child_attaches_for_itself)
+{
+	struct t_pair pair = t_pair_open();
+	uint64_t nic_id = t_nic_id();
+	uint32_t id = t_id(pair.b);
+	char in[6];
+	void *p;
+	pid_t pid;
+
+	if (!t_port->processes)
+		return;
+	t_ok(vmb_alloc(100000, &p));
+	for (int i = 0; i < 3; i++) {
+		pid = fork();
+		if (pid == 0)
+			child_sends(pair.a, nic_id, id);
+		t_finish(pair.b, t_irecv(pair.b, 5, VMB_MATCH_ALL, in, 6));
+		ck_assert_str_eq(in, "hello");
+		expect_child(pid);
+		t_exchange(&pair, 1, 100000);
+	}
+	t_ok(vmb_free(p));
+	t_pair_close(&pair);
+}
+END_TEST
+
+/* ---- two processes ------------------------------------------------------------------ */
+
+static const size_t sizes[] = {
+	0, 1, 40, 97, 4097, 8193, 65536, 1u << 20, (4u << 20) + 3};
+
+#define SIZES (sizeof(sizes) / sizeof(sizes[0]))
+
+/* Receive and send back until a message of match 0. */
+static void child_echoes(int ready)
+{
+	size_t room = 5u << 20;
+	unsigned char *buf = malloc(room);
+	struct vmb_segment seg = {buf, room};
+	struct vmb_status status;
+	struct vmb_endpoint *ep;
+	struct vmb_addr self;
+	struct vmb_req *req;
+	uint32_t id;
+	int done;
+
+	CHILD_EXPECT(vmb_init() == 0 && vmb_open(NULL, &ep) == 0, 31);
+	CHILD_EXPECT(vmb_self(ep, &self) == 0, 32);
+	CHILD_EXPECT(vmb_addr_query(ep, self, NULL, &id, NULL) == 0, 33);
+	CHILD_EXPECT(write(ready, &id, sizeof(id)) == sizeof(id), 34);
+	do {
+		seg.len = room;
+		CHILD_EXPECT(vmb_irecv(ep, &seg, 1, 0, 0, NULL, &req) == 0, 35);
+		CHILD_EXPECT(vmb_wait(ep, &req, T_MS, &status, &done) == 0 &&
+				     done && status.code == 0,
+			     36);
+		seg.len = status.xfer_len;
+		CHILD_EXPECT(vmb_isend(ep, &seg, 1, status.peer, status.match,
+				       NULL, &req) == 0,
+			     37);
+		CHILD_EXPECT(vmb_wait(ep, &req, T_MS, NULL, &done) == 0 && done,
+			     38);
+	} while (status.match);
+	free(buf);
+	vmb_finalize();
+	_exit(0);
+}
+
+/* The echoing child, started before we attach. */
+static pid_t start_echo(uint32_t *id)
+{
+	int ready[2];
+	pid_t pid;
+
+	vmb_finalize();
+	t_ok(pipe(ready));
+	pid = fork();
+	if (pid == 0)
+		child_echoes(ready[1]);
+	close(ready[1]);
+	ck_assert_int_eq(read(ready[0], id, sizeof(*id)), sizeof(*id));
+	close(ready[0]);
+	t_ok(vmb_init());
+	return pid;
+}
+
+START_TEST(processes_exchange_messages)
+{
+	size_t room = 5u << 20;
+	unsigned char *out, *in;
+	struct vmb_endpoint *ep;
+	struct vmb_addr addr;
+	uint32_t id;
+	pid_t pid;
+
+	if (!t_port->processes)
+		return;
+	out = malloc(room);
+	in = malloc(room);
+	pid = start_echo(&id);
+	ep = t_open(NULL);
+	t_ok(vmb_connect(ep, t_nic_id(), id, 0, T_MS, &addr));
+	for (unsigned i = 0; i < 5 * SIZES; i++) {
+		uint64_t match = i + 1 < 5 * SIZES ? i + 1 : 0;
+		size_t len = sizes[i % SIZES];
+		struct vmb_req *recv =
+			t_irecv(ep, match, VMB_MATCH_ALL, in, room);
+
+		t_fill(out, len, i);
+		t_finish(ep, t_isend(ep, addr, match, out, len));
+		ck_assert_uint_eq(t_finish(ep, recv).xfer_len, len);
+		t_verify(in, len, i);
+	}
+	expect_child(pid);
+	free(out);
+	free(in);
+	t_ok(vmb_close(ep));
+}
+END_TEST
+
+START_TEST(killed_peer_is_reported)
+{
+	static char buf[4u << 20];
+	struct vmb_status status;
+	struct vmb_endpoint *ep;
+	struct vmb_addr addr;
+	struct vmb_req *req;
+	uint32_t id;
+	int rc = 0, wait_status;
+	pid_t pid;
+
+	if (!t_port->processes)
+		return;
+	pid = start_echo(&id);
+	ep = t_open(NULL);
+	t_ok(vmb_connect(ep, t_nic_id(), id, 0, T_MS, &addr));
+	t_finish(ep, t_isend(ep, addr, 1, "x", 1));
+	t_finish(ep, t_irecv(ep, 1, VMB_MATCH_ALL, buf, 1));
+	kill(pid, SIGSTOP); /* it will not receive this one */
+	req = t_isend(ep, addr, 2, buf, sizeof(buf));
+	poll(NULL, 0, 20);
+	kill(pid, SIGKILL);
+	status = t_finish(ep, req);
+	ck_assert_int_eq(status.code, -ECONNRESET);
+	ck_assert_int_eq(waitpid(pid, &wait_status, 0), pid);
+	rc = vmb_isend(ep, &(struct vmb_segment){buf, 1}, 1, addr, 3, NULL,
+		       &req);
+	if (!rc)
+		rc = t_finish(ep, req).code;
+	ck_assert_int_eq(rc, -ECONNRESET);
+	t_ok(vmb_close(ep));
+}
+END_TEST
+
+/* ---- the daemon dies --------------------------------------------------------------------- */
+
+struct sleeper {
+	struct vmb_endpoint *ep;
+	pthread_t thread;
+	int kind, rc, done;
+	struct vmb_status status;
+};
+
+static void *sleep_in_call(void *arg)
+{
+	struct sleeper *s = arg;
+	struct vmb_req *req, *seen;
+
+	switch (s->kind) {
+	case 0:
+		req = t_irecv(s->ep, 1, VMB_MATCH_ALL, NULL, 0);
+		s->rc = vmb_wait(s->ep, &req, VMB_INFINITE, &s->status,
+				 &s->done);
+		break;
+	case 1:
+		s->rc = vmb_probe(s->ep, 0, 0, VMB_INFINITE, NULL, &s->done);
+		break;
+	default:
+		s->rc = vmb_peek(s->ep, VMB_INFINITE, &seen);
+		break;
+	}
+	return NULL;
+}
+
+static void expect_pipe_everywhere(struct t_pair *pair)
+{
+	struct vmb_addr addr;
+	uint64_t nic_id;
+	uint32_t session;
+	int done;
+	void *p;
+
+	t_fails(vmb_progress(pair->a), -EPIPE);
+	t_fails(vmb_isend(pair->a, NULL, 0, pair->to_b, 1, NULL, NULL), -EPIPE);
+	t_fails(vmb_issend(pair->a, NULL, 0, pair->to_b, 1, NULL, NULL),
+		-EPIPE);
+	t_fails(vmb_irecv(pair->a, NULL, 0, 1, 1, NULL, NULL), -EPIPE);
+	t_fails(vmb_wait_any(pair->a, 0, 0, VMB_INFINITE, NULL, &done), -EPIPE);
+	t_fails(vmb_probe(pair->a, 0, 0, VMB_INFINITE, NULL, &done), -EPIPE);
+	t_fails(vmb_connect(pair->a, t_nic_id(), 3, 0, T_MS, &addr), -EPIPE);
+	t_fails(vmb_am_send(pair->a, pair->to_b, 1, 0, NULL, 0), -EPIPE);
+	t_fails(vmb_am_fence(pair->a, NULL, NULL), -EPIPE);
+	t_fails(vmb_arm(pair->a), -EPIPE);
+	t_fails(vmb_alloc(100, &p), -EPIPE);
+	t_fails(vmb_name_to_nic_id("elsewhere:0", &nic_id), -EPIPE);
+	t_ok(vmb_addr_query(pair->a, pair->to_b, NULL, NULL, &session));
+	t_fails(vmb_init(), -EPIPE);
+}
+
+START_TEST(death_of_the_daemon_is_reported_by_each_call)
+{
+	struct t_pair pair;
+	struct sleeper ss[3];
+	static char buf[1u << 20];
+	struct vmb_req *send, *recv;
+
+	if (!t_port->kill)
+		return;
+	pair = t_pair_open();
+	send = t_isend(pair.a, pair.to_b, 6, buf, sizeof(buf));
+	recv = t_irecv(pair.a, 7, VMB_MATCH_ALL, buf, 1);
+	for (int i = 0; i < 3; i++) {
+		ss[i] = (struct sleeper){.ep = pair.b, .kind = i};
+		pthread_create(&ss[i].thread, NULL, sleep_in_call, &ss[i]);
+	}
+	poll(NULL, 0, 100);
+	t_port->kill();
+	for (int i = 0; i < 3; i++) /* a hang is ended by the test's limit */
+		pthread_join(ss[i].thread, NULL);
+	/* a request ends with the reason; peek may have seen that one */
+	ck_assert_int_eq(ss[0].rc, 0);
+	ck_assert_int_eq(ss[0].status.code, -EPIPE);
+	ck_assert(ss[2].rc == -EPIPE || ss[2].rc == 0);
+	ck_assert(ss[1].rc == -EPIPE || ss[1].done);
+	ck_assert_int_eq(t_finish(pair.a, send).code, -EPIPE);
+	ck_assert_int_eq(t_finish(pair.a, recv).code, -EPIPE);
+	expect_pipe_everywhere(&pair);
+	t_pair_close(&pair);
+}
+END_TEST
+
+START_TEST(restarted_daemon_serves_a_new_init)
+{
+	struct t_pair pair;
+
+	if (!t_port->kill)
+		return;
+	for (int i = 0; i < 3; i++) {
+		pair = t_pair_open();
+		t_exchange(&pair, 1, 100000);
+		t_port->kill();
+		t_port->start();
+		/* the old endpoints do not come to life again */
+		t_fails(vmb_wait_any(pair.a, 0, 0, T_MS, NULL, &(int){0}),
+			-EPIPE);
+		t_ok(vmb_close(pair.a));
+		vmb_finalize(); /* closes the other */
+		t_ok(vmb_init());
+	}
+	pair = t_pair_open();
+	t_exchange(&pair, 1, 100000);
+	t_pair_close(&pair);
+}
+END_TEST
+
+START_TEST(init_without_daemon_says_so)
+{
+	int rc;
+
+	if (!t_port->kill)
+		return;
+	vmb_finalize();
+	t_port->kill();
+	rc = vmb_init();
+	ck_assert(rc == -ECONNREFUSED || rc == -ENOENT);
+	setenv("VMB_PORT", "local:/nonexistent/socket", 1);
+	t_fails(vmb_init(), -ENOENT);
+	t_port->start();
+	t_ok(vmb_init());
+}
+END_TEST
+
+Suite *t_process_suite(void)
+{
+	Suite *s = suite_create("process");
+	TCase *tc = t_case(s, "fork");
+
+	tcase_add_test(tc, child_is_refused_until_init);
+	tcase_add_test(tc, child_attaches_for_itself);
+	tc = t_case(s, "two processes");
+	tcase_add_test(tc, processes_exchange_messages);
+	tcase_add_test(tc, killed_peer_is_reported);
+	tc = t_case(s, "daemon");
+	tcase_add_test(tc, death_of_the_daemon_is_reported_by_each_call);
+	tcase_add_test(tc, restarted_daemon_serves_a_new_init);
+	tcase_add_test(tc, init_without_daemon_says_so);
+	return s;
+}

@@ -1,0 +1,744 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_vmbctl.c - vmbctl as its users see it: against a real daemon, and
+ * against one that is played by the test and lies or falls silent.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include <vmbypass/abi/stats.h>
+
+#include "base/socket.h"
+#include "base/util.h"
+#include "port/port.h"
+#include "ring/ring.h"
+#include "support/daemon.h"
+
+#define OUTPUT_BYTES 65536
+
+/* ---- running vmbctl ----------------------------------------------------- */
+
+struct result {
+	int status; /* exit code */
+	char out[OUTPUT_BYTES], err[4096];
+};
+
+static pid_t spawn(const char *socket, const char *const *args, int out,
+		   int err)
+{
+	const char *argv[16] = {t_environment("VMBCTL")};
+	pid_t pid;
+	int n = 1;
+
+	while (*args)
+		argv[n++] = *args++;
+	argv[n++] = "--socket";
+	argv[n++] = socket;
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid)
+		return pid;
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	execv(argv[0], (char *const *)argv);
+	_exit(127);
+}
+
+static void take_output(FILE *f, char *text, size_t size)
+{
+	size_t n;
+
+	rewind(f);
+	n = fread(text, 1, size - 1, f);
+	text[n] = '\0';
+	fclose(f);
+}
+
+static int exit_code(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status), "vmbctl: status %#x", status);
+	return WEXITSTATUS(status);
+}
+
+#define RUN(socket, result, ...) \
+	run(socket, result, (const char *const[]){__VA_ARGS__, NULL})
+
+static void run(const char *socket, struct result *r, const char *const *args)
+{
+	FILE *out = tmpfile(), *err = tmpfile();
+	pid_t pid = spawn(socket, args, fileno(out), fileno(err));
+
+	r->status = exit_code(pid);
+	take_output(out, r->out, sizeof(r->out));
+	take_output(err, r->err, sizeof(r->err));
+}
+
+static void assert_has(const char *text, const char *part)
+{
+	ck_assert_msg(strstr(text, part), "\"%s\" is not in:\n%s", part, text);
+}
+
+static json_t *parse(const char *text)
+{
+	json_t *json = json_loads(text, 0, NULL);
+
+	ck_assert_msg(json != NULL, "not JSON:\n%s", text);
+	return json;
+}
+
+static json_int_t integer(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	ck_assert_msg(json_is_integer(value), "%s is no integer", key);
+	return json_integer_value(value);
+}
+
+/* ---- with a real daemon ------------------------------------------------- */
+
+struct bench {
+	struct t_daemon daemon;
+	struct vmb_port *port;
+	struct vmb_port_endpoint pep;
+	void *memory;
+	uint64_t key;
+	struct vmb_ring doorbell;
+};
+
+static const struct vmb_geometry geometry = {
+	.eq_slots = 64, .rx_bytes = 4096, .tx_bytes = 4096};
+static struct bench b; /* each test runs in a process of its own */
+static struct result r;
+
+static void setup(void)
+{
+	t_daemon_start(&b.daemon, NULL);
+	ck_assert_int_eq(vmb_port_local.open(b.daemon.socket, "blue", &b.port),
+			 0);
+	ck_assert_int_eq(vmb_port_local.endpoint_open(b.port, 7, 0, &geometry,
+						      &b.pep),
+			 0);
+	ck_assert_int_eq(
+		vmb_port_local.mem_alloc(b.port, 8192, &b.memory, &b.key), 0);
+	vmb_ring_init(&b.doorbell, b.pep.area, VMB_DOORBELL_SLOTS, 0);
+}
+
+static void teardown(void)
+{
+	vmb_port_local.mem_free(b.port, b.memory, 8192, b.key);
+	vmb_port_local.endpoint_close(b.port, &b.pep);
+	vmb_port_local.close(b.port);
+	t_daemon_stop(&b.daemon);
+}
+
+/* Post a descriptor and wait until the engine has answered it. */
+static void post(const struct vmb_slot *slot)
+{
+	const struct vmb_control_page *ctl =
+		(void *)((char *)b.pep.area + VMB_AREA_CONTROL);
+	uint64_t until = vmb_now_ns() + 10000000000u;
+	uint64_t before = vmb_observe(&ctl->progress);
+
+	vmb_ring_commit(&b.doorbell, slot);
+	vmb_port_local.kick(&b.pep);
+	while (vmb_observe(&ctl->progress) == before &&
+	       vmb_observe(&ctl->state) == VMB_STATE_OPEN)
+		ck_assert_uint_lt(vmb_now_ns(), until);
+}
+
+/* A message to ourselves. */
+static void post_send(void)
+{
+	post(&(struct vmb_slot){
+		.op = VMB_OP_SEND, .len = 8, .peer = b.pep.handle});
+}
+
+START_TEST(status_names_the_daemon)
+{
+	json_t *status;
+
+	RUN(b.daemon.socket, &r, "status", "--json");
+	ck_assert_int_eq(r.status, 0);
+	status = parse(r.out);
+	ck_assert_int_eq(integer(status, "pid"), b.daemon.pid);
+	ck_assert_int_eq(integer(status, "endpoints"), 1);
+	ck_assert_int_eq(integer(status, "clients"), 1);
+	json_decref(status);
+	RUN(b.daemon.socket, &r, "status");
+	ck_assert_int_eq(r.status, 0);
+	assert_has(r.out, b.daemon.socket);
+}
+END_TEST
+
+static const struct listing {
+	const char *command, *title, *key;
+	json_int_t value;
+	bool bytes;
+} listings[] = {
+	{"clients", "USER", "endpoints", 1, false},
+	{"domains", "NAME", "endpoints", 1, false},
+	{"endpoints", "HANDLE", "id", 7, false},
+	{"regions", "KEY", "bytes", 8192, true},
+	{"weights", "SHARE", "weight", 1, false},
+	{"counters", "ARRIVALS", "id", 7, false},
+};
+
+START_TEST(list_shows_a_table_and_json)
+{
+	const struct listing *l = &listings[_i];
+	json_t *rows;
+	char line[512];
+	FILE *f;
+
+	RUN(b.daemon.socket, &r, l->command, "--json");
+	ck_assert_int_eq(r.status, 0);
+	rows = parse(r.out);
+	ck_assert_uint_eq(json_array_size(rows), 1);
+	ck_assert_int_eq(integer(json_array_get(rows, 0), l->key), l->value);
+	json_decref(rows);
+	RUN(b.daemon.socket, &r, l->command);
+	ck_assert_int_eq(r.status, 0);
+	assert_has(r.out, l->title);
+	if (l->bytes)
+		assert_has(r.out, "8K");
+	f = fmemopen(r.out, strlen(r.out), "r");
+	while (fgets(line, sizeof(line), f))
+		ck_assert_msg(strlen(line) <= 81, "too wide: %s", line);
+	fclose(f);
+}
+END_TEST
+
+START_TEST(region_key_stays_secret)
+{
+	char secret[32];
+
+	RUN(b.daemon.socket, &r, "regions", "--json");
+	snprintf(secret, sizeof(secret), "%llu", (unsigned long long)b.key);
+	ck_assert_ptr_null(strstr(r.out, secret));
+	snprintf(secret, sizeof(secret), "%u.%u", VMB_KEY_INDEX(b.key),
+		 VMB_KEY_GEN(b.key));
+	assert_has(r.out, secret);
+}
+END_TEST
+
+START_TEST(peers_names_our_board)
+{
+	RUN(b.daemon.socket, &r, "peers");
+	ck_assert_int_eq(r.status, 0);
+	assert_has(r.out, b.port->hello.name);
+	assert_has(r.out, "blue");
+}
+END_TEST
+
+START_TEST(counters_are_those_of_the_handle)
+{
+	char handle[16];
+	json_t *row;
+
+	for (int i = 0; i < 3; i++)
+		post_send();
+	snprintf(handle, sizeof(handle), "%#x", b.pep.handle);
+	RUN(b.daemon.socket, &r, "counters", handle, "--json");
+	ck_assert_int_eq(r.status, 0);
+	row = parse(r.out);
+	ck_assert_int_eq(integer(row, "handle"), b.pep.handle);
+	ck_assert_int_eq(integer(row, "sends"), 3);
+	ck_assert_int_eq(integer(row, "send_bytes"), 24);
+	ck_assert_int_eq(integer(row, "arrivals"), 3);
+	json_decref(row);
+	RUN(b.daemon.socket, &r, "counters", "0xfffe");
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "0xfffe");
+	/* the same index, but of another generation */
+	snprintf(handle, sizeof(handle), "%#x", b.pep.handle + 0x10000);
+	RUN(b.daemon.socket, &r, "counters", handle);
+	ck_assert_int_eq(r.status, 1);
+	RUN(b.daemon.socket, &r, "counters", "seven");
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "not a handle");
+}
+END_TEST
+
+START_TEST(fault_is_listed_with_its_reason)
+{
+	json_t *faults, *record;
+
+	RUN(b.daemon.socket, &r, "faults");
+	assert_has(r.out, "no faults");
+	post(&(struct vmb_slot){.op = 99, .peer = b.pep.handle});
+	RUN(b.daemon.socket, &r, "faults", "--json");
+	ck_assert_int_eq(r.status, 0);
+	faults = parse(r.out);
+	ck_assert_int_eq(integer(faults, "lost"), 0);
+	record = json_array_get(json_object_get(faults, "records"), 0);
+	ck_assert_int_eq(integer(record, "code"), VMB_CODE_BAD_OP);
+	ck_assert_int_eq(integer(record, "handle"), b.pep.handle);
+	RUN(b.daemon.socket, &r, "faults");
+	assert_has(r.out, json_string_value(json_object_get(record, "reason")));
+	json_decref(faults);
+	RUN(b.daemon.socket, &r, "endpoints");
+	assert_has(r.out, "faulted");
+}
+END_TEST
+
+/* The next line of a pipe, as JSON. */
+static json_t *next_line(FILE *pipe)
+{
+	struct pollfd p = {.fd = fileno(pipe), .events = POLLIN};
+	static char line[OUTPUT_BYTES];
+
+	ck_assert_int_eq(poll(&p, 1, 20000), 1);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), pipe));
+	return parse(line);
+}
+
+static FILE *start(pid_t *pid, const char *const *args)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	*pid = spawn(b.daemon.socket, args, fds[1], STDERR_FILENO);
+	close(fds[1]);
+	return fdopen(fds[0], "r");
+}
+
+START_TEST(faults_follow_shows_new_records)
+{
+	static const char *const args[] = {"faults",	 "--follow", "--json",
+					   "--interval", "0.1",	     NULL};
+	FILE *pipe;
+	pid_t pid;
+	json_t *record;
+
+	pipe = start(&pid, args);
+	post(&(struct vmb_slot){.op = 99, .peer = b.pep.handle});
+	record = next_line(pipe);
+	ck_assert_int_eq(integer(record, "code"), VMB_CODE_BAD_OP);
+	json_decref(record);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	fclose(pipe);
+}
+END_TEST
+
+START_TEST(top_shows_rates_once_without_a_terminal)
+{
+	RUN(b.daemon.socket, &r, "top", "--interval", "0.1");
+	ck_assert_int_eq(r.status, 0);
+	assert_has(r.out, "TX-MSG/S");
+	assert_has(r.out, "blue");
+}
+END_TEST
+
+START_TEST(top_goes_on_while_the_daemon_is_stopped)
+{
+	static const char *const args[] = {
+		"top", "--json", "--count", "10", "--interval", "0.1", NULL};
+	FILE *pipe;
+	pid_t pid;
+
+	pipe = start(&pid, args);
+	for (int i = 0; i < 10; i++) {
+		json_t *line = next_line(pipe);
+
+		ck_assert_uint_eq(
+			json_array_size(json_object_get(line, "endpoints")), 1);
+		json_decref(line);
+		if (i == 0)
+			kill(b.daemon.pid, SIGSTOP);
+	}
+	ck_assert_int_eq(exit_code(pid), 0);
+	kill(b.daemon.pid, SIGCONT);
+	fclose(pipe);
+}
+END_TEST
+
+START_TEST(top_ends_when_the_daemon_dies)
+{
+	static const char *const args[] = {"top", "--json", "--interval", "0.1",
+					   NULL};
+	FILE *pipe;
+	pid_t pid;
+
+	pipe = start(&pid, args);
+	json_decref(next_line(pipe));
+	t_daemon_kill(&b.daemon);
+	ck_assert_int_eq(exit_code(pid), 1);
+	fclose(pipe);
+}
+END_TEST
+
+START_TEST(stopped_daemon_is_an_error_and_not_a_hang)
+{
+	kill(b.daemon.pid, SIGSTOP);
+	RUN(b.daemon.socket, &r, "status");
+	kill(b.daemon.pid, SIGCONT);
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "does not answer");
+}
+END_TEST
+
+START_TEST(weight_is_set_by_name_and_by_number)
+{
+	char number[16];
+
+	RUN(b.daemon.socket, &r, "set-weight", "blue", "4");
+	ck_assert_int_eq(r.status, 0);
+	RUN(b.daemon.socket, &r, "weights", "--json");
+	assert_has(r.out, "\"weight\": 4");
+	snprintf(number, sizeof(number), "%u", b.port->hello.domain_id);
+	RUN(b.daemon.socket, &r, "set-weight", number, "5");
+	ck_assert_int_eq(r.status, 0);
+	RUN(b.daemon.socket, &r, "weights", "--json");
+	assert_has(r.out, "\"weight\": 5");
+	RUN(b.daemon.socket, &r, "set-weight", "blue", "0");
+	ck_assert_int_eq(r.status, 1);
+	RUN(b.daemon.socket, &r, "set-weight", "green", "1");
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "domain");
+}
+END_TEST
+
+START_TEST(limit_holds_from_now_on)
+{
+	struct vmb_port_endpoint second;
+	char number[16];
+	json_t *rows;
+	void *addr;
+	uint64_t key;
+
+	RUN(b.daemon.socket, &r, "clients", "--json");
+	rows = parse(r.out);
+	snprintf(number, sizeof(number), "%lld",
+		 (long long)integer(json_array_get(rows, 0), "client"));
+	json_decref(rows);
+	RUN(b.daemon.socket, &r, "set-limit", "--client", number, "--endpoints",
+	    "1", "--memory", "8K");
+	ck_assert_int_eq(r.status, 0);
+	ck_assert_int_eq(vmb_port_local.endpoint_open(b.port, VMB_ID_ANY, 0,
+						      &geometry, &second),
+			 -EDQUOT);
+	ck_assert_int_eq(vmb_port_local.mem_alloc(b.port, 4096, &addr, &key),
+			 -EDQUOT);
+	RUN(b.daemon.socket, &r, "clients", "--json");
+	assert_has(r.out, "\"memory_max\": 8192");
+	RUN(b.daemon.socket, &r, "set-limit", "--client", "999", "--endpoints",
+	    "1");
+	ck_assert_int_eq(r.status, 1);
+}
+END_TEST
+
+START_TEST(limits_shows_the_policy)
+{
+	RUN(b.daemon.socket, &r, "limits", "--json");
+	ck_assert_int_eq(r.status, 0);
+	json_decref(parse(r.out));
+	RUN(b.daemon.socket, &r, "limits");
+	ck_assert_int_eq(r.status, 0);
+	assert_has(r.out, "ENDPOINTS");
+}
+END_TEST
+
+/* ---- wrong use ---------------------------------------------------------- */
+
+START_TEST(no_daemon_says_how_to_start_one)
+{
+	RUN("/nonexistent/vmbd.sock", &r, "status");
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "/nonexistent/vmbd.sock");
+	assert_has(r.err, "vmbd --local");
+}
+END_TEST
+
+static const char *const misuses[][4] = {
+	{"nonsense"},
+	{"status", "surplus"},
+	{"set-weight", "blue"},
+	{"status", "--follow"},
+	{"top", "--interval", "0"},
+	{"top", "--count", "x"},
+	{"faults", "--max", "99999"},
+};
+
+START_TEST(misuse_is_refused_with_code_2)
+{
+	run("/nonexistent", &r, misuses[_i]);
+	ck_assert_int_eq(r.status, 2);
+	ck_assert_int_ne(r.err[0], 0);
+	ck_assert_int_eq(r.out[0], 0);
+}
+END_TEST
+
+static const char *const bad_limits[][6] = {
+	{"set-limit"},
+	{"set-limit", "--client", "1"},
+	{"set-limit", "--client", "1", "--memory", "2X"},
+	{"set-limit", "--client", "-1", "--memory", "2"},
+	{"set-limit", "--domain", "d", "--memory", "99999999T"},
+};
+
+START_TEST(limit_that_is_none_is_refused)
+{
+	run("/nonexistent", &r, bad_limits[_i]);
+	ck_assert_int_eq(r.status, 1);
+	ck_assert_ptr_null(strstr(r.err, "vmbd --local")); /* not even asked */
+}
+END_TEST
+
+START_TEST(help_lists_the_commands)
+{
+	RUN("/x", &r, "--help");
+	ck_assert_int_eq(r.status, 0);
+	for (size_t i = 0; i < vmb_array_size(listings); i++)
+		assert_has(r.out, listings[i].command);
+	RUN("/x", &r, "top", "--help");
+	ck_assert_int_eq(r.status, 0);
+	assert_has(r.out, "Examples:");
+}
+END_TEST
+
+/* ---- with a daemon that lies -------------------------------------------- */
+
+/* One field of the statistics header, made wrong. */
+struct stats_lie {
+	uint64_t magic;
+	uint16_t major;
+	uint32_t records, record_bytes;
+	unsigned seals;
+	off_t size;
+};
+
+#define GOOD_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+#define STATS_SIZE (VMB_PAGE + 4 * sizeof(struct vmb_stats))
+
+static const struct stats_lie stats_lies[] = {
+	{VMB_STATS_MAGIC, 1, 4, 256, GOOD_SEALS, STATS_SIZE}, /* no lie */
+	{1, 1, 4, 256, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 2, 4, 256, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 5, 256, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 0xffffffff, 256, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 4, 128, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 1, 260, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 4, 0, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 4, 256, 0, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 0, 256, GOOD_SEALS, VMB_PAGE - 1},
+	{VMB_STATS_MAGIC, 1, 0, 256, GOOD_SEALS, 0},
+};
+
+struct liar {
+	char dir[32], socket[48], path[64];
+	const char *answer;
+	const struct stats_lie *stats; /* or NULL: no descriptor */
+	int listener;
+	pthread_t thread;
+};
+
+static int make_stats(const struct stats_lie *lie)
+{
+	struct vmb_stats_head head = {.magic = lie->magic,
+				      .abi_major = lie->major,
+				      .records = lie->records,
+				      .record_bytes = lie->record_bytes};
+	struct vmb_stats record = {.handle = 0x10000, .id = 3, .sends = 42};
+	int fd = memfd_create("lie", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	ck_assert_int_eq(pwrite(fd, &head, sizeof(head), 0), sizeof(head));
+	ck_assert_int_eq(pwrite(fd, &record, sizeof(record), VMB_PAGE),
+			 sizeof(record));
+	ck_assert_int_eq(ftruncate(fd, lie->size), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, lie->seals), 0);
+	return fd;
+}
+
+/* Answer each connection once, until the listener is shut down. */
+static void *liar_main(void *arg)
+{
+	struct liar *l = arg;
+	char request[4096];
+	int conn, fd;
+
+	while ((conn = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		ck_assert_int_gt(recv(conn, request, sizeof(request), 0), 0);
+		fd = l->stats ? make_stats(l->stats) : -1;
+		vmb_socket_send(conn, l->answer, strlen(l->answer), fd);
+		if (fd >= 0)
+			close(fd);
+		close(conn);
+	}
+	return NULL;
+}
+
+static void liar_start(struct liar *l, const char *answer,
+		       const struct stats_lie *stats)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	*l = (struct liar){.dir = "/tmp/vmb-liar-XXXXXX",
+			   .answer = answer,
+			   .stats = stats};
+	ck_assert_ptr_nonnull(mkdtemp(l->dir));
+	snprintf(l->socket, sizeof(l->socket), "%s/s", l->dir);
+	snprintf(l->path, sizeof(l->path), "%s.ctl", l->socket);
+	strcpy(address.sun_path, l->path);
+	l->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(l->listener, (struct sockaddr *)&address,
+			      sizeof(address)),
+			 0);
+	ck_assert_int_eq(listen(l->listener, 4), 0);
+	pthread_create(&l->thread, NULL, liar_main, l);
+}
+
+static void liar_stop(struct liar *l)
+{
+	shutdown(l->listener, SHUT_RDWR);
+	pthread_join(l->thread, NULL);
+	close(l->listener);
+	unlink(l->path);
+	rmdir(l->dir);
+}
+
+START_TEST(statistics_that_lie_are_refused)
+{
+	struct liar l;
+
+	liar_start(&l, "{\"ok\":true,\"data\":null}\n", &stats_lies[_i]);
+	RUN(l.socket, &r, "counters", "--json");
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, _i ? 1 : 0);
+	assert_has(_i ? r.err : r.out,
+		   _i ? "statistics memory" : "\"sends\": 42");
+}
+END_TEST
+
+static const char *const bad_answers[] = {
+	"",
+	"\n",
+	"[1,2",
+	"{\"ok\":true}\n",
+	"{\"ok\":\"yes\",\"data\":[]}\n",
+	"{\"data\":[]}\n",
+	"{\"ok\":true,\"data\":{}}\n",
+	"{\"ok\":true,\"data\":7}\n",
+	"{\"ok\":false}\n",
+	"{\"ok\":false,\"error\":7,\"errno\":-4}\n",
+	"{\"ok\":true,\"ok\":true,\"data\":[]}\n",
+};
+
+START_TEST(answer_that_is_none_is_an_error)
+{
+	struct liar l;
+
+	liar_start(&l, bad_answers[_i], NULL);
+	RUN(l.socket, &r, "domains");
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "vmbctl: ");
+	ck_assert_int_eq(r.out[0], 0);
+}
+END_TEST
+
+START_TEST(refusal_is_told_in_the_words_of_the_daemon)
+{
+	struct liar l;
+
+	liar_start(&l, "{\"ok\":false,\"error\":\"not today\",\"errno\":1}\n",
+		   NULL);
+	RUN(l.socket, &r, "domains");
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "vmbctl: not today");
+}
+END_TEST
+
+START_TEST(names_cannot_steer_the_terminal)
+{
+	struct liar l;
+
+	liar_start(&l, "{\"ok\":true,\"data\":[{\"name\":\"\\u001b[2Jx\"}]}\n",
+		   NULL);
+	RUN(l.socket, &r, "domains");
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, 0);
+	assert_has(r.out, "?[2Jx");
+	ck_assert_ptr_null(strchr(r.out, '\033'));
+}
+END_TEST
+
+/* ---- suite -------------------------------------------------------------- */
+
+static TCase *daemon_case(void)
+{
+	TCase *c = tcase_create("daemon");
+
+	tcase_set_timeout(c, 60);
+	tcase_add_checked_fixture(c, setup, teardown);
+	tcase_add_test(c, status_names_the_daemon);
+	tcase_add_loop_test(c, list_shows_a_table_and_json, 0,
+			    vmb_array_size(listings));
+	tcase_add_test(c, region_key_stays_secret);
+	tcase_add_test(c, peers_names_our_board);
+	tcase_add_test(c, counters_are_those_of_the_handle);
+	tcase_add_test(c, fault_is_listed_with_its_reason);
+	tcase_add_test(c, faults_follow_shows_new_records);
+	tcase_add_test(c, top_shows_rates_once_without_a_terminal);
+	tcase_add_test(c, top_goes_on_while_the_daemon_is_stopped);
+	tcase_add_test(c, top_ends_when_the_daemon_dies);
+	tcase_add_test(c, stopped_daemon_is_an_error_and_not_a_hang);
+	tcase_add_test(c, weight_is_set_by_name_and_by_number);
+	tcase_add_test(c, limit_holds_from_now_on);
+	tcase_add_test(c, limits_shows_the_policy);
+	return c;
+}
+
+static Suite *vmbctl_suite(void)
+{
+	Suite *s = suite_create("vmbctl");
+	TCase *misuse = tcase_create("misuse");
+	TCase *lies = tcase_create("lies");
+
+	tcase_add_test(misuse, no_daemon_says_how_to_start_one);
+	tcase_add_loop_test(misuse, misuse_is_refused_with_code_2, 0,
+			    vmb_array_size(misuses));
+	tcase_add_loop_test(misuse, limit_that_is_none_is_refused, 0,
+			    vmb_array_size(bad_limits));
+	tcase_add_test(misuse, help_lists_the_commands);
+	tcase_set_timeout(lies, 30);
+	tcase_add_loop_test(lies, statistics_that_lie_are_refused, 0,
+			    vmb_array_size(stats_lies));
+	tcase_add_loop_test(lies, answer_that_is_none_is_an_error, 0,
+			    vmb_array_size(bad_answers));
+	tcase_add_test(lies, refusal_is_told_in_the_words_of_the_daemon);
+	tcase_add_test(lies, names_cannot_steer_the_terminal);
+	suite_add_tcase(s, daemon_case());
+	suite_add_tcase(s, misuse);
+	suite_add_tcase(s, lies);
+	return s;
+}
+
+int main(void)
+{
+	SRunner *runner = srunner_create(vmbctl_suite());
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_clients.c - clients that flood, stall, do not read, or die at any moment:
+ * the daemon serves the others, and holds nothing of theirs afterwards.
+ *
+ * Flow:  hostile clients -> vmbd of our own <- a good client, all the time
+ * Owns:  one daemon per test; what it held before is compared with after.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "witness.h"
+
+#define KILLS 200
+
+/* ---- behaviour ---------------------------------------------------------- */
+
+START_TEST(replies_that_are_never_read_hold_up_nobody)
+{
+	int fd = t_raw_attach(t_witness.daemon.socket, ""), sent = 0,
+	    answered = 0;
+	struct t_raw_reply r;
+	union vmb_ctl_any msg;
+
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	t_request_fill(&msg, VMB_CTL_CONNECT);
+	while (!t_raw_send(fd, &msg, msg.head.len, NULL, 0)) {
+		ck_assert_int_lt(++sent, 100000);
+		if (sent % 8 == 0) /* let the daemon take some */
+			t_witness_is_served();
+	}
+	ck_assert_int_gt(sent, 1);
+	for (int i = 0; i < 100; i++)
+		t_witness_is_served();
+	/* nothing was lost: each gets its answer */
+	for (; answered < sent; answered++) {
+		t_raw_receive(fd, &r);
+		ck_assert_int_eq(r.msg.head.status, -ENXIO);
+	}
+	close(fd);
+}
+END_TEST
+
+START_TEST(unread_opens_go_with_their_client)
+{
+	struct vmb_geometry g = t_raw_geometry();
+	int fd = t_raw_attach(t_witness.daemon.socket, "");
+	union vmb_ctl_any msg;
+
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	t_request_fill(&msg, VMB_CTL_OPEN);
+	for (;;) {
+		int memfd = t_raw_memfd(VMB_AREA_BYTES(&g), T_RAW_SEALS);
+		int err = t_raw_send(fd, &msg, msg.head.len, &memfd, 1);
+
+		close(memfd);
+		if (err)
+			break;
+		t_witness_is_served();
+	}
+	close(fd);
+}
+END_TEST
+
+START_TEST(flood_of_connections_is_survived)
+{
+	int fds[600], fd;
+
+	for (int round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < vmb_array_size(fds); i++)
+			fds[i] = t_raw_connect(t_witness.daemon.socket);
+		t_witness_is_served();
+		fd = t_raw_attach(t_witness.daemon.socket,
+				  ""); /* newcomers get in */
+		close(fd);
+		/* those without hello are not all kept */
+		ck_assert_uint_lt(t_raw_usage(t_witness.daemon.pid).fds,
+				  t_witness.before.fds + 300);
+		for (unsigned i = 0; i < vmb_array_size(fds); i++)
+			close(fds[i]);
+	}
+}
+END_TEST
+
+START_TEST(flood_of_hellos_ends_at_the_limit)
+{
+	int fds[200], refused = 0;
+
+	for (unsigned i = 0; i < vmb_array_size(fds); i++) {
+		fds[i] = t_raw_connect(t_witness.daemon.socket);
+		refused += t_raw_hello(fds[i], "", NULL) == -EUSERS;
+	}
+	ck_assert_int_gt(refused, 0);
+	t_witness_is_served();
+	for (unsigned i = 0; i < vmb_array_size(fds); i++)
+		close(fds[i]);
+}
+END_TEST
+
+/* Memory whose first access never ends, because nobody answers the fault. */
+static void *make_endless(int *uffd)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register r = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	*uffd = (int)syscall(__NR_userfaultfd, O_CLOEXEC);
+	r.range.start = (uintptr_t)at;
+	r.range.len = 4096;
+	if (*uffd < 0 || ioctl(*uffd, UFFDIO_API, &api) ||
+	    ioctl(*uffd, UFFDIO_REGISTER, &r))
+		return NULL;
+	return at;
+}
+
+START_TEST(memory_that_never_answers_holds_up_its_owner_only)
+{
+	struct vmb_ctl_hello_reply hello;
+	int fd = t_raw_connect(t_witness.daemon.socket), uffd;
+	void *at = make_endless(&uffd);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	union vmb_ctl_any msg;
+
+	ck_assert_int_eq(t_raw_hello(fd, "", &hello), 0);
+	if (!at || !(hello.features & VMB_FEATURE_PROCESS_MEMORY))
+		goto out; /* no such memory here, or it is not reached */
+	t_request_fill(&msg, VMB_CTL_REGISTER);
+	msg.reg.kind = VMB_REGION_PROCESS;
+	msg.reg.base = (uintptr_t)at;
+	ck_assert_int_eq(t_raw_send(fd, &msg, msg.head.len, NULL, 0), 0);
+	for (int i = 0; i < 200; i++)
+		t_witness_is_served();
+	ck_assert_int_eq(poll(&p, 1, 0), 0); /* it does wait */
+out:
+	close(fd);
+	t_raw_wait_clients(t_witness.daemon.socket, 1);
+	close(uffd);
+}
+END_TEST
+
+/* ---- death -------------------------------------------------------------- */
+
+/* Never returns: hold things, and use them, until the end. */
+static void victim(const char *path)
+{
+	struct t_raw_endpoint eps[4];
+	int fd = t_raw_attach(path, "");
+	uint64_t key;
+	char at[4096];
+
+	for (unsigned i = 0; i < vmb_array_size(eps); i++) {
+		t_raw_endpoint_open(fd, VMB_ID_ANY, &eps[i]);
+		ck_assert_int_eq(t_raw_register_memfd(fd, 65536, NULL), 0);
+	}
+	t_raw_register_process(fd, at, sizeof(at), NULL);
+	for (;;) {
+		for (unsigned i = 0; i < vmb_array_size(eps); i++)
+			t_raw_endpoint_fence(&eps[i]);
+		ck_assert_int_eq(t_raw_register_memfd(fd, 4096, &key), 0);
+		ck_assert_int_eq(t_raw_deregister(fd, key), 0);
+	}
+}
+
+static bool good_runs;
+
+static void *good_thread(void *arg)
+{
+	unsigned long *rounds = arg;
+
+	while (__atomic_load_n(&good_runs, __ATOMIC_RELAXED)) {
+		t_witness_is_served();
+		++*rounds;
+	}
+	return NULL;
+}
+
+START_TEST(killed_clients_leave_nothing)
+{
+	unsigned long rounds = 0;
+	pthread_t thread;
+	uint64_t until;
+	pid_t pid;
+
+	srandom(54321);
+	good_runs = true;
+	ck_assert_int_eq(pthread_create(&thread, NULL, good_thread, &rounds),
+			 0);
+	for (int i = 0; i < KILLS; i++) {
+		pid = fork();
+		ck_assert_int_ge(pid, 0);
+		if (!pid) {
+			victim(t_witness.daemon.socket);
+			_exit(1);
+		}
+		/* a moment of its life, from before it connects to after */
+		until = vmb_now_ns() + (uint64_t)random() % 10000000u;
+		while (vmb_now_ns() < until)
+			sched_yield();
+		kill(pid, SIGKILL);
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	}
+	__atomic_store_n(&good_runs, false, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	ck_assert_uint_gt(rounds, 100);
+}
+END_TEST
+
+START_TEST(child_that_keeps_the_socket_keeps_nothing_alive)
+{
+	int ready[2], fd;
+	pid_t pid;
+	char byte;
+
+	ck_assert_int_eq(pipe(ready), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (!pid) {
+		fd = t_raw_attach(t_witness.daemon.socket, "");
+		ck_assert_int_eq(t_raw_open(fd, VMB_ID_ANY, 0, NULL, NULL), 0);
+		if (!fork()) { /* holds a copy of the socket until told */
+			close(ready[1]);
+			_exit(read(ready[0], &byte, 1) != 0);
+		}
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	t_raw_wait_clients(t_witness.daemon.socket, 1);
+	close(ready[0]);
+	close(ready[1]);
+}
+END_TEST
+
+/* ---- suite -------------------------------------------------------------- */
+
+static TCase *add_case(Suite *s, const char *name)
+{
+	TCase *t = tcase_create(name);
+
+	tcase_add_checked_fixture(t, t_witness_start, t_witness_stop);
+	tcase_set_timeout(t, 120);
+	suite_add_tcase(s, t);
+	return t;
+}
+
+static void add_behaviour(Suite *s)
+{
+	TCase *t = add_case(s, "behaviour");
+
+	tcase_add_test(t, replies_that_are_never_read_hold_up_nobody);
+	tcase_add_test(t, unread_opens_go_with_their_client);
+	tcase_add_test(t, flood_of_connections_is_survived);
+	tcase_add_test(t, flood_of_hellos_ends_at_the_limit);
+	tcase_add_test(t, memory_that_never_answers_holds_up_its_owner_only);
+	tcase_add_test(t, killed_clients_leave_nothing);
+	tcase_add_test(t, child_that_keeps_the_socket_keeps_nothing_alive);
+}
+
+int main(void)
+{
+	Suite *s = suite_create("clients");
+	SRunner *r;
+	int failed;
+
+	add_behaviour(s);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * inproc_state.h - what inproc.c and inproc_names.c share: the one engine of
+ * this process and what the daemon would know about its clients.
+ */
+#ifndef TESTS_SUPPORT_INPROC_STATE_H
+#define TESTS_SUPPORT_INPROC_STATE_H
+
+#include <pthread.h>
+
+#include "base/list.h"
+#include "support/inproc.h"
+
+#define T_DOMAINS 64
+#define T_CONNECTS 256
+
+struct t_inproc_domain {
+	struct vmb_nic_domain *nic_domain; /* NULL: not in use */
+	char name[VMB_NAME_BYTES];	   /* empty: of one port alone */
+	unsigned users;
+};
+
+/* The host's side of an open endpoint; pages belong to the port's caller. */
+struct t_inproc_endpoint {
+	struct vmb_list node;
+	struct vmb_nic_endpoint *ep;
+	uint32_t handle, id, key, session;
+	int event_fd;
+	bool kicked;
+};
+
+/* An answer to connect_start() that was not fetched yet. */
+struct t_inproc_answer {
+	bool used;
+	int rc;
+	uint32_t handle, session;
+};
+
+extern struct t_inproc {
+	struct vmb_nic *nic;
+	struct vmb_nic_host host;
+	bool stepped;
+	bool refuse_register, hold_connects, lost;
+	unsigned regions;
+	uint32_t sessions;
+	struct t_inproc_domain domains[T_DOMAINS];
+	struct t_inproc_answer answers[T_CONNECTS];
+	pthread_mutex_t control;
+
+	pthread_mutex_t kicks; /* endpoints, kicked, wake */
+	pthread_cond_t kicked;
+	struct vmb_list endpoints;
+	bool wake[VMB_NIC_THREADS_MAX];
+} t_inproc;
+
+bool t_inproc_lost(void);
+/* By id (VMB_ID_ANY: none) or handle (0: none). Called with kicks held. */
+struct t_inproc_endpoint *t_inproc_find(uint32_t id, uint32_t handle);
+
+int t_inproc_connect(struct vmb_port *port, uint64_t nic_id, uint32_t id,
+		     uint32_t key, int timeout_ms, uint32_t *handle,
+		     uint32_t *session);
+int t_inproc_connect_start(struct vmb_port *port, uint64_t nic_id, uint32_t id,
+			   uint32_t key, uint32_t *tag);
+int t_inproc_connect_poll(struct vmb_port *port, uint32_t tag, uint32_t *handle,
+			  uint32_t *session);
+void t_inproc_connect_cancel(struct vmb_port *port, uint32_t tag);
+int t_inproc_lookup(struct vmb_port *port, uint32_t kind, uint32_t handle,
+		    struct vmb_port_identity *who);
+
+#endif

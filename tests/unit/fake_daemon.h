@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fake_daemon.h - a daemon that does what a test tells it, lies included, in
+ * a thread of the test.
+ */
+#ifndef VMB_TESTS_FAKE_DAEMON_H
+#define VMB_TESTS_FAKE_DAEMON_H
+
+#include <pthread.h>
+
+#include <vmbypass/abi/control.h>
+
+#include "base/socket.h"
+#include "port/port.h"
+
+struct t_fake {
+	char dir[32], path[64];
+	int listener;
+	int conn; /* -1: hung up */
+	pthread_t thread;
+	/* runs after the greeting; then CLOSE and DEREGISTER are answered
+	 * until the client goes. NULL: nothing */
+	void (*script)(struct t_fake *fake);
+	void *arg;			  /* of the script */
+	struct vmb_ctl_hello_reply hello; /* the answer; may be changed */
+	struct vmb_ctl_hello asked;	  /* what the client said */
+	int closes, deregisters;	  /* answered */
+	__u32 closed_handle;
+};
+
+/* A request as it came. */
+struct t_request {
+	union vmb_ctl_any body;
+	int fd; /* or -1 */
+};
+
+/* Listen in a folder of its own, and greet the first client. */
+void t_fake_init(struct t_fake *fake, void (*script)(struct t_fake *fake),
+		 void *arg);
+void t_fake_start(struct t_fake *fake);
+/* Wait until the client has gone; remove the folder. */
+void t_fake_stop(struct t_fake *fake);
+
+/* Start, and attach a port to it; and the end of both. */
+struct vmb_port *t_fake_open_port(struct t_fake *fake);
+void t_fake_close_port(struct t_fake *fake, struct vmb_port *port);
+
+/* The next request, which must be of this op. */
+struct t_request t_fake_expect(struct t_fake *fake, __u32 op);
+/* A reply to it, of len bytes; its head is filled in. fds may be NULL. */
+void t_fake_reply(struct t_fake *fake, const struct t_request *request,
+		  union vmb_ctl_any *reply, size_t len, const int *fds,
+		  unsigned fd_count);
+/* Send as it is. */
+void t_fake_send(struct t_fake *fake, const void *bytes, size_t len,
+		 const int *fds, unsigned fd_count);
+void t_fake_hang_up(struct t_fake *fake);
+
+/* Descriptors that this process has open. */
+int t_count_fds(void);
+
+#endif

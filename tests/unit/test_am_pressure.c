@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_am_pressure.c - receivers that do not read, and what must still hold:
+ * nothing is lost, order is kept, others are not held up.
+ *
+ * Flow:  as test_am.c; most tests step the engine, so that they decide when
+ *        descriptors are taken and in what state a bounce finds its sender.
+ * Owns:  three ends: a sends, b is slow, c is quick.
+ * Trust: see support/ends.h.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/ends.h"
+
+static struct t_end a, b, c;
+
+static const struct vmb_geometry small = {
+	.eq_slots = 64, .rx_bytes = 8192, .tx_bytes = 8192};
+
+static void start(unsigned threads, uint32_t first_position)
+{
+	t_nic_start(&(struct vmb_nic_config){.threads = threads,
+					     .endpoints_max = 16,
+					     .spin_us = 100,
+					     .first_position = first_position});
+	t_end_open(&a, NULL, &small);
+	t_end_open(&b, NULL, &small);
+	t_end_open(&c, NULL, &small);
+}
+
+static void setup_stepped(void)
+{
+	start(0, 0);
+}
+
+static void setup_threads(void)
+{
+	start(2, 0);
+}
+
+/* 2^32 lies a few descriptors and events ahead. */
+static void setup_near_wrap(void)
+{
+	start(1, 0u - 128u);
+}
+
+static void teardown(void)
+{
+	t_end_close(&a, 0);
+	t_end_close(&b, 0);
+	t_end_close(&c, 0);
+	t_nic_stop();
+}
+
+/* Inline, pair and buffered lengths, mixed but always the same. */
+static size_t mixed(uint32_t number)
+{
+	static const size_t lens[] = {8, 0, 41, 700, 96, 97, 40, 2000, 1};
+
+	return lens[number % vmb_array_size(lens)];
+}
+
+static void queue_many(struct t_end *to, unsigned stream, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		ck_assert_int_eq(t_end_post(&a, to, stream,
+					    mixed(a.sent[stream]),
+					    VMB_AM_QUEUE),
+				 0);
+}
+
+/* ---- a receiver that does not read ------------------------------------------ */
+
+START_TEST(slow_receiver_gets_all_in_order)
+{
+	queue_many(&b, 0, 1000);
+	for (int i = 0; i < 100; i++) /* b does not read */
+		t_ends_turn((struct t_end *[]){&a}, 1);
+	ck_assert_uint_gt(a.am.counters.bounced, 0);
+	ck_assert_uint_gt(a.am.kept, 0);
+	t_ends_until(b.received[0] == 1000, &a, &b);
+	ck_assert_uint_eq(a.am.kept, 0);
+	ck_assert_uint_eq(a.am.counters.resumed, a.am.counters.bounced);
+}
+END_TEST
+
+START_TEST(slow_receiver_does_not_hold_up_others)
+{
+	queue_many(&b, 0, 500);
+	queue_many(&c, 1, 500);
+	t_ends_until(c.received[1] == 500, &a, &c); /* b does not read */
+	ck_assert_uint_eq(b.received[0], 0);
+	t_ends_until(b.received[0] == 500, &a, &b);
+}
+END_TEST
+
+START_TEST(try_is_refused_until_there_is_room)
+{
+	int rc = 0;
+
+	for (int i = 0; i < 1000 && !rc; i++) {
+		rc = t_end_post(&a, &b, 0, mixed(a.sent[0]), VMB_AM_TRY);
+		t_ends_turn((struct t_end *[]){&a}, 1);
+	}
+	ck_assert_int_eq(rc, -EAGAIN);
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+	t_ends_until(!t_end_post(&a, &b, 0, 8, VMB_AM_TRY), &a, &b);
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+}
+END_TEST
+
+/*
+ * Posts between a bounce and the end of it: bounced ones go first, then those
+ * that were queued before they came back.
+ */
+START_TEST(posts_while_bounces_are_under_way_keep_their_place)
+{
+	for (unsigned round = 0; round < 200; round++) {
+		queue_many(&b, 0, 1 + round % 9);
+		if (round % 3)
+			t_nic_settle(); /* bounces are written */
+		if (round % 4 == 1)
+			ck_assert_int_ge(vmb_am_poll(&a.am, round % 5), 0);
+		if (round % 16 == 15)
+			ck_assert_int_ge(vmb_am_poll(&b.am, 40), 0);
+	}
+	ck_assert_uint_gt(a.am.counters.bounced, 0);
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+}
+END_TEST
+
+/*
+ * EV_ROOM is there while descriptors that will bounce are still in the
+ * doorbell page: not a word may be sent before they are back.
+ */
+START_TEST(room_before_last_bounce_keeps_order)
+{
+	queue_many(&b, 0, 200);
+	while (!a.am.counters.bounced)
+		t_ends_turn((struct t_end *[]){&a}, 1);
+	/* unread descriptors behind the bounces: on their own they bounce */
+	for (unsigned i = 0; i < 400; i++) {
+		queue_many(&b, 0, 1);
+		t_nic_breathe();
+		ck_assert_int_ge(vmb_am_poll(&a.am, 1), 0);
+		ck_assert_int_ge(vmb_am_poll(&b.am, 1), 0);
+	}
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+	ck_assert_uint_eq(a.am.counters.resumed, a.am.counters.bounced);
+}
+END_TEST
+
+/* Everybody to everybody, themselves too, reading at random. */
+static void mixed_traffic(unsigned total, unsigned seed)
+{
+	struct t_end *ends[] = {&a, &b, &c};
+
+	for (unsigned n = 0; n < total; n++) {
+		unsigned from = (unsigned)rand_r(&seed) % 3;
+		unsigned to = (unsigned)rand_r(&seed) % 3;
+		unsigned reader = (unsigned)rand_r(&seed) % 3;
+		unsigned len = (unsigned)rand_r(&seed);
+
+		len %= n % 4 ? 100 : 3000;
+		ck_assert_int_eq(t_end_post(ends[from], ends[to], 3 * from + to,
+					    len, VMB_AM_QUEUE),
+				 0);
+		if (n % 8 == 0)
+			t_ends_turn(&ends[reader], 1);
+	}
+	for (unsigned s = 0; s < 9; s++)
+		t_ends_until(ends[s % 3]->received[s] == ends[s / 3]->sent[s],
+			     &a, &b, &c);
+	ck_assert_uint_gt(a.am.counters.bounced + b.am.counters.bounced +
+				  c.am.counters.bounced,
+			  0);
+}
+
+/* looped over seeds */
+START_TEST(mixed_traffic_arrives_in_order)
+{
+	mixed_traffic(3000, (unsigned)_i);
+}
+END_TEST
+
+START_TEST(rings_cross_2_32)
+{
+	ck_assert_uint_gt(a.am.doorbell.pos, 1u << 31);
+	ck_assert_uint_gt(b.am.events.pos, 1u << 31);
+	a.am.tx_pos = a.am.tx_free = 0u - 4096u; /* ours alone */
+	mixed_traffic(3000, 1);
+	ck_assert_uint_lt(a.am.doorbell.pos, 1u << 31);
+	ck_assert_uint_lt(b.am.events.pos, 1u << 31);
+	ck_assert_uint_lt(a.am.tx_pos, 1u << 31);
+}
+END_TEST
+
+/* ---- peers that go or are forgotten ------------------------------------------- */
+
+START_TEST(closing_receiver_gives_all_back_in_order)
+{
+	queue_many(&b, 0, 500);
+	for (int i = 0; i < 50; i++)
+		t_ends_turn((struct t_end *[]){&a}, 1);
+	ck_assert_int_ge(vmb_am_poll(&b.am, 20), 0);
+	t_end_close(&b, 0);
+	t_ends_until(a.gone, &a);
+	/* what b's queue held is lost with it; the rest comes back */
+	ck_assert_uint_gt(a.undelivered[0], 400);
+	ck_assert_uint_eq(a.last_undelivered[0], 499);
+	ck_assert_uint_eq(a.am.kept, 0);
+	ck_assert_int_eq(a.code, -ECONNRESET);
+	t_end_open(&b, NULL, &small);
+}
+END_TEST
+
+START_TEST(forgetting_gives_back_what_waits)
+{
+	struct vmb_peer *peer = t_end_peer(&a, &b);
+	uint32_t taken;
+
+	queue_many(&b, 0, 500);
+	for (int i = 0; i < 50; i++)
+		t_ends_turn((struct t_end *[]){&a}, 1);
+	vmb_am_forget_peer(&a.am, peer, -ECANCELED);
+	ck_assert_uint_gt(a.undelivered[0], 300);
+	ck_assert_int_eq(a.code, -ECANCELED);
+	ck_assert_uint_eq(a.am.kept, 0);
+	/* who connects again begins anew */
+	queue_many(&b, 1, 100);
+	t_ends_until(b.received[1] == 100, &a, &b);
+	taken = b.received[0];
+	ck_assert_uint_eq(taken + a.undelivered[0], 500);
+}
+END_TEST
+
+START_TEST(bounces_of_a_forgotten_peer_are_discarded)
+{
+	const struct vmb_stats *stats = vmb_nic_stats(t_nic(), b.am.pep.handle);
+	struct vmb_peer *peer = t_end_peer(&a, &b);
+	uint64_t before;
+
+	queue_many(&b, 0, 500);
+	while (!peer->blocked)
+		t_ends_turn((struct t_end *[]){&a}, 1);
+	t_ends_until(!peer->blocked && peer->last_post != a.am.settled, &a, &b);
+	before = a.am.counters.bounced;
+	vmb_am_forget_peer(&a.am, peer, -ECANCELED);
+	ck_assert_int_eq(t_end_post(&a, &b, 1, 8, VMB_AM_TRY), -EAGAIN);
+	queue_many(&b, 1, 300);
+	for (int i = 0; i < 20; i++)
+		t_ends_turn((struct t_end *[]){&a}, 1);
+	ck_assert_uint_gt(a.am.counters.bounced, before);
+	before = stats->arrivals; /* all of them posted before */
+	t_ends_until(b.received[1] == 300, &a, &b);
+	ck_assert_uint_eq(b.received[0], before);
+}
+END_TEST
+
+START_TEST(shell_of_a_peer_goes_when_it_goes)
+{
+	uint32_t handle = b.am.pep.handle;
+
+	queue_many(&b, 0, 20);
+	t_ends_until(b.received[0] == 20, &a, &b);
+	vmb_am_forget_peer(&a.am, t_end_peer(&a, &b), 0);
+	t_end_close(&b, 0);
+	t_nic_settle();
+	ck_assert_int_eq(vmb_am_poll(&a.am, 16), 1); /* VMB_EV_GONE */
+	ck_assert_uint_eq(a.gone, 0);
+	ck_assert_ptr_null(vmb_am_find_peer(&a.am, handle));
+	t_end_open(&b, NULL, &small);
+}
+END_TEST
+
+static TCase *add_case(Suite *s, const char *name, SFun up)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_add_checked_fixture(tc, up, teardown);
+	tcase_set_timeout(tc, 60);
+	suite_add_tcase(s, tc);
+	return tc;
+}
+
+static Suite *pressure_suite(void)
+{
+	Suite *s = suite_create("am_pressure");
+	TCase *tc = add_case(s, "stepped", setup_stepped);
+
+	tcase_add_test(tc, slow_receiver_gets_all_in_order);
+	tcase_add_test(tc, slow_receiver_does_not_hold_up_others);
+	tcase_add_test(tc, try_is_refused_until_there_is_room);
+	tcase_add_test(tc, posts_while_bounces_are_under_way_keep_their_place);
+	tcase_add_test(tc, room_before_last_bounce_keeps_order);
+	tcase_add_loop_test(tc, mixed_traffic_arrives_in_order, 0, 3);
+	tc = add_case(s, "forget", setup_stepped);
+	tcase_add_test(tc, closing_receiver_gives_all_back_in_order);
+	tcase_add_test(tc, forgetting_gives_back_what_waits);
+	tcase_add_test(tc, bounces_of_a_forgotten_peer_are_discarded);
+	tcase_add_test(tc, shell_of_a_peer_goes_when_it_goes);
+	tc = add_case(s, "threads", setup_threads);
+	tcase_add_test(tc, slow_receiver_gets_all_in_order);
+	tcase_add_test(tc, slow_receiver_does_not_hold_up_others);
+	tcase_add_test(tc, try_is_refused_until_there_is_room);
+	tcase_add_loop_test(tc, mixed_traffic_arrives_in_order, 3, 6);
+	tc = add_case(s, "wrap", setup_near_wrap);
+	tcase_add_test(tc, rings_cross_2_32);
+	return s;
+}
+
+int main(void)
+{
+	SRunner *r = srunner_create(pressure_suite());
+	int failed;
+
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_bench.c - the instruments of the benches: a figure is worth what they
+ * are worth.
+ *
+ * Flow:  ctest -> [here] -> bench/hist, pattern, point, syscalls
+ * Owns:  nothing.
+ * Trust: nobody.
+ */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../bench/hist.h"
+#include "../../bench/options.h"
+#include "../../bench/pattern.h"
+#include "../../bench/point.h"
+#include "../../bench/syscalls.h"
+
+#define CALLS 37
+
+/* ---- histogram ---------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+START_TEST(quantiles_match_sorted_values)
+{
+	enum {
+		N = 10001
+	};
+	static const double quantiles[] = {0, 0.5, 0.9, 0.99, 0.999, 1};
+	static struct bench_hist hist;
+	static uint64_t values[N];
+
+	bench_hist_init(&hist, 0.5);
+	for (int i = 0; i < N; i++) {
+		values[i] = (uint64_t)random() >> (i % 31);
+		bench_hist_record(&hist, values[i]);
+	}
+	qsort(values, N, sizeof(values[0]), by_value);
+	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++) {
+		size_t rank = (size_t)(quantiles[i] * N);
+		double exact = (double)values[rank < N ? rank : N - 1] / 2;
+
+		ck_assert_double_eq_tol(bench_hist_quantile_ns(&hist,
+							       quantiles[i]),
+					exact, exact * 0.008 + 0.5);
+	}
+	ck_assert_double_eq(bench_hist_min_ns(&hist), (double)values[0] / 2);
+	ck_assert_double_eq(bench_hist_max_ns(&hist),
+			    (double)values[N - 1] / 2);
+}
+END_TEST
+
+START_TEST(merge_adds_counts_and_extremes)
+{
+	static struct bench_hist a, b;
+
+	bench_hist_init(&a, 1);
+	bench_hist_init(&b, 1);
+	bench_hist_record(&a, 10);
+	bench_hist_record(&b, 5);
+	bench_hist_record(&b, 1000000);
+	bench_hist_merge(&a, &b);
+	ck_assert_uint_eq(a.count, 3);
+	ck_assert_double_eq(bench_hist_min_ns(&a), 5);
+	ck_assert_double_eq(bench_hist_quantile_ns(&a, 0.5), 10);
+	ck_assert_double_eq(bench_hist_max_ns(&a), 1000000);
+}
+END_TEST
+
+START_TEST(every_value_has_its_bucket)
+{
+	for (unsigned bit = 0; bit < 64; bit++) {
+		uint64_t v = 1ull << bit;
+
+		ck_assert_uint_lt(bench_hist_index(v), BENCH_HIST_BUCKETS);
+		ck_assert_uint_le(bench_hist_index(v - 1), bench_hist_index(v));
+	}
+	ck_assert_uint_eq(bench_hist_index(UINT64_MAX), BENCH_HIST_BUCKETS - 1);
+}
+END_TEST
+
+/* ---- payloads ----------------------------------------------------------- */
+
+START_TEST(pattern_notices_every_changed_bit)
+{
+	uint8_t data[77];
+
+	for (size_t len = 0; len <= sizeof(data); len++) {
+		bench_pattern_fill(data, len, 42);
+		ck_assert(bench_pattern_check(data, len, 42));
+		for (size_t bit = 0; bit < 8 * len; bit++) {
+			data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+			ck_assert(!bench_pattern_check(data, len, 42));
+			data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		}
+	}
+}
+END_TEST
+
+START_TEST(pattern_differs_by_seed_and_place)
+{
+	uint8_t data[256];
+
+	bench_pattern_fill(data, sizeof(data), 7);
+	ck_assert(!bench_pattern_check(data, sizeof(data), 8));
+	ck_assert(!bench_pattern_check(data + 8, sizeof(data) - 8, 7));
+	ck_assert(!bench_pattern_check(data + 1, 4, 7));
+}
+END_TEST
+
+/* ---- points ------------------------------------------------------------- */
+
+START_TEST(median_is_the_middle_value)
+{
+	double odd[] = {5, 1, 9}, even[] = {4, 1, 2, 9};
+
+	ck_assert_double_eq(bench_median(odd, 3), 5);
+	ck_assert_double_eq(bench_median(even, 4), 3);
+	ck_assert(isnan(bench_median(odd, 0)));
+}
+END_TEST
+
+static struct bench_round round_with(uint64_t messages, int64_t calls)
+{
+	struct bench_round r;
+
+	bench_round_init(&r, 1);
+	r.messages = messages;
+	r.bytes = messages * 8;
+	r.ns = 1000;
+	r.counted = true;
+	for (int i = 0; i < BENCH_PARTIES; i++)
+		r.syscalls[i] = calls;
+	return r;
+}
+
+START_TEST(uncounted_party_is_null_and_not_zero)
+{
+	static struct bench_point p;
+	struct bench_round r = round_with(10, 0);
+	json_t *o;
+
+	bench_point_init(&p, "t", "i", BENCH_RATE, 8, 1);
+	bench_point_add(&p, &r);
+	r.syscalls[BENCH_ENGINE] = BENCH_NOT_COUNTED;
+	bench_point_add(&p, &r);
+	o = bench_point_json(&p);
+	ck_assert(json_is_null(json_object_get(o, "syscalls_per_msg")));
+	ck_assert(json_is_null(
+		json_array_get(json_object_get(o, "syscalls"), BENCH_ENGINE)));
+	ck_assert(json_is_integer(
+		json_array_get(json_object_get(o, "syscalls"), BENCH_CLIENT)));
+	json_decref(o);
+}
+END_TEST
+
+START_TEST(calls_are_divided_by_counted_messages_only)
+{
+	static struct bench_point p;
+	struct bench_round r = round_with(10, 5);
+	json_t *o;
+
+	bench_point_init(&p, "t", "i", BENCH_RATE, 8, 1);
+	bench_point_add(&p, &r);
+	r.counted = false;
+	bench_point_add(&p, &r);
+	o = bench_point_json(&p);
+	ck_assert_double_eq(
+		json_number_value(json_object_get(o, "syscalls_per_msg")), 1.5);
+	ck_assert_int_eq(json_integer_value(json_object_get(o, "iters")), 20);
+	json_decref(o);
+}
+END_TEST
+
+/* ---- system calls ------------------------------------------------------- */
+
+static void calls_make(int n)
+{
+	while (n--)
+		getppid();
+}
+
+/* _i: the method. Twice, because a counter may be used again and again. */
+START_TEST(counter_finds_exactly_the_calls_made)
+{
+	struct bench_syscalls s;
+	int64_t own, others;
+
+	bench_syscalls_open(&s, (enum bench_count_method)_i);
+	if (s.method == BENCH_COUNT_NONE) {
+		fprintf(stderr, "method %d does not work here: not tested\n",
+			_i);
+		return;
+	}
+	for (int calls = CALLS; calls >= 0; calls -= CALLS) {
+		/* no check between: libcheck makes a call for each */
+		int ret = bench_syscalls_begin(&s, 0);
+
+		calls_make(CALLS); /* attached, not started */
+		if (!ret)
+			bench_syscalls_start(&s);
+		calls_make(calls);
+		if (!ret)
+			bench_syscalls_stop(&s, &own, &others);
+		if (!ret)
+			bench_syscalls_end(&s);
+		ck_assert_int_eq(ret, 0);
+		ck_assert_int_eq(own, calls);
+	}
+	bench_syscalls_close(&s);
+}
+END_TEST
+
+START_TEST(counter_says_when_it_cannot)
+{
+	struct bench_syscalls s;
+
+	bench_syscalls_open(&s, BENCH_COUNT_NONE);
+	ck_assert_int_lt(bench_syscalls_begin(&s, 0), 0);
+	ck_assert_str_eq(bench_syscalls_method(&s), "not counted");
+	bench_syscalls_close(&s);
+}
+END_TEST
+
+START_TEST(sizes_print_as_short_as_exact)
+{
+	char text[24];
+
+	ck_assert_str_eq(bench_size_text(0, text), "0");
+	ck_assert_str_eq(bench_size_text(1500, text), "1500");
+	ck_assert_str_eq(bench_size_text(4096, text), "4K");
+	ck_assert_str_eq(bench_size_text(1048576, text), "1M");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("bench");
+	TCase *tc = tcase_create("instruments");
+	SRunner *runner;
+	int failed;
+
+	suite_add_tcase(suite, tc);
+	tcase_add_test(tc, quantiles_match_sorted_values);
+	tcase_add_test(tc, merge_adds_counts_and_extremes);
+	tcase_add_test(tc, every_value_has_its_bucket);
+	tcase_add_test(tc, pattern_notices_every_changed_bit);
+	tcase_add_test(tc, pattern_differs_by_seed_and_place);
+	tcase_add_test(tc, median_is_the_middle_value);
+	tcase_add_test(tc, uncounted_party_is_null_and_not_zero);
+	tcase_add_test(tc, calls_are_divided_by_counted_messages_only);
+	tcase_add_loop_test(tc, counter_finds_exactly_the_calls_made,
+			    BENCH_COUNT_PERF, BENCH_COUNT_PTRACE + 1);
+	tcase_add_test(tc, counter_says_when_it_cannot);
+	tcase_add_test(tc, sizes_print_as_short_as_exact);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_nic.c - the engine as honest clients see it: what is sent arrives,
+ * what finds no room comes back, transfers move what they should, domains
+ * get their shares. Lies are in tests/hostile/test_descriptors.c.
+ *
+ * Flow:  raw descriptors -> stepped engine -> raw events
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/inproc.h"
+
+static struct t_client a, b;
+
+/* what memory() gave out, freed at the end of a test */
+static struct {
+	struct t_client *owner;
+	void *ptr;
+	size_t len;
+	uint64_t key;
+} given[8];
+static unsigned given_count;
+
+static void start(void)
+{
+	t_nic_start(&(struct vmb_nic_config){.endpoints_max = 64});
+	t_client_open(&a, "red", NULL);
+	t_client_open(&b, "blue", NULL);
+}
+
+static void give_back(unsigned i)
+{
+	struct vmb_port *port = given[i].owner->port;
+
+	if (given[i].ptr)
+		port->ops->mem_free(port, given[i].ptr, given[i].len,
+				    given[i].key);
+	given[i].ptr = NULL;
+}
+
+static void stop(void)
+{
+	for (unsigned i = 0; i < given_count; i++)
+		give_back(i);
+	given_count = 0;
+	t_client_close(&a);
+	t_client_close(&b);
+	t_nic_stop();
+}
+
+static struct vmb_slot rdma(unsigned op, uint32_t peer, uint64_t cookie,
+			    const struct vmb_slot_rdma *what)
+{
+	struct vmb_slot slot = {.op = (uint8_t)op, .peer = peer};
+
+	slot.hdr = cookie;
+	memcpy(slot.payload, what, sizeof(*what));
+	return slot;
+}
+
+static void *memory(struct t_client *c, size_t len, uint64_t *key)
+{
+	void *p;
+
+	ck_assert_int_eq(c->port->ops->mem_alloc(c->port, len, &p, key), 0);
+	given[given_count].owner = c;
+	given[given_count].ptr = p;
+	given[given_count].len = len;
+	given[given_count++].key = *key;
+	return p;
+}
+
+static void expect_done(struct t_client *c, uint64_t cookie, unsigned code,
+			uint64_t moved)
+{
+	struct vmb_slot event;
+	uint64_t got;
+
+	t_client_expect(c, VMB_EV_DONE, &event);
+	memcpy(&got, event.payload, sizeof(got));
+	ck_assert_uint_eq(event.hdr, cookie);
+	ck_assert_uint_eq(event.status, code);
+	ck_assert_uint_eq(got, moved);
+}
+
+/* ---- SEND ----------------------------------------------------------------- */
+
+START_TEST(send_inline_arrives_with_the_source)
+{
+	const uint8_t *data;
+	struct vmb_slot event;
+
+	t_client_send(&a, b.pep.handle, 7, 0x1122334455667788, "hello", 5);
+	ck_assert(t_client_next(&b, &event, 1000, &data));
+	ck_assert_uint_eq(event.op, VMB_EV_ARRIVE);
+	ck_assert_uint_eq(event.peer, a.pep.handle);
+	ck_assert_uint_eq(event.am, 7);
+	ck_assert_uint_eq(event.hdr, 0x1122334455667788);
+	ck_assert_uint_eq(event.len, 5);
+	ck_assert_mem_eq(data, "hello", 5);
+}
+END_TEST
+
+START_TEST(send_to_self_arrives)
+{
+	struct vmb_slot event;
+
+	t_client_send(&a, a.pep.handle, 1, 2, NULL, 0);
+	t_client_expect(&a, VMB_EV_ARRIVE, &event);
+	ck_assert_uint_eq(event.peer, a.pep.handle);
+}
+END_TEST
+
+START_TEST(send_buffered_arrives_whole)
+{
+	struct vmb_slot slot = {.op = VMB_OP_SEND, .flags = VMB_F_BUF};
+	struct vmb_slot_buf buf = {.key = VMB_KEY_TX, .offset = 64};
+	const uint8_t *data;
+	struct vmb_slot event;
+
+	for (unsigned i = 0; i < 2000; i++)
+		a.tx[64 + i] = (uint8_t)(i * 7);
+	for (buf.len = 1; buf.len <= 2000; buf.len += 333) {
+		slot.peer = b.pep.handle;
+		memcpy(slot.payload, &buf, sizeof(buf));
+		t_client_post(&a, &slot);
+		ck_assert(t_client_next(&b, &event, 1000, &data));
+		ck_assert_uint_eq(event.flags, VMB_F_BUF);
+		ck_assert_mem_eq(data, a.tx + 64, buf.len);
+	}
+}
+END_TEST
+
+START_TEST(send_counts_messages_and_bytes)
+{
+	const struct vmb_stats *sa = vmb_nic_stats(t_nic(), a.pep.handle);
+	const struct vmb_stats *sb = vmb_nic_stats(t_nic(), b.pep.handle);
+	struct vmb_slot event;
+
+	for (int i = 0; i < 10; i++)
+		t_client_send(&a, b.pep.handle, 0, 0, "12345678", 8);
+	for (int i = 0; i < 10; i++)
+		t_client_expect(&b, VMB_EV_ARRIVE, &event);
+	ck_assert_uint_eq(sa->sends, 10);
+	ck_assert_uint_eq(sa->send_bytes, 80);
+	ck_assert_uint_eq(sb->arrivals, 10);
+	ck_assert_uint_eq(sb->arrival_bytes, 80);
+}
+END_TEST
+
+/* ---- back-pressure ---------------------------------------------------------- */
+
+/* Fill b without reading it; returns what came back to a. */
+static unsigned fill(unsigned messages)
+{
+	unsigned bounced = 0;
+	struct vmb_slot event;
+
+	for (unsigned i = 0; i < messages; i++) {
+		t_client_send(&a, b.pep.handle, 0, i, NULL, 0);
+		t_nic_settle();
+		while (t_client_next(&a, &event, 0, NULL)) {
+			ck_assert_uint_eq(event.op, VMB_EV_BOUNCE);
+			ck_assert_uint_eq(event.status, VMB_CODE_NO_ROOM);
+			bounced++;
+		}
+	}
+	return bounced;
+}
+
+START_TEST(full_receiver_bounces_in_order_and_says_when_there_is_room)
+{
+	unsigned sent = 2 * VMB_EQ_SLOTS_MIN, arrived = 0;
+	unsigned bounced = fill(sent);
+	struct vmb_slot event, slot = {.op = VMB_OP_SEND};
+
+	ck_assert_uint_gt(bounced, 0);
+	while (t_client_next(&b, &event, 0, NULL))
+		ck_assert_uint_eq(event.hdr, arrived++);
+	ck_assert_uint_eq(arrived + bounced, sent);
+	t_client_expect(&a, VMB_EV_ROOM, &event);
+	ck_assert_uint_eq(event.peer, b.pep.handle);
+
+	/* without the flag it is still bounced, with it it arrives */
+	t_client_send(&a, b.pep.handle, 0, 1000, NULL, 0);
+	t_client_expect(&a, VMB_EV_BOUNCE, &event);
+	slot.peer = b.pep.handle;
+	slot.hdr = 1001;
+	slot.flags = VMB_F_RESUME;
+	t_client_post(&a, &slot);
+	t_client_expect(&b, VMB_EV_ARRIVE, &event);
+	ck_assert_uint_eq(event.hdr, 1001);
+}
+END_TEST
+
+START_TEST(full_receiver_does_not_hold_up_others)
+{
+	struct t_client c;
+	struct vmb_slot event;
+
+	t_client_open(&c, NULL, NULL);
+	fill(2 * VMB_EQ_SLOTS_MIN);
+	t_client_send(&a, c.pep.handle, 0, 42, NULL, 0);
+	t_client_expect(&c, VMB_EV_ARRIVE, &event);
+	ck_assert_uint_eq(event.hdr, 42);
+	t_client_close(&c);
+}
+END_TEST
+
+START_TEST(bounce_returns_the_payload)
+{
+	struct vmb_slot event;
+	const uint8_t *data;
+
+	fill(VMB_EQ_SLOTS_MIN);
+	t_client_send(&a, b.pep.handle, 3, 99, "payload", 7);
+	ck_assert(t_client_next(&a, &event, 1000, &data));
+	ck_assert_uint_eq(event.op, VMB_EV_BOUNCE);
+	ck_assert_uint_eq(event.am, 3);
+	ck_assert_uint_eq(event.hdr, 99);
+	ck_assert_uint_eq(event.peer, b.pep.handle);
+	ck_assert_mem_eq(event.payload, "payload", 7);
+}
+END_TEST
+
+/* ---- PUT, GET, FENCE ---------------------------------------------------------- */
+
+START_TEST(put_and_get_move_all_bytes)
+{
+	size_t len = 300000;
+	uint64_t ka, kb;
+	uint8_t *ma = memory(&a, 1 << 20, &ka), *mb = memory(&b, 1 << 20, &kb);
+	struct vmb_slot_rdma what = {
+		.local_key = ka,
+		.remote_key = kb,
+		.local_offset = 100,
+		.remote_offset = 5000,
+		.len = len,
+	};
+	struct vmb_slot slot;
+
+	for (size_t i = 0; i < 1 << 20; i++)
+		ma[i] = (uint8_t)(i * 31 >> 3);
+	slot = rdma(VMB_OP_PUT, b.pep.handle, 11, &what);
+	t_client_post(&a, &slot);
+	expect_done(&a, 11, VMB_CODE_OK, len);
+	ck_assert_mem_eq(mb + 5000, ma + 100, len);
+	ck_assert_uint_eq(mb[4999], 0);
+	ck_assert_uint_eq(mb[5000 + len], 0);
+
+	memset(ma, 0, 1 << 20);
+	slot = rdma(VMB_OP_GET, b.pep.handle, 12, &what);
+	t_client_post(&a, &slot);
+	expect_done(&a, 12, VMB_CODE_OK, len);
+	ck_assert_mem_eq(mb + 5000, ma + 100, len);
+	ck_assert_uint_eq(ma[99], 0);
+	ck_assert_uint_eq(ma[100 + len], 0);
+}
+END_TEST
+
+START_TEST(put_of_nothing_is_done)
+{
+	uint64_t ka, kb;
+	struct vmb_slot slot;
+
+	memory(&a, 4096, &ka);
+	memory(&b, 4096, &kb);
+	slot = rdma(VMB_OP_PUT, b.pep.handle, 1,
+		    &(struct vmb_slot_rdma){.local_key = ka,
+					    .remote_key = kb,
+					    .local_offset = 4096});
+	t_client_post(&a, &slot);
+	expect_done(&a, 1, VMB_CODE_OK, 0);
+}
+END_TEST
+
+START_TEST(fence_holds_what_follows)
+{
+	uint64_t ka, kb;
+	uint8_t *ma = memory(&a, 1 << 20, &ka), *mb = memory(&b, 1 << 20, &kb);
+	struct vmb_slot slot, event;
+
+	memset(ma, 0x5a, 1 << 20);
+	slot = rdma(VMB_OP_PUT, b.pep.handle, 1,
+		    &(struct vmb_slot_rdma){
+			    .local_key = ka, .remote_key = kb, .len = 1 << 20});
+	t_client_post(&a, &slot);
+	slot = (struct vmb_slot){.op = VMB_OP_FENCE, .hdr = 2};
+	t_client_post(&a, &slot);
+	t_client_send(&a, b.pep.handle, 0, 3, NULL, 0);
+	t_client_expect(&b, VMB_EV_ARRIVE, &event);
+	ck_assert_uint_eq(mb[(1 << 20) - 1], 0x5a);
+	expect_done(&a, 1, VMB_CODE_OK, 1 << 20);
+	expect_done(&a, 2, VMB_CODE_OK, 0);
+}
+END_TEST
+
+START_TEST(message_overtakes_a_long_transfer)
+{
+	uint64_t ka, kb;
+	struct vmb_slot slot, event;
+
+	memory(&a, 64 << 20, &ka);
+	memory(&b, 64 << 20, &kb);
+	slot = rdma(VMB_OP_PUT, b.pep.handle, 1,
+		    &(struct vmb_slot_rdma){.local_key = ka,
+					    .remote_key = kb,
+					    .len = 64 << 20});
+	t_client_post(&a, &slot);
+	t_client_send(&a, b.pep.handle, 0, 3, NULL, 0);
+	for (int i = 0; i < 4; i++) /* far too few for 64 MiB */
+		t_nic_breathe();
+	ck_assert_int_eq(vmb_ring_peek(&b.events, &event), 1);
+	ck_assert_int_eq(vmb_ring_peek(&a.events, &event), 0);
+	t_client_expect(&b, VMB_EV_ARRIVE, &event);
+	expect_done(&a, 1, VMB_CODE_OK, 64 << 20);
+}
+END_TEST
+
+START_TEST(deregistered_region_ends_a_transfer)
+{
+	uint64_t ka, kb;
+	struct vmb_slot slot;
+
+	memory(&a, 64 << 20, &ka);
+	memory(&b, 64 << 20, &kb);
+	slot = rdma(VMB_OP_PUT, b.pep.handle, 1,
+		    &(struct vmb_slot_rdma){.local_key = ka,
+					    .remote_key = kb,
+					    .len = 64 << 20});
+	t_client_post(&a, &slot);
+	t_nic_breathe();
+	t_nic_breathe();
+	give_back(1);
+	t_nic_settle();
+
+	struct vmb_slot event;
+	uint64_t moved;
+
+	t_client_expect(&a, VMB_EV_DONE, &event);
+	memcpy(&moved, event.payload, sizeof(moved));
+	ck_assert_uint_eq(event.status, VMB_CODE_STALE_KEY);
+	ck_assert_uint_lt(moved, 64 << 20);
+}
+END_TEST
+
+/* ---- peers that go ------------------------------------------------------------- */
+
+START_TEST(closed_peer_is_announced_and_bounces)
+{
+	struct t_client c;
+	struct vmb_slot event;
+	uint32_t handle;
+
+	t_client_open(&c, NULL, NULL);
+	handle = c.pep.handle;
+	t_client_send(&a, handle, 0, 0, NULL, 0);
+	t_client_expect(&c, VMB_EV_ARRIVE, &event);
+	t_client_close(&c);
+	t_client_expect(&a, VMB_EV_GONE, &event);
+	ck_assert_uint_eq(event.peer, handle);
+	t_client_send(&a, handle, 0, 0, NULL, 0);
+	t_client_expect(&a, VMB_EV_BOUNCE, &event);
+	ck_assert_uint_eq(event.status, VMB_CODE_PEER_GONE);
+
+	/* nobody else hears of it, and its handle does not come back */
+	ck_assert(!t_client_next(&b, &event, 0, NULL));
+	t_client_open(&c, NULL, NULL);
+	ck_assert_uint_ne(c.pep.handle, handle);
+	t_client_close(&c);
+}
+END_TEST
+
+START_TEST(close_flushes_what_is_in_the_doorbell)
+{
+	struct t_client c;
+	struct vmb_slot event;
+
+	t_client_open(&c, NULL, NULL);
+	for (unsigned i = 0; i < VMB_DOORBELL_SLOTS / 2; i++)
+		t_client_send(&c, b.pep.handle, 0, i, NULL, 0);
+	t_client_close(&c);
+	for (unsigned i = 0; i < VMB_DOORBELL_SLOTS / 2; i++) {
+		t_client_expect(&b, VMB_EV_ARRIVE, &event);
+		ck_assert_uint_eq(event.hdr, i);
+	}
+	t_client_expect(&b, VMB_EV_GONE, &event);
+}
+END_TEST
+
+/* ---- sizes and limits ------------------------------------------------------------ */
+
+START_TEST(geometry_out_of_range_is_refused)
+{
+	struct vmb_nic_endpoint_info info = {0};
+	struct vmb_nic_endpoint *ep;
+	uint32_t handle;
+
+	info.geometry = (struct vmb_geometry){.eq_slots = 63};
+	ck_assert_int_eq(vmb_nic_endpoint_add(t_nic(), &info, &ep, &handle),
+			 -EINVAL);
+	info.geometry = a.pep.geometry;
+	info.geometry.rx_bytes = 0;
+	ck_assert_int_eq(vmb_nic_endpoint_add(t_nic(), &info, &ep, &handle),
+			 -EINVAL);
+}
+END_TEST
+
+START_TEST(stale_and_foreign_keys_differ)
+{
+	uint64_t ka, kb, old;
+	struct vmb_slot slot;
+
+	memory(&b, 4096, &old);
+	give_back(0);
+	memory(&a, 4096, &ka);
+	memory(&b, 4096, &kb);
+	slot = rdma(VMB_OP_GET, b.pep.handle, 1,
+		    &(struct vmb_slot_rdma){
+			    .local_key = ka, .remote_key = old, .len = 8});
+	t_client_post(&a, &slot);
+	expect_done(&a, 1, VMB_CODE_STALE_KEY, 0);
+	/* b's region used as if it were a's own */
+	slot = rdma(VMB_OP_GET, b.pep.handle, 2,
+		    &(struct vmb_slot_rdma){
+			    .local_key = kb, .remote_key = kb, .len = 8});
+	t_client_post(&a, &slot);
+	expect_done(&a, 2, VMB_CODE_BAD_KEY, 0);
+}
+END_TEST
+
+/* ---- shares -------------------------------------------------------------------- */
+
+/* A client that always has a few puts of len bytes under way. */
+struct load {
+	struct t_client *c;
+	uint64_t key;
+	size_t half, len; /* from the first half of a region to the second */
+	unsigned under_way;
+};
+
+static void keep_busy(struct load *load)
+{
+	struct vmb_slot_rdma what = {
+		.local_key = load->key,
+		.remote_key = load->key,
+		.remote_offset = load->half,
+		.len = load->len,
+	};
+	struct vmb_slot event, slot;
+
+	while (vmb_ring_peek(&load->c->events, &event) == 1) {
+		vmb_ring_release(&load->c->events, 1);
+		load->under_way--;
+	}
+	t_client_publish(load->c);
+	for (; load->under_way < 16; load->under_way++) {
+		slot = rdma(VMB_OP_PUT, load->c->pep.handle, 1, &what);
+		t_client_post(load->c, &slot);
+	}
+}
+
+/* Two domains that always have work, in transfers of unequal size. */
+START_TEST(weights_divide_the_bytes)
+{
+	static const double tolerance = 0.02;
+	const struct vmb_stats *sa = vmb_nic_stats(t_nic(), a.pep.handle);
+	const struct vmb_stats *sb = vmb_nic_stats(t_nic(), b.pep.handle);
+	double weight = _i ? 4 : 1, ratio;
+	struct load la = {.c = &a, .half = 1 << 20, .len = 100000};
+	struct load lb = {.c = &b, .half = 1 << 20, .len = 2000};
+
+	memory(&a, 2 * la.half, &la.key);
+	memory(&b, 2 * lb.half, &lb.key);
+	vmb_nic_domain_set_weight(t_port_domain(a.port), (uint32_t)weight);
+	for (int i = 0; i < 20000; i++) {
+		keep_busy(&la);
+		keep_busy(&lb);
+		t_nic_breathe();
+	}
+	ratio = (double)sa->put_bytes / (double)sb->put_bytes / weight;
+	ck_assert_double_ge(ratio, 1 - tolerance);
+	ck_assert_double_le(ratio, 1 + tolerance);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("nic");
+	TCase *t = tcase_create("all");
+	SRunner *r;
+	int failed;
+
+	tcase_add_checked_fixture(t, start, stop);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, send_inline_arrives_with_the_source);
+	tcase_add_test(t, send_to_self_arrives);
+	tcase_add_test(t, send_buffered_arrives_whole);
+	tcase_add_test(t, send_counts_messages_and_bytes);
+	tcase_add_test(
+		t, full_receiver_bounces_in_order_and_says_when_there_is_room);
+	tcase_add_test(t, full_receiver_does_not_hold_up_others);
+	tcase_add_test(t, bounce_returns_the_payload);
+	tcase_add_test(t, put_and_get_move_all_bytes);
+	tcase_add_test(t, put_of_nothing_is_done);
+	tcase_add_test(t, fence_holds_what_follows);
+	tcase_add_test(t, message_overtakes_a_long_transfer);
+	tcase_add_test(t, deregistered_region_ends_a_transfer);
+	tcase_add_test(t, closed_peer_is_announced_and_bounces);
+	tcase_add_test(t, close_flushes_what_is_in_the_doorbell);
+	tcase_add_test(t, geometry_out_of_range_is_refused);
+	tcase_add_test(t, stale_and_foreign_keys_differ);
+	tcase_add_loop_test(t, weights_divide_the_bytes, 0, 2);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * local.c - the platform of one machine: clients are processes that connect
+ * to a Unix socket.
+ *
+ * Flow:  connect -> accept -> who is it? -> events->arrived() -> transport.c
+ * Owns:  the listening socket and the list of transports.
+ * Trust: the kernel says who connected; what follows is input.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "platform/local/local.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+#define ARRIVALS_PER_TURN 16
+#define TRANSPORTS_MAX 8192
+#define SEND_BUFFER (16 << 10) /* replies that a client may leave unread */
+
+/* ---- who is it ---------------------------------------------------------- */
+
+static int read_credentials(int fd, struct vmb_credentials *who)
+{
+	socklen_t len = sizeof(who->groups);
+	struct ucred peer;
+	socklen_t peer_len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len))
+		return -errno;
+	if (peer.pid <= 0) /* of another pid namespace */
+		return -ESRCH;
+	who->pid = peer.pid;
+	who->uid = peer.uid;
+	who->gid = peer.gid;
+	who->group_count = 0;
+	if (!getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, who->groups, &len))
+		who->group_count = (unsigned)(len / sizeof(gid_t));
+	else if (errno == ERANGE)
+		vmb_warn("process %d is in more than %u groups, none counts",
+			 (int)who->pid, VMB_GROUPS_MAX);
+	return 0;
+}
+
+/*
+ * The kernel's own pidfd of the peer where there is one. Otherwise by number:
+ * what that leaves open is said in process.c.
+ */
+static int open_pidfd(int fd, pid_t pid)
+{
+	int pidfd;
+	socklen_t len = sizeof(pidfd);
+
+	if (!getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len))
+		return pidfd;
+	pidfd = (int)syscall(__NR_pidfd_open, pid, 0);
+	return pidfd < 0 && errno == ESRCH ? -ESRCH : pidfd;
+}
+
+static int identify(struct vmb_transport *t)
+{
+	int err;
+
+	err = read_credentials(t->fd, &t->who);
+	if (err)
+		return err;
+	if (vmb_helper_is_stuck(t->p->helper, t->who.uid))
+		return -EBUSY;
+	t->pidfd = open_pidfd(t->fd, t->who.pid);
+	if (t->pidfd == -ESRCH)
+		return -ESRCH;
+	if (t->p->process_works)
+		vmb_process_open(&t->who, t->pidfd, &t->process);
+	return 0;
+}
+
+/* ---- arrival ------------------------------------------------------------ */
+
+static int admit(struct vmb_platform *p, int fd)
+{
+	struct vmb_transport *t = calloc(1, sizeof(*t));
+	int size = SEND_BUFFER, err;
+
+	if (!t) {
+		close(fd);
+		return -ENOMEM;
+	}
+	t->p = p;
+	t->fd = fd;
+	t->pidfd = -1;
+	vmb_list_append(&p->transports, &t->node);
+	p->transport_count++;
+	err = p->transport_count > TRANSPORTS_MAX ? -EUSERS : identify(t);
+	if (!err && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)))
+		err = -errno;
+	if (!err)
+		err = p->config.events->arrived(p->config.arg, t, &t->who,
+						&t->client);
+	if (!err)
+		err = vmb_transport_watch(t);
+	if (err)
+		vmb_transport_drop(t, strerror(-err));
+	return err;
+}
+
+static int on_connect(sd_event_source *source, int listen_fd, uint32_t revents,
+		      void *arg)
+{
+	struct vmb_platform *p = arg;
+	int fd, err;
+
+	(void)source;
+	(void)listen_fd;
+	(void)revents;
+	for (int i = 0; i < ARRIVALS_PER_TURN; i++) {
+		fd = vmbd_listen_accept(&p->listener);
+		if (fd < 0)
+			break;
+		err = admit(p, fd);
+		if (err)
+			vmb_debug("connection refused: %s", strerror(-err));
+	}
+	return 0;
+}
+
+/* ---- operations --------------------------------------------------------- */
+
+static int local_open(const struct vmb_platform_config *config,
+		      struct vmb_platform **platform)
+{
+	struct vmb_platform *p = calloc(1, sizeof(*p));
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	p->config = *config;
+	p->listener.fd = -1;
+	vmb_list_init(&p->transports);
+	p->process_works = vmb_process_init();
+	p->host.arg = p;
+	p->host.process_read = vmb_process_read;
+	p->host.process_write = vmb_process_write;
+	vmb_wake_host(&p->host);
+	err = vmb_helper_open(config->event, &p->helper);
+	if (err)
+		goto err_free;
+	err = vmb_sleepers_open(p, config->threads);
+	if (err)
+		goto err_close_helper;
+	*platform = p;
+	return 0;
+
+err_close_helper:
+	vmb_helper_close(p->helper);
+err_free:
+	free(p);
+	return err;
+}
+
+static int local_start(struct vmb_platform *p, struct vmb_nic *nic)
+{
+	int err;
+
+	p->nic = nic;
+	err = vmbd_listen_open(p->config.socket, SOCK_SEQPACKET, p->config.mode,
+			       p->config.group, &p->listener);
+	if (err)
+		return err;
+	err = sd_event_add_io(p->config.event, &p->listen_source,
+			      p->listener.fd, EPOLLIN, on_connect, p);
+	return err < 0 ? err : 0;
+}
+
+static void local_stop(struct vmb_platform *p)
+{
+	struct vmb_list *pos, *tmp;
+
+	p->listen_source = sd_event_source_disable_unref(p->listen_source);
+	vmbd_listen_close(&p->listener);
+	vmb_list_each_safe (pos, tmp, &p->transports)
+		vmb_transport_drop(vmb_container_of(pos, struct vmb_transport,
+						    node),
+				   "daemon stops");
+}
+
+static void local_close(struct vmb_platform *p)
+{
+	if (!p)
+		return;
+	vmb_helper_close(p->helper);
+	vmb_sleepers_close(p);
+	free(p);
+}
+
+static const struct vmb_nic_host *local_engine_host(struct vmb_platform *p)
+{
+	return &p->host;
+}
+
+static uint64_t local_features(struct vmb_transport *t)
+{
+	uint64_t features = 0;
+
+	if (t->process)
+		features |= VMB_FEATURE_PROCESS_MEMORY;
+	if (t->p->host.barrier)
+		features |= VMB_FEATURE_BARRIER;
+	return features;
+}
+
+/* All clients are processes of this machine. */
+static bool local_coresident(const struct vmb_transport *a,
+			     const struct vmb_transport *b)
+{
+	return a->p == b->p;
+}
+
+static void *local_mover_cookie(struct vmb_transport *t)
+{
+	return (void *)(uintptr_t)t->process;
+}
+
+const struct vmb_platform_ops vmb_platform_local = {
+	.name = "local",
+	.open = local_open,
+	.start = local_start,
+	.stop = local_stop,
+	.close = local_close,
+	.engine_host = local_engine_host,
+	.features = local_features,
+	.coresident = local_coresident,
+	.reply = vmb_transport_reply,
+	.drop = vmb_transport_drop,
+	.memory_map = vmb_memory_map,
+	.memory_unmap = vmb_memory_unmap,
+	.mover_cookie = local_mover_cookie,
+	.signal_open = vmb_signal_open,
+	.signal_bind = vmb_signal_bind,
+	.signal_unbind = vmb_signal_unbind,
+	.signal_close = vmb_signal_close,
+};

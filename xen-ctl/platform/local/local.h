@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * local.h - the inside of the local platform, shared by its files only.
+ *
+ *   local.c      the ops table; clients come and go
+ *   transport.c  one client's socket: requests in, replies out
+ *   memory.c     memfds: checked and mapped
+ *   process.c    memory of a process, reached by process_vm_readv/writev
+ *   wake.c       kicks, notifications, sleep of the engine threads
+ */
+#ifndef VMB_PLATFORM_LOCAL_LOCAL_H
+#define VMB_PLATFORM_LOCAL_LOCAL_H
+
+#include <pthread.h>
+
+#include "base/list.h"
+#include "platform/local/helper.h"
+#include "platform/local/table.h"
+#include "platform/platform.h"
+#include "vmbd/listen.h"
+
+/* How one engine thread sleeps. */
+struct vmb_sleeper {
+	int epoll_fd;
+	int wake_fd; /* in the set as ticket 0 */
+	pthread_mutex_t lock;
+	struct vmb_table kicks; /* of struct vmb_signal */
+};
+
+struct vmb_platform {
+	struct vmb_platform_config config;
+	struct vmb_nic_host host;
+	struct vmb_nic *nic; /* since start() */
+	struct vmbd_listener listener;
+	sd_event_source *listen_source;
+	struct vmb_list transports;
+	unsigned transport_count;
+	struct vmb_helper *helper;
+	bool process_works; /* this kernel lets us move memory of others */
+	struct vmb_sleeper sleepers[VMB_NIC_THREADS_MAX];
+	unsigned sleeper_count;
+};
+
+/* Memory that came with a request: one descriptor. */
+struct vmb_attachment {
+	int fd;
+	bool known; /* is a memfd, so that closing it cannot block */
+};
+
+struct vmb_local_probe; /* process.c */
+
+struct vmb_transport {
+	struct vmb_platform *p;
+	struct vmb_list node; /* in platform.transports */
+	struct vmbd_client *client;
+	struct vmb_credentials who;
+	int fd;
+	sd_event_source *io;
+	int pidfd; /* -1: this kernel has none */
+	sd_event_source *exit_source;
+	uint64_t process;	       /* ticket in process.c; 0: none */
+	struct vmb_local_probe *probe; /* under way: no request is taken */
+
+	/* the reply that found no room; no request is taken either */
+	union vmb_ctl_any unsent;
+	unsigned unsent_len; /* 0: none */
+	int unsent_fds[2];
+	unsigned unsent_fd_count;
+};
+
+/* ---- transport.c -------------------------------------------------------- */
+
+/* fd, credentials and client are set. Adds what the loop watches. */
+int vmb_transport_watch(struct vmb_transport *t);
+/* After a reason not to take requests has come or gone. */
+void vmb_transport_update(struct vmb_transport *t);
+int vmb_transport_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
+			struct vmb_signal *signal);
+/* Close and free; events->left() unless client is NULL. */
+void vmb_transport_drop(struct vmb_transport *t, const char *why);
+
+/* ---- memory.c ----------------------------------------------------------- */
+
+int vmb_memory_map(struct vmb_transport *t, struct vmb_attachment *attachment,
+		   struct vmb_platform_memory *memory);
+void vmb_memory_unmap(struct vmb_transport *t,
+		      struct vmb_platform_memory *memory);
+/* Close what a client sent, without waiting for whoever serves it. */
+void vmb_attachment_close(struct vmb_transport *t, struct vmb_attachment *a);
+
+/* ---- process.c ---------------------------------------------------------- */
+
+/* Once, before any thread: may we reach other processes at all? */
+bool vmb_process_init(void);
+/* 0 and a ticket; -EOPNOTSUPP: the kernel does not let us reach this one. */
+int vmb_process_open(const struct vmb_credentials *who, int pidfd,
+		     uint64_t *ticket);
+void vmb_process_close(uint64_t ticket);
+/* -EINPROGRESS, or an error. */
+int vmb_process_probe(struct vmb_transport *t,
+		      const struct vmb_platform_memory *memory);
+/* The transport goes before its probe has ended. */
+void vmb_process_probe_abandon(struct vmb_transport *t);
+int64_t vmb_process_read(void *cookie, uint64_t addr, void *buf, size_t len);
+int64_t vmb_process_write(void *cookie, uint64_t addr, const void *buf,
+			  size_t len);
+
+/* ---- wake.c ------------------------------------------------------------- */
+
+int vmb_sleepers_open(struct vmb_platform *p, unsigned count);
+void vmb_sleepers_close(struct vmb_platform *p);
+void vmb_wake_host(struct vmb_nic_host *host);
+
+int vmb_signal_open(struct vmb_transport *t, struct vmb_signal **signal);
+int vmb_signal_bind(struct vmb_signal *signal, struct vmb_nic_endpoint *ep);
+void vmb_signal_unbind(struct vmb_signal *signal);
+void vmb_signal_close(struct vmb_signal *signal);
+/* The client's ends, still owned by the signal until given. */
+void vmb_signal_client_fds(const struct vmb_signal *signal, int fds[2]);
+/* They are on their way: ours are closed. */
+void vmb_signal_given(struct vmb_signal *signal);
+
+#endif

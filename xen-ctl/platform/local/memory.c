@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * memory.c - memory that a client shares with the engine: a sealed memfd.
+ *
+ * Flow:  descriptor -> is it a memfd? sealed? how large? -> mmap -> engine
+ * Owns:  the mapping; the descriptor is closed by whoever received it.
+ * Trust: a descriptor may be anything. The first question put to it is
+ *        F_GET_SEALS, which the kernel answers from memory for a memfd and
+ *        refuses for all else; fstat() or close() of a file in a FUSE file
+ *        system would wait for its owner, perhaps for ever.
+ *
+ * The engine reads and writes the mapping without a fault handler. A fault in
+ * it cannot end in SIGBUS: the size is sealed, so every page lies inside the
+ * file, and a memfd on tmpfs (not hugetlbfs, whose pool can run dry) gets a
+ * page for each hole or waits for memory as any anonymous memory does.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "platform/local/local.h"
+
+#define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+#define SEALS_REFUSED (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
+
+static int check_memfd(struct vmb_attachment *a)
+{
+	int seals = fcntl(a->fd, F_GET_SEALS);
+	struct statfs fs;
+	struct stat st;
+
+	if (seals < 0)
+		return -EBADF;
+	a->known = true;
+	if (fstat(a->fd, &st) || fstatfs(a->fd, &fs))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || fs.f_type != TMPFS_MAGIC)
+		return -EBADF;
+	if ((seals & SEALS_NEEDED) != SEALS_NEEDED || (seals & SEALS_REFUSED))
+		return -EPERM;
+	return 0;
+}
+
+static int check_size(int fd, const struct vmb_platform_memory *m)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (m->exact ? (uint64_t)st.st_size != m->len
+		     : (uint64_t)st.st_size < m->len)
+		return -EINVAL;
+	return 0;
+}
+
+static int map_memfd(struct vmb_attachment *a, struct vmb_platform_memory *m)
+{
+	void *base;
+	int err;
+
+	if (!a)
+		return -EBADF;
+	err = check_memfd(a);
+	if (err)
+		return err;
+	err = check_size(a->fd, m);
+	if (err)
+		return err;
+	base = mmap(NULL, m->len, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd, 0);
+	if (base == MAP_FAILED)
+		return -errno;
+	/* a child of the daemon (there is none) would have no use for it */
+	madvise(base, m->len, MADV_DONTFORK);
+	m->base = base;
+	return 0;
+}
+
+int vmb_memory_map(struct vmb_transport *t, struct vmb_attachment *attachment,
+		   struct vmb_platform_memory *memory)
+{
+	memory->base = NULL;
+	switch (memory->kind) {
+	case VMB_REGION_MEMFD:
+		return map_memfd(attachment, memory);
+	case VMB_REGION_PROCESS:
+		return vmb_process_probe(t, memory);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+void vmb_memory_unmap(struct vmb_transport *t,
+		      struct vmb_platform_memory *memory)
+{
+	(void)t;
+	if (memory->base)
+		munmap(memory->base, memory->len);
+	memory->base = NULL;
+}
+
+struct closing {
+	struct vmb_helper_job job;
+	int fd;
+};
+
+static void close_run(struct vmb_helper_job *job)
+{
+	close(vmb_container_of(job, struct closing, job)->fd);
+}
+
+static void close_done(struct vmb_helper_job *job)
+{
+	free(vmb_container_of(job, struct closing, job));
+}
+
+void vmb_attachment_close(struct vmb_transport *t, struct vmb_attachment *a)
+{
+	struct closing *closing;
+
+	if (a->fd < 0)
+		return;
+	closing = a->known ? NULL : calloc(1, sizeof(*closing));
+	if (!closing) {
+		/* known, or no memory: then a wait is the smaller harm */
+		close(a->fd);
+		return;
+	}
+	closing->fd = a->fd;
+	closing->job.run = close_run;
+	closing->job.done = close_done;
+	closing->job.uid = t->who.uid;
+	vmb_helper_start(t->p->helper, &closing->job);
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * process.c - ordinary memory of a client, copied by process_vm_readv and
+ * process_vm_writev: the local DMA machine for what is not a memfd.
+ *
+ * Flow:  mover thread -> vmb_process_read/write() -> kernel -> client's pages
+ *        REGISTER -> vmb_process_probe() -> helper thread -> memory_ready()
+ * Owns:  a table of clients by ticket, because a mover's last copy may outlive
+ *        its client; the pidfd of each.
+ * Trust: memory can make a copy endless (userfaultfd, FUSE), so the control
+ *        thread never touches any: it asks for permission only, and a helper
+ *        thread does the first reading.
+ *
+ * Whose memory? A pid names another process after its owner died, and another
+ * program after exec(). vmb_process_init() gives up CAP_SYS_PTRACE, so the
+ * kernel itself checks at every copy that the process under this pid runs as
+ * our own user, with no privilege that we lack: a client that executes a
+ * set-uid program reaches nothing through us, and clients of other users use
+ * memfds. The pidfd is looked at before and after each copy: what was read
+ * while the client died is thrown away. What remains: a write that is under
+ * way in the moment in which its client dies and the pid is given to a new
+ * process, of our own user. That user could have written there anyway.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "platform/local/local.h"
+
+_Static_assert(sizeof(void *) == sizeof(uint64_t), "a ticket fits a cookie");
+
+struct process {
+	pid_t pid;
+	int pidfd;
+	unsigned refs;
+};
+
+/* One per program: process_read() gets a cookie, and no platform. */
+static struct {
+	pthread_mutex_t lock;
+	struct vmb_table table;
+	bool can_ask; /* pidfd_getfd() tells about permission */
+} processes = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- permission --------------------------------------------------------- */
+
+static int drop_ptrace(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(__NR_capget, &head, data))
+		return -errno;
+	/* stays permitted: the kernel compares what both processes may have */
+	data[CAP_TO_INDEX(CAP_SYS_PTRACE)].effective &=
+		~CAP_TO_MASK(CAP_SYS_PTRACE);
+	if (syscall(__NR_capset, &head, data))
+		return -errno;
+	return 0;
+}
+
+/*
+ * May we reach this process? pidfd_getfd() makes the check that
+ * process_vm_readv() makes, and touches no memory: -EBADF (there is no such
+ * descriptor) is the answer of a process that may be reached.
+ */
+static int ask_permission(int pidfd)
+{
+	if (syscall(__NR_pidfd_getfd, pidfd, INT_MAX, 0) < 0)
+		return -errno;
+	return -EINVAL;
+}
+
+bool vmb_process_init(void)
+{
+	char from = 1, to = 0;
+	struct iovec local = {&to, 1}, remote = {&from, 1};
+	int self, err;
+
+	err = drop_ptrace();
+	if (err) {
+		vmb_warn("cannot give up CAP_SYS_PTRACE, so process memory is "
+			 "not served: %s",
+			 strerror(-err));
+		return false;
+	}
+	if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != 1) {
+		vmb_info("process memory is not served: %m");
+		return false;
+	}
+	self = (int)syscall(__NR_pidfd_open, getpid(), 0);
+	if (self < 0) {
+		vmb_info("process memory is not served, no pidfd: %m");
+		return false;
+	}
+	/* forbidden in some containers: then REGISTER finds out */
+	processes.can_ask = ask_permission(self) == -EBADF;
+	close(self);
+	return true;
+}
+
+/* ---- the table ---------------------------------------------------------- */
+
+int vmb_process_open(const struct vmb_credentials *who, int pidfd,
+		     uint64_t *ticket)
+{
+	struct process *process;
+	int err = -EOPNOTSUPP;
+
+	if (pidfd < 0 || who->uid != geteuid())
+		return -EOPNOTSUPP;
+	if (processes.can_ask && ask_permission(pidfd) != -EBADF)
+		return -EOPNOTSUPP;
+	process = calloc(1, sizeof(*process));
+	if (!process)
+		return -ENOMEM;
+	process->pid = who->pid;
+	process->refs = 1;
+	process->pidfd = dup(pidfd);
+	if (process->pidfd < 0) {
+		err = -errno;
+		goto err_free;
+	}
+	pthread_mutex_lock(&processes.lock);
+	err = vmb_table_add(&processes.table, process, ticket);
+	pthread_mutex_unlock(&processes.lock);
+	if (err)
+		goto err_close;
+	return 0;
+
+err_close:
+	close(process->pidfd);
+err_free:
+	free(process);
+	return err;
+}
+
+static struct process *process_get(uint64_t ticket)
+{
+	struct process *process;
+
+	pthread_mutex_lock(&processes.lock);
+	process = vmb_table_find(&processes.table, ticket);
+	if (process)
+		process->refs++;
+	pthread_mutex_unlock(&processes.lock);
+	return process;
+}
+
+static void process_put(struct process *process)
+{
+	unsigned left;
+
+	pthread_mutex_lock(&processes.lock);
+	left = --process->refs;
+	pthread_mutex_unlock(&processes.lock);
+	if (left)
+		return;
+	close(process->pidfd);
+	free(process);
+}
+
+void vmb_process_close(uint64_t ticket)
+{
+	struct process *process;
+
+	pthread_mutex_lock(&processes.lock);
+	process = vmb_table_find(&processes.table, ticket);
+	vmb_table_remove(&processes.table, ticket);
+	pthread_mutex_unlock(&processes.lock);
+	if (process)
+		process_put(process);
+}
+
+/* ---- copies, in mover and helper threads -------------------------------- */
+
+static bool is_alive(const struct process *process)
+{
+	struct pollfd p = {.fd = process->pidfd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 0;
+}
+
+typedef ssize_t (*copy_t)(pid_t, const struct iovec *, unsigned long,
+			  const struct iovec *, unsigned long, unsigned long);
+
+static int64_t copy_process(uint64_t ticket, copy_t copy, uint64_t addr,
+			    void *buf, size_t len)
+{
+	struct iovec local = {.iov_base = buf, .iov_len = len};
+	struct iovec remote = {.iov_base = (void *)(uintptr_t)addr,
+			       .iov_len = len};
+	struct process *process = process_get(ticket);
+	int64_t moved;
+
+	if (!process)
+		return -ESRCH;
+	moved = -ESRCH;
+	if (is_alive(process)) {
+		moved = copy(process->pid, &local, 1, &remote, 1, 0);
+		if (moved < 0)
+			moved = -errno;
+		else if (!is_alive(process))
+			moved = -ESRCH;
+	}
+	process_put(process);
+	return moved;
+}
+
+int64_t vmb_process_read(void *cookie, uint64_t addr, void *buf, size_t len)
+{
+	return copy_process((uintptr_t)cookie, process_vm_readv, addr, buf,
+			    len);
+}
+
+int64_t vmb_process_write(void *cookie, uint64_t addr, const void *buf,
+			  size_t len)
+{
+	return copy_process((uintptr_t)cookie, process_vm_writev, addr,
+			    (void *)(uintptr_t)buf, len);
+}
+
+/* ---- the probe at REGISTER ---------------------------------------------- */
+
+struct vmb_local_probe {
+	struct vmb_helper_job job;
+	struct vmb_transport *t; /* NULL: it has left meanwhile */
+	uint64_t ticket, first, last;
+	int status;
+};
+
+/*
+ * The first and the last byte can be read now. What lies between, and whether
+ * it can be written, shows in each transfer: it may change at any time.
+ */
+static void probe_run(struct vmb_helper_job *job)
+{
+	struct vmb_local_probe *probe =
+		vmb_container_of(job, struct vmb_local_probe, job);
+	const uint64_t at[2] = {probe->first, probe->last};
+	int64_t moved;
+	char byte;
+
+	probe->status = 0;
+	for (int i = 0; i < 2 && !probe->status; i++) {
+		moved = vmb_process_read((void *)(uintptr_t)probe->ticket,
+					 at[i], &byte, 1);
+		if (moved == -EPERM || moved == -ENOSYS)
+			probe->status = -EOPNOTSUPP;
+		else if (moved != 1)
+			probe->status = -EFAULT;
+	}
+}
+
+static void probe_done(struct vmb_helper_job *job)
+{
+	struct vmb_local_probe *probe =
+		vmb_container_of(job, struct vmb_local_probe, job);
+	struct vmb_transport *t = probe->t;
+	int status = probe->status, err;
+
+	free(probe);
+	if (!t)
+		return;
+	t->probe = NULL;
+	err = t->p->config.events->memory_ready(t->client, status);
+	if (err)
+		vmb_transport_drop(t, strerror(-err));
+	else
+		vmb_transport_update(t);
+}
+
+int vmb_process_probe(struct vmb_transport *t,
+		      const struct vmb_platform_memory *memory)
+{
+	struct vmb_local_probe *probe;
+
+	if (!t->process)
+		return -EOPNOTSUPP;
+	if (memory->address + memory->len < memory->address)
+		return -EFAULT;
+	probe = calloc(1, sizeof(*probe));
+	if (!probe)
+		return -ENOMEM;
+	probe->t = t;
+	probe->ticket = t->process;
+	probe->first = memory->address;
+	probe->last = memory->address + memory->len - 1;
+	probe->status = -ECANCELED;
+	probe->job.run = probe_run;
+	probe->job.done = probe_done;
+	probe->job.uid = t->who.uid;
+	t->probe = probe;
+	vmb_helper_start(t->p->helper, &probe->job);
+	return -EINPROGRESS;
+}
+
+void vmb_process_probe_abandon(struct vmb_transport *t)
+{
+	if (t->probe)
+		t->probe->t = NULL;
+	t->probe = NULL;
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * transport.c - the control socket of one client: one packet, one message.
+ *
+ * Flow:  socket -> look at the head -> take packet and descriptors ->
+ *        events->request() -> vmb_transport_reply() -> socket
+ * Owns:  the socket, the pidfd, one reply that found no room.
+ * Trust: a packet may be anything. A descriptor is taken only with a request
+ *        that has one, and only one: the others never enter this process,
+ *        the kernel drops them.
+ *
+ * A client is not served while a reply to it cannot be sent or its memory is
+ * being looked at, so what it can make us hold is bounded by one request.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "platform/local/local.h"
+
+#define REQUESTS_PER_TURN 16
+
+/* exactly one descriptor; the padding of CMSG_SPACE() would admit a second */
+union control {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(2 * sizeof(int))];
+};
+
+/* ---- requests ----------------------------------------------------------- */
+
+/* Bytes of the next message (0: closed), without taking it; or -errno. */
+static ssize_t peek(struct vmb_transport *t, union vmb_ctl_any *msg)
+{
+	ssize_t n = recv(t->fd, msg, sizeof(*msg),
+			 MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+
+	return n < 0 ? -errno : n;
+}
+
+static void take_descriptor(struct msghdr *head, struct vmb_attachment *a,
+			    struct vmb_platform_request *request)
+{
+	struct cmsghdr *c;
+
+	for (c = CMSG_FIRSTHDR(head); c; c = CMSG_NXTHDR(head, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+		    c->cmsg_len != CMSG_LEN(sizeof(int)))
+			continue;
+		memcpy(&a->fd, CMSG_DATA(c), sizeof(int));
+		request->attached = 1;
+		request->attachment = a;
+	}
+	request->attached_more = head->msg_flags & MSG_CTRUNC;
+}
+
+/* Take the message that was looked at. 1, 0: closed, -errno. */
+static int take(struct vmb_transport *t, union vmb_ctl_any *msg,
+		struct vmb_attachment *a, struct vmb_platform_request *request)
+{
+	union control control;
+	struct iovec iov = {.iov_base = msg, .iov_len = sizeof(*msg)};
+	struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
+
+	memset(msg, 0, sizeof(*msg));
+	n = peek(t, msg);
+	if (n <= 0)
+		return (int)n;
+	if (t->p->config.events->attachments(t->client, msg, (size_t)n)) {
+		head.msg_control = &control;
+		head.msg_controllen = CMSG_LEN(sizeof(int));
+	}
+	n = recvmsg(t->fd, &head, MSG_TRUNC | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n <= 0)
+		return n < 0 ? -errno : 0;
+	request->msg = msg;
+	request->len = (size_t)n;
+	take_descriptor(&head, a, request);
+	return 1;
+}
+
+/* One request. 1: served; 0: none, or not now; -errno: the client must go. */
+static int serve(struct vmb_transport *t)
+{
+	struct vmb_attachment attachment = {.fd = -1};
+	struct vmb_platform_request request = {0};
+	union vmb_ctl_any msg;
+	int n, err;
+
+	if (t->probe || t->unsent_len)
+		return 0;
+	n = take(t, &msg, &attachment, &request);
+	if (n == -EAGAIN)
+		return 0;
+	if (n <= 0)
+		return n ? n : -ESHUTDOWN;
+	err = t->p->config.events->request(t->client, &request);
+	vmb_attachment_close(t, &attachment);
+	return err ? err : 1;
+}
+
+/* ---- replies ------------------------------------------------------------ */
+
+static int send_packet(struct vmb_transport *t, const union vmb_ctl_any *msg,
+		       const int *fds, unsigned fd_count)
+{
+	union control control = {0};
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)msg,
+			    .iov_len = msg->head.len};
+	struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd_count) {
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+		memcpy(CMSG_DATA(&control.head), fds, fd_count * sizeof(int));
+		head.msg_control = &control;
+		head.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+	}
+	return sendmsg(t->fd, &head, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno
+								      : 0;
+}
+
+static void forget_unsent(struct vmb_transport *t)
+{
+	while (t->unsent_fd_count)
+		close(t->unsent_fds[--t->unsent_fd_count]);
+	t->unsent_len = 0;
+}
+
+/* The signal may be closed before the reply has left: keep copies. */
+static int keep_unsent(struct vmb_transport *t, const union vmb_ctl_any *msg,
+		       const int *fds, unsigned fd_count)
+{
+	for (unsigned i = 0; i < fd_count; i++) {
+		int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0) {
+			forget_unsent(t);
+			return -errno;
+		}
+		t->unsent_fds[t->unsent_fd_count++] = fd;
+	}
+	memcpy(&t->unsent, msg, msg->head.len);
+	t->unsent_len = msg->head.len;
+	vmb_transport_update(t);
+	return 0;
+}
+
+int vmb_transport_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
+			struct vmb_signal *signal)
+{
+	unsigned fd_count = signal ? 2 : 0;
+	int fds[2] = {-1, -1};
+	int err;
+
+	if (t->unsent_len)
+		return -ENOBUFS; /* cannot be: it would not have been served */
+	if (signal)
+		vmb_signal_client_fds(signal, fds);
+	err = send_packet(t, msg, fds, fd_count);
+	if (err == -EAGAIN)
+		err = keep_unsent(t, msg, fds, fd_count);
+	if (!err && signal)
+		vmb_signal_given(signal);
+	return err;
+}
+
+static int flush(struct vmb_transport *t)
+{
+	int err;
+
+	if (!t->unsent_len)
+		return 0;
+	err = send_packet(t, &t->unsent, t->unsent_fds, t->unsent_fd_count);
+	if (err == -EAGAIN)
+		return 0;
+	forget_unsent(t);
+	vmb_transport_update(t);
+	return err;
+}
+
+/* ---- the loop's view ---------------------------------------------------- */
+
+void vmb_transport_update(struct vmb_transport *t)
+{
+	uint32_t events = EPOLLIN;
+
+	if (t->unsent_len)
+		events = EPOLLOUT;
+	else if (t->probe)
+		events = 0; /* the end of the client is told all the same */
+	sd_event_source_set_io_events(t->io, events);
+}
+
+/* That the other side is gone shows in three ways. */
+static const char *reason(int err)
+{
+	if (err == -ESHUTDOWN || err == -ECONNRESET || err == -EPIPE)
+		return "closed";
+	return strerror(-err);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *arg)
+{
+	struct vmb_transport *t = arg;
+	int n = 1;
+
+	(void)source;
+	(void)fd;
+	if (revents & EPOLLOUT)
+		n = flush(t) ?: 1;
+	for (int i = 0; i < REQUESTS_PER_TURN && n > 0; i++)
+		n = serve(t);
+	if (n >= 0 && (revents & (EPOLLHUP | EPOLLERR)) &&
+	    (t->probe || t->unsent_len))
+		n = -ESHUTDOWN; /* nobody is left to be answered */
+	if (n < 0)
+		vmb_transport_drop(t, reason(n));
+	else
+		vmb_transport_update(t);
+	return 0;
+}
+
+/* Its children may still hold the socket, but it is the process we serve. */
+static int on_exit_of(sd_event_source *source, int fd, uint32_t revents,
+		      void *arg)
+{
+	struct vmb_transport *t = arg;
+
+	(void)source;
+	(void)fd;
+	(void)revents;
+	/* what it said last comes first: an orderly close is still one */
+	for (int i = 0; i < REQUESTS_PER_TURN && serve(t) > 0; i++)
+		;
+	vmb_transport_drop(t, "process ended");
+	return 0;
+}
+
+int vmb_transport_watch(struct vmb_transport *t)
+{
+	int err;
+
+	err = sd_event_add_io(t->p->config.event, &t->io, t->fd, EPOLLIN, on_io,
+			      t);
+	if (err >= 0 && t->pidfd >= 0)
+		err = sd_event_add_io(t->p->config.event, &t->exit_source,
+				      t->pidfd, EPOLLIN, on_exit_of, t);
+	return err < 0 ? err : 0;
+}
+
+void vmb_transport_drop(struct vmb_transport *t, const char *why)
+{
+	vmb_process_probe_abandon(t);
+	if (t->client)
+		t->p->config.events->left(t->client, why);
+	sd_event_source_disable_unref(t->io);
+	sd_event_source_disable_unref(t->exit_source);
+	forget_unsent(t);
+	if (t->process)
+		vmb_process_close(t->process);
+	if (t->pidfd >= 0)
+		close(t->pidfd);
+	close(t->fd);
+	vmb_list_remove(&t->node);
+	t->p->transport_count--;
+	free(t);
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * admin.c - one question to the daemon and its answer: a line of JSON each, on
+ * the stream socket beside the daemon's own.
+ *
+ * Owns:  the connection, for one question.
+ * Trust: the answer is input: bounded in size and time, then parsed.
+ */
+#include "admin.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/socket.h"
+#include "base/util.h"
+
+#define ANSWER_MS 5000
+#define ANSWER_BYTES_MAX (256u << 20) /* 65535 endpoints take a tenth */
+
+struct answer {
+	char *text;
+	size_t len, size;
+	int fd; /* -1: none came */
+};
+
+static int ask_failed(const char *path, int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return vmb_fail(err,
+				"no daemon at %s: start one with "
+				"`vmbd --local`, or name its socket with "
+				"--socket",
+				path);
+	case -EACCES:
+	case -EPERM:
+		return vmb_fail(err,
+				"not allowed to reach %s: be root or the user "
+				"who runs vmbd",
+				path);
+	case -ETIMEDOUT:
+		return vmb_fail(err,
+				"the daemon at %s does not answer: is it "
+				"stopped? `kill -CONT` its process, or restart "
+				"it",
+				path);
+	default:
+		return vmb_fail(err, "%s: %s", path, strerrordesc_np(-err));
+	}
+}
+
+static int connect_admin(const struct vmb_options *o, int *sock)
+{
+	char path[sizeof(o->socket) + 4];
+	int err;
+
+	snprintf(path, sizeof(path), "%s.ctl", o->socket);
+	err = vmb_socket_connect(path, SOCK_STREAM, ANSWER_MS, sock);
+	return err ? ask_failed(o->socket, err) : 0;
+}
+
+static int send_line(int sock, json_t *request)
+{
+	char *text = json_dumps(request, JSON_COMPACT);
+	char *line;
+	int len, err;
+
+	if (!text)
+		return -ENOMEM;
+	len = asprintf(&line, "%s\n", text);
+	free(text);
+	if (len < 0)
+		return -ENOMEM;
+	err = vmb_socket_send(sock, line, (size_t)len, -1);
+	free(line);
+	return err;
+}
+
+/* Keep the first descriptor; nobody asked for more. */
+static void take_fds(struct answer *a, struct vmb_socket_packet *packet)
+{
+	if (packet->fd_count && a->fd < 0) {
+		a->fd = packet->fds[0];
+		packet->fds[0] = packet->fds[--packet->fd_count];
+	}
+	vmb_socket_close_fds(packet);
+}
+
+static int grow(struct answer *a)
+{
+	size_t size = a->size ? 2 * a->size : 65536;
+	char *text;
+
+	if (a->size - a->len > 1)
+		return 0;
+	if (size > ANSWER_BYTES_MAX)
+		return -EMSGSIZE;
+	text = realloc(a->text, size);
+	if (!text)
+		return -ENOMEM;
+	a->text = text;
+	a->size = size;
+	return 0;
+}
+
+/* Receive what is there. 1: the line is whole; 0: more must come. */
+static int receive_some(int sock, struct answer *a)
+{
+	struct vmb_socket_packet packet;
+	char *end;
+	int err;
+
+	err = grow(a);
+	if (err)
+		return err;
+	err = vmb_socket_receive(sock, a->text + a->len, a->size - a->len - 1,
+				 &packet);
+	if (err)
+		return err == -EAGAIN ? 0 : err;
+	take_fds(a, &packet);
+	if (!packet.len)
+		return -ECONNRESET;
+	a->text[a->len + packet.len] = '\0';
+	end = strchr(a->text + a->len, '\n');
+	a->len += packet.len;
+	if (end)
+		*end = '\0';
+	return end != NULL;
+}
+
+static int receive_line(int sock, struct answer *a)
+{
+	uint64_t deadline = vmb_now_ns() + ANSWER_MS * 1000000ull;
+	struct pollfd p = {.fd = sock, .events = POLLIN};
+	uint64_t now;
+	int got = 0;
+
+	while (!got) {
+		now = vmb_now_ns();
+		if (now >= deadline)
+			return -ETIMEDOUT;
+		poll(&p, 1, (int)((deadline - now) / 1000000) + 1);
+		got = receive_some(sock, a);
+	}
+	return got < 0 ? got : 0;
+}
+
+static int parse_answer(const struct answer *a, json_t **data)
+{
+	json_t *reply = json_loads(a->text, JSON_REJECT_DUPLICATES, NULL);
+	const char *text = NULL;
+	int code = 0, ok = 0;
+
+	if (!reply || json_unpack(reply, "{s:b}", "ok", &ok)) {
+		json_decref(reply);
+		return vmb_fail(-EPROTO,
+				"the daemon's answer is no reply: %.60s",
+				a->text);
+	}
+	if (!ok) {
+		json_unpack(reply, "{s?s, s?i}", "error", &text, "errno",
+			    &code);
+		code = code > 0 ? -code : -EIO;
+		vmb_fail(code, "%s", text ? text : strerrordesc_np(-code));
+	} else if (data) {
+		*data = json_incref(json_object_get(reply, "data"));
+		if (!*data)
+			code = vmb_fail(-EPROTO,
+					"the daemon's answer holds no data");
+	}
+	json_decref(reply);
+	return code;
+}
+
+static int exchange(const struct vmb_options *o, json_t *request,
+		    struct answer *a)
+{
+	int sock, err;
+
+	err = connect_admin(o, &sock);
+	if (err)
+		return err;
+	err = send_line(sock, request);
+	if (!err)
+		err = receive_line(sock, a);
+	close(sock);
+	return err ? ask_failed(o->socket, err) : 0;
+}
+
+int vmb_admin_ask(const struct vmb_options *o, json_t *request, json_t **data,
+		  int *fd)
+{
+	struct answer a = {.fd = -1};
+	int err;
+
+	err = exchange(o, request, &a);
+	json_decref(request);
+	if (!err)
+		err = parse_answer(&a, data);
+	if (!err && fd && a.fd < 0)
+		err = vmb_fail(-EPROTO, "the daemon sent no descriptor");
+	if (!err && fd)
+		*fd = a.fd;
+	else if (a.fd >= 0)
+		close(a.fd);
+	free(a.text);
+	return err;
+}
+
+int vmb_admin_list(const struct vmb_options *o, const char *command,
+		   json_t **rows)
+{
+	int err = vmb_admin_ask(o, json_pack("{s:s}", "cmd", command), rows,
+				NULL);
+
+	if (!err && !json_is_array(*rows)) {
+		json_decref(*rows);
+		err = vmb_fail(-EPROTO, "%s: the daemon's answer is no list",
+			       command);
+	}
+	return err;
+}
+
+int vmb_admin_watch(const struct vmb_options *o)
+{
+	struct ucred peer = {.pid = 0};
+	socklen_t len = sizeof(peer);
+	int sock, pidfd = -1;
+
+	if (connect_admin(o, &sock))
+		return -1;
+	if (!getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+	    peer.pid > 0)
+		pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
+	close(sock);
+	return pidfd;
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * faults.c - what the engine refused, and why: a table, or with --follow a
+ * line for each new record until interrupted.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "admin.h"
+#include "base/util.h"
+#include "table.h"
+
+static const struct vmb_column columns[] = {
+	{"NO", "number", VMB_TEXT_NUMBER, false},
+	{"TIME", "time", VMB_TEXT_TIME, false},
+	{"DOMAIN", "domain_name", VMB_TEXT_DOMAIN, false},
+	{"HANDLE", "handle", VMB_TEXT_HANDLE, false},
+	{"OP", "op", VMB_TEXT_PLAIN, false},
+	{"REASON", "reason", VMB_TEXT_PLAIN, false},
+	{"CODE", "code", VMB_TEXT_PLAIN, true},
+	{"REGION", "key_index", VMB_TEXT_NUMBER, true},
+	{"ADDRESS", "address", VMB_TEXT_HANDLE, true},
+	{"LENGTH", "length", VMB_TEXT_NUMBER, true},
+};
+
+static int ask_faults(const struct vmb_options *o, json_t **faults)
+{
+	int err = vmb_admin_ask(
+		o, json_pack("{s:s, s:i}", "cmd", "faults", "max", (int)o->max),
+		faults, NULL);
+
+	if (!err && !json_is_array(json_object_get(*faults, "records"))) {
+		json_decref(*faults);
+		err = vmb_fail(-EPROTO,
+			       "faults: the daemon's answer has no records");
+	}
+	return err;
+}
+
+static json_int_t lost_of(const json_t *faults)
+{
+	return json_integer_value(json_object_get(faults, "lost"));
+}
+
+static int show_once(const struct vmb_options *o)
+{
+	json_t *faults, *records;
+	json_int_t lost;
+	int err = ask_faults(o, &faults);
+
+	if (err)
+		return err;
+	if (o->json) {
+		vmb_json_print(faults, false);
+		json_decref(faults);
+		return 0;
+	}
+	records = json_incref(json_object_get(faults, "records"));
+	lost = lost_of(faults);
+	json_decref(faults);
+	err = vmb_table_show(o, columns, vmb_array_size(columns), records,
+			     "no faults");
+	if (!err && lost)
+		printf("%lld older records are no longer held\n",
+		       (long long)lost);
+	return err;
+}
+
+static void print_line(const struct vmb_options *o, const json_t *record)
+{
+	char text[VMB_TEXT_BYTES];
+
+	if (o->json) {
+		vmb_json_print(record, true);
+		return;
+	}
+	for (size_t i = 1; i < vmb_array_size(columns); i++) {
+		vmb_table_cell(&columns[i], record, text, sizeof(text));
+		if (columns[i].wide && !o->all)
+			continue;
+		printf("%s%s", i > 1 ? "  " : "", text);
+	}
+	printf("\n");
+}
+
+/* Print the records from number `next` on; returns the next number. */
+static json_int_t print_new(const struct vmb_options *o, const json_t *faults,
+			    json_int_t next)
+{
+	const json_t *records = json_object_get(faults, "records");
+	json_t *record;
+	size_t i;
+
+	json_array_foreach(records, i, record)
+	{
+		json_int_t number =
+			json_integer_value(json_object_get(record, "number"));
+
+		if (number < next)
+			continue;
+		if (number > next && next)
+			vmb_fail(0, "%lld records came too fast to be shown",
+				 (long long)(number - next));
+		print_line(o, record);
+		next = number + 1;
+	}
+	fflush(stdout);
+	return next;
+}
+
+static int follow(const struct vmb_options *o)
+{
+	struct timespec pause = {
+		.tv_sec = o->interval_ms / 1000,
+		.tv_nsec = o->interval_ms % 1000 * 1000000L,
+	};
+	json_int_t next = 0;
+	json_t *faults;
+	int err;
+
+	for (;;) {
+		err = ask_faults(o, &faults);
+		if (err)
+			return err;
+		next = print_new(o, faults, next);
+		json_decref(faults);
+		if (ferror(stdout)) /* the reader of our pipe has gone */
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+}
+
+int vmb_faults_run(const struct vmb_options *o)
+{
+	return o->follow ? follow(o) : show_once(o);
+}

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * main.c - vmbctl: see and steer a running vmbd.
+ *
+ * Flow:  arguments -> a row of the table of commands -> its run()
+ * Owns:  the options. Trust: nobody's arguments.
+ */
+#include "vmbctl.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vmbypass/vmb.h>
+
+#include "base/paths.h"
+#include "base/util.h"
+#include "text.h"
+
+#define EXIT_USAGE 2
+#define FOLLOW_MS 500
+#define TOP_MS 1000
+#define FAULTS_SHOWN 1024 /* without --max */
+#define FAULTS_MAX 4096	  /* in one answer of the daemon */
+#define SAMPLES_MAX 1000000
+
+enum {
+	OPT_JSON = 256,
+	OPT_FOLLOW,
+	OPT_MAX,
+	OPT_INTERVAL,
+	OPT_COUNT,
+	OPT_CLIENT,
+	OPT_DOMAIN,
+	OPT_ENDPOINTS,
+	OPT_MEMORY,
+};
+
+static const struct vmb_command commands[] = {
+	{"status", "the daemon: version, platform, totals", "",
+	 "What the daemon says of itself.\v"
+	 "Examples:\n"
+	 "  vmbctl status\n"
+	 "  vmbctl status --json | jq .endpoints\n",
+	 0, 0, 0, vmb_status_run},
+	{"clients", "attached processes, and what they may hold", "",
+	 "Attached processes, with what they hold and may hold.\v"
+	 "Examples:\n"
+	 "  vmbctl clients\n"
+	 "  vmbctl clients --all       with user and domain numbers\n",
+	 0, 0, VMB_TAKES_ALL, vmb_clients_run},
+	{"domains", "protection domains", "",
+	 "Protection domains: all that one client, or the clients of one "
+	 "name, may touch.\v"
+	 "Examples:\n"
+	 "  vmbctl domains\n",
+	 0, 0, 0, vmb_domains_run},
+	{"endpoints", "open endpoints, their owner and traffic", "",
+	 "Open endpoints.\v"
+	 "Examples:\n"
+	 "  vmbctl endpoints\n"
+	 "  vmbctl endpoints --all     with queue sizes, board and thread\n"
+	 "  vmbctl endpoints --json | jq '.[] | select(.faults > 0)'\n",
+	 0, 0, VMB_TAKES_ALL, vmb_endpoints_run},
+	{"regions", "registered memory", "",
+	 "Registered memory. Keys are shown without their secret part.\v"
+	 "Examples:\n"
+	 "  vmbctl regions\n"
+	 "  vmbctl regions --json | jq '[.[].bytes] | add'\n",
+	 0, 0, 0, vmb_regions_run},
+	{"peers", "boards by name, and the endpoints open on them", "",
+	 "Boards, by the name that an application connects to.\v"
+	 "Examples:\n"
+	 "  vmbctl peers\n",
+	 0, 0, 0, vmb_peers_run},
+	{"counters", "what the engine counted, per endpoint", "[HANDLE]",
+	 "Counters of all endpoints, or all counters of one. Read from the "
+	 "engine's statistics memory, which disturbs nobody.\v"
+	 "Examples:\n"
+	 "  vmbctl counters\n"
+	 "  vmbctl counters 0x10000\n"
+	 "  vmbctl counters --json | jq '.[] | {id, stalls}'\n",
+	 0, 1, VMB_TAKES_ALL, vmb_counters_run},
+	{"faults", "what the engine refused, from whom, and why", "",
+	 "The fault log, oldest record first. Times are UTC.\v"
+	 "Examples:\n"
+	 "  vmbctl faults\n"
+	 "  vmbctl faults --follow     print new records as they come\n"
+	 "  vmbctl faults --all        with code, region, address, length\n",
+	 0, 0, VMB_TAKES_ALL | VMB_TAKES_FOLLOW | VMB_TAKES_INTERVAL,
+	 vmb_faults_run},
+	{"limits", "the policy in force", "",
+	 "The policy in force, section by section.\v"
+	 "Examples:\n"
+	 "  vmbctl limits\n",
+	 0, 0, 0, vmb_limits_run},
+	{"set-limit", "change what a client or a domain may hold", "",
+	 "Change what one client, or one named domain, may hold. What it "
+	 "holds already stays.\v"
+	 "Examples:\n"
+	 "  vmbctl set-limit --client 3 --endpoints 16\n"
+	 "  vmbctl set-limit --domain web --memory 2G\n",
+	 0, 0, VMB_TAKES_LIMITS, vmb_set_limit_run},
+	{"weights", "shares of the engine", "",
+	 "The share of each protection domain when all have work.\v"
+	 "Examples:\n"
+	 "  vmbctl weights\n",
+	 0, 0, 0, vmb_weights_run},
+	{"set-weight", "change a domain's share of the engine", "DOMAIN WEIGHT",
+	 "Change the weight (1 to 256) of a protection domain, given by "
+	 "number or name.\v"
+	 "Examples:\n"
+	 "  vmbctl set-weight web 4\n"
+	 "  vmbctl set-weight 3 1\n",
+	 2, 2, 0, vmb_set_weight_run},
+	{"top", "live rates by domain and endpoint", "",
+	 "Messages and bytes a second, busiest first. On a terminal: until q "
+	 "is pressed. Elsewhere: once, or --count times. Read from the "
+	 "engine's statistics memory, which disturbs nobody.\v"
+	 "Examples:\n"
+	 "  vmbctl top\n"
+	 "  vmbctl top --interval 0.5\n"
+	 "  vmbctl top --count 3 > rates.txt\n"
+	 "  vmbctl top --json --count 10 | jq .domains\n",
+	 0, 0, VMB_TAKES_SAMPLES | VMB_TAKES_INTERVAL, vmb_top_run},
+};
+
+/* Options of all commands; which of them one takes is in `takes`. */
+static const struct {
+	unsigned takes; /* 0: every command */
+	struct argp_option option;
+} known[] = {
+	{0, {"socket", 's', "PATH", 0, "Socket of the daemon", 0}},
+	{0, {"json", OPT_JSON, NULL, 0, "JSON, exact numbers", 0}},
+	{VMB_TAKES_ALL, {"all", 'a', NULL, 0, "All columns, however wide", 0}},
+	{VMB_TAKES_FOLLOW,
+	 {"follow", OPT_FOLLOW, NULL, 0, "Go on with new records", 0}},
+	{VMB_TAKES_FOLLOW,
+	 {"max", OPT_MAX, "N", 0, "The newest N records only", 0}},
+	{VMB_TAKES_INTERVAL,
+	 {"interval", OPT_INTERVAL, "SECONDS", 0, "Time between two looks", 0}},
+	{VMB_TAKES_SAMPLES,
+	 {"count", OPT_COUNT, "N", 0, "Leave after N looks", 0}},
+	{VMB_TAKES_LIMITS,
+	 {"client", OPT_CLIENT, "NUMBER", 0, "Of this client", 0}},
+	{VMB_TAKES_LIMITS,
+	 {"domain", OPT_DOMAIN, "NAME", 0, "Of this domain", 0}},
+	{VMB_TAKES_LIMITS,
+	 {"endpoints", OPT_ENDPOINTS, "N", 0, "Endpoints at once", 0}},
+	{VMB_TAKES_LIMITS,
+	 {"memory", OPT_MEMORY, "SIZE", 0,
+	  "Registered memory at once: bytes, or with K, M, G, T", 0}},
+};
+
+int vmb_fail(int code, const char *format, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	fprintf(stderr, "vmbctl: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+	return code;
+}
+
+void vmb_json_print(const json_t *json, bool compact)
+{
+	json_dumpf(json, stdout, compact ? JSON_COMPACT : JSON_INDENT(2));
+	printf("\n");
+}
+
+/* ---- arguments ---------------------------------------------------------- */
+
+static void parse_socket(struct argp_state *state, const char *path,
+			 struct vmb_options *o)
+{
+	if (strlen(path) >= sizeof(o->socket) - strlen(".ctl"))
+		argp_error(state, "socket %s: path too long", path);
+	else
+		strcpy(o->socket, path);
+}
+
+static unsigned parse_count(struct argp_state *state, const char *what,
+			    const char *text, unsigned max)
+{
+	uint64_t value = 0;
+
+	if (vmb_text_parse_number(text, max, &value) || !value)
+		argp_error(state, "%s %s: not a number from 1 to %u", what,
+			   text, max);
+	return (unsigned)value;
+}
+
+static unsigned parse_interval(struct argp_state *state, const char *text)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !(seconds >= 0.1 && seconds <= 3600))
+		argp_error(state, "interval %s: not from 0.1 to 3600 seconds",
+			   text);
+	return (unsigned)(seconds * 1000);
+}
+
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+	struct vmb_options *o = state->input;
+
+	switch (key) {
+	case 's':
+		parse_socket(state, arg, o);
+		return 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct vmb_options *o = state->input;
+
+	switch (key) {
+	case 'a':
+		o->all = true;
+		return 0;
+	case OPT_FOLLOW:
+		o->follow = true;
+		return 0;
+	case OPT_MAX:
+		o->max = parse_count(state, "max", arg, FAULTS_MAX);
+		return 0;
+	case OPT_INTERVAL:
+		o->interval_ms = parse_interval(state, arg);
+		return 0;
+	case OPT_COUNT:
+		o->count = parse_count(state, "count", arg, SAMPLES_MAX);
+		return 0;
+	case OPT_CLIENT:
+		o->client = arg;
+		return 0;
+	case OPT_DOMAIN:
+		o->domain = arg;
+		return 0;
+	case OPT_ENDPOINTS:
+		o->endpoints = arg;
+		return 0;
+	case OPT_MEMORY:
+		o->memory = arg;
+		return 0;
+	case ARGP_KEY_ARGS:
+		o->args = state->argv + state->next;
+		o->arg_count = (unsigned)(state->argc - state->next);
+		return 0;
+	default:
+		return parse_common(key, arg, state);
+	}
+}
+
+static int run_command(const struct vmb_command *c, struct vmb_options *o,
+		       int argc, char **argv)
+{
+	struct argp_option rows[vmb_array_size(known) + 1] = {0};
+	struct argp argp = {.options = rows,
+			    .parser = parse_option,
+			    .args_doc = c->args,
+			    .doc = c->help};
+	char name[64];
+	size_t n = 0;
+
+	for (size_t i = 0; i < vmb_array_size(known); i++)
+		if (!known[i].takes || known[i].takes & c->takes)
+			rows[n++] = known[i].option;
+	o->interval_ms = c->takes & VMB_TAKES_FOLLOW ? FOLLOW_MS : TOP_MS;
+	snprintf(name, sizeof(name), "vmbctl %s", c->name);
+	argv[0] = name;
+	argp_parse(&argp, argc, argv, 0, NULL, o);
+	if (o->arg_count < c->args_min || o->arg_count > c->args_max) {
+		vmb_fail(0, "%s takes %s; see `vmbctl %s --help`", c->name,
+			 *c->args ? c->args : "options only", c->name);
+		return EXIT_USAGE;
+	}
+	return c->run(o) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- the command -------------------------------------------------------- */
+
+struct chosen {
+	struct vmb_options options; /* first: parse_common() takes it */
+	int first;		    /* index of the command's name, or 0 */
+};
+
+static error_t parse_main(int key, char *arg, struct argp_state *state)
+{
+	struct chosen *chosen = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		chosen->first = state->next - 1;
+		state->next = state->argc; /* the rest is the command's */
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_state_help(state, stderr, ARGP_HELP_STD_ERR);
+		return 0;
+	default:
+		return parse_common(key, arg, state);
+	}
+}
+
+/* One line for each command, before the options. */
+static char *filter_help(int key, const char *text, void *input)
+{
+	char *out = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	(void)input;
+	if (key != ARGP_KEY_HELP_PRE_DOC)
+		return (char *)text;
+	f = open_memstream(&out, &size);
+	if (!f)
+		return (char *)text;
+	fprintf(f, "%s\n\nCommands:\n", text);
+	for (size_t i = 0; i < vmb_array_size(commands); i++)
+		fprintf(f, "  %-11s %s\n", commands[i].name,
+			commands[i].summary);
+	fprintf(f, "\n`vmbctl COMMAND --help` has its options and examples.\n");
+	fclose(f);
+	return out;
+}
+
+static const struct vmb_command *find_command(const char *name)
+{
+	for (size_t i = 0; i < vmb_array_size(commands); i++)
+		if (!strcmp(name, commands[i].name))
+			return &commands[i];
+	return NULL;
+}
+
+static void print_version(FILE *out, struct argp_state *state)
+{
+	(void)state;
+	fprintf(out, "vmbctl %d.%d.%d\n", VMB_VERSION_MAJOR, VMB_VERSION_MINOR,
+		VMB_VERSION_PATCH);
+}
+
+int main(int argc, char **argv)
+{
+	struct argp_option rows[] = {known[0].option, known[1].option, {0}};
+	struct argp argp = {.options = rows,
+			    .parser = parse_main,
+			    .args_doc = "COMMAND [ARGUMENT...]",
+			    .doc = "See and steer a running vmbd.",
+			    .help_filter = filter_help};
+	struct chosen chosen = {.options.max = FAULTS_SHOWN};
+	const struct vmb_command *command;
+
+	setlocale(LC_CTYPE, "");
+	argp_err_exit_status = EXIT_USAGE;
+	argp_program_version_hook = print_version;
+	if (vmb_default_socket(chosen.options.socket,
+			       sizeof(chosen.options.socket) - strlen(".ctl")))
+		return vmb_fail(EXIT_USAGE, "VMB_SOCKET: path too long");
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &chosen);
+	command = find_command(argv[chosen.first]);
+	if (!command)
+		return vmb_fail(EXIT_USAGE,
+				"%s: no such command; see `vmbctl --help`",
+				argv[chosen.first]);
+	return run_command(command, &chosen.options, argc - chosen.first,
+			   argv + chosen.first);
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * client.c - see client.h.
+ *
+ * Flow:  arrived -> pending -> HELLO -> admitted -> ... -> left
+ * Owns:  everything a client has; all of it goes when the client goes.
+ * Trust: a client that does not say hello costs a socket, and only so many
+ *        of them are kept.
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "board.h"
+#include "control.h"
+#include "domain.h"
+#include "endpoint.h"
+#include "region.h"
+
+#define PENDING_MAX 256u     /* in all: then the oldest goes */
+#define PENDING_PER_USER 32u /* so that nobody pushes others out */
+#define LOG_LINES_PER_SECOND 8u
+
+static struct vmbd_client *client_of(struct vmb_list *node)
+{
+	return vmb_container_of(node, struct vmbd_client, node);
+}
+
+/* ---- log ---------------------------------------------------------------- */
+
+void vmbd_client_warn(struct vmbd_client *c, const char *format, ...)
+{
+	uint64_t second = vmb_now_ns() / 1000000000u;
+	char text[320];
+	va_list args;
+
+	if (second != c->log_second) {
+		if (c->log_lost)
+			vmb_warn("client %u (process %d): %u more warnings",
+				 c->number, (int)c->who.pid, c->log_lost);
+		c->log_second = second;
+		c->log_count = c->log_lost = 0;
+	}
+	if (c->log_count++ >= LOG_LINES_PER_SECOND) {
+		c->log_lost++;
+		return;
+	}
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	vmb_warn("client %u (process %d user %u): %s", c->number,
+		 (int)c->who.pid, (unsigned)c->who.uid, text);
+}
+
+/* ---- memory ------------------------------------------------------------- */
+
+int vmbd_client_map(struct vmbd_client *c, struct vmb_attachment *attachment,
+		    struct vmb_platform_memory *memory)
+{
+	struct vmbd *d = c->d;
+	int err;
+
+	if (memory->kind == VMB_REGION_MEMFD &&
+	    d->mappings >= d->mappings_max) {
+		vmbd_client_warn(c, "all %u mappings of the daemon are in use",
+				 d->mappings_max);
+		return -ENOMEM;
+	}
+	err = d->ops->memory_map(c->transport, attachment, memory);
+	if (!err && memory->base)
+		d->mappings++;
+	return err;
+}
+
+void vmbd_client_unmap(struct vmbd_client *c,
+		       struct vmb_platform_memory *memory)
+{
+	if (!memory->base)
+		return;
+	c->d->ops->memory_unmap(c->transport, memory);
+	c->d->mappings--;
+}
+
+/* ---- arrival ------------------------------------------------------------ */
+
+static struct vmbd_client *oldest_pending(struct vmbd *d, uid_t uid,
+					  unsigned *of_user)
+{
+	struct vmbd_client *oldest = NULL;
+	struct vmb_list *pos;
+
+	*of_user = 0;
+	vmb_list_each (pos, &d->pending) {
+		if (client_of(pos)->who.uid != uid)
+			continue;
+		if (!oldest)
+			oldest = client_of(pos);
+		++*of_user;
+	}
+	return oldest;
+}
+
+static void make_room(struct vmbd *d, uid_t uid)
+{
+	struct vmbd_client *oldest;
+	unsigned of_user;
+
+	oldest = oldest_pending(d, uid, &of_user);
+	if (of_user < PENDING_PER_USER && d->pending_count < PENDING_MAX)
+		return;
+	if (of_user < PENDING_PER_USER)
+		oldest = client_of(d->pending.next);
+	d->ops->drop(oldest->transport, "said no hello, others came");
+}
+
+static int on_arrived(void *arg, struct vmb_transport *t,
+		      const struct vmb_credentials *who,
+		      struct vmbd_client **client)
+{
+	struct vmbd *d = arg;
+	struct vmbd_client *c;
+
+	make_room(d, who->uid);
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->d = d;
+	c->number = ++d->last_client;
+	c->transport = t;
+	c->who = *who;
+	vmb_list_init(&c->endpoints);
+	vmb_list_init(&c->regions);
+	vmb_list_append(&d->pending, &c->node);
+	d->pending_count++;
+	vmb_debug("client %u arrives: process %d user %u", c->number,
+		  (int)who->pid, (unsigned)who->uid);
+	*client = c;
+	return 0;
+}
+
+static unsigned count_of_user(struct vmbd *d, uid_t uid)
+{
+	struct vmb_list *pos;
+	unsigned n = 0;
+
+	vmb_list_each (pos, &d->clients)
+		n += client_of(pos)->who.uid == uid;
+	return n;
+}
+
+int vmbd_client_admit(struct vmbd_client *c, const char *domain)
+{
+	struct vmbd *d = c->d;
+	int err;
+
+	vmbd_policy_client(d->policy, &c->who, &c->limits);
+	if (!c->limits.of[VMBD_ALLOW]) {
+		vmbd_client_warn(c, "not admitted: the policy does not allow "
+				    "this user");
+		return -EACCES;
+	}
+	if (count_of_user(d, c->who.uid) >= c->limits.of[VMBD_CLIENTS]) {
+		vmbd_client_warn(
+			c, "not admitted: its user has %llu clients",
+			(unsigned long long)c->limits.of[VMBD_CLIENTS]);
+		return -EUSERS;
+	}
+	err = vmbd_domain_enter(d, domain, &c->who, &c->domain);
+	if (err) {
+		vmbd_client_warn(c, "not admitted to domain '%.80s': %s",
+				 domain, strerror(-err));
+		return err;
+	}
+	if (c->domain->limits.set & 1u << VMBD_PEERS)
+		c->limits.of[VMBD_PEERS] = c->domain->limits.of[VMBD_PEERS];
+	vmb_list_remove(&c->node);
+	d->pending_count--;
+	vmb_list_append(&d->clients, &c->node);
+	d->client_count++;
+	vmb_info("client %u: process %d user %u in domain %u%s%s", c->number,
+		 (int)c->who.pid, (unsigned)c->who.uid, c->domain->id,
+		 domain[0] ? " " : "", domain);
+	return 0;
+}
+
+struct vmbd_client *vmbd_client_by_number(struct vmbd *d, uint32_t number)
+{
+	struct vmb_list *pos;
+
+	vmb_list_each (pos, &d->clients)
+		if (client_of(pos)->number == number)
+			return client_of(pos);
+	return NULL;
+}
+
+/* ---- departure ---------------------------------------------------------- */
+
+/* The order matters: endpoints use regions, regions use the mover. */
+static void give_back(struct vmbd_client *c)
+{
+	while (!vmb_list_empty(&c->endpoints))
+		vmbd_endpoint_close(vmb_list_first(&c->endpoints,
+						   struct vmbd_endpoint, node),
+				    false);
+	while (!vmb_list_empty(&c->regions))
+		vmbd_region_remove(
+			vmb_list_first(&c->regions, struct vmbd_region, node));
+	if (c->mover)
+		vmb_nic_mover_close(c->mover);
+}
+
+static void on_left(struct vmbd_client *c, const char *why)
+{
+	struct vmbd *d = c->d;
+
+	vmb_list_remove(&c->node);
+	if (!c->domain) {
+		d->pending_count--;
+		vmb_debug("client %u leaves before hello: %s", c->number, why);
+		free(c);
+		return;
+	}
+	vmb_info("client %u leaves (%s), process %d: %u endpoints, %u regions",
+		 c->number, why, (int)c->who.pid, c->endpoint_count,
+		 c->region_count);
+	if (c->log_lost)
+		vmb_warn("client %u (process %d): %u more warnings", c->number,
+			 (int)c->who.pid, c->log_lost);
+	give_back(c);
+	d->client_count--;
+	vmbd_domain_leave(c->domain);
+	free(c);
+}
+
+const struct vmb_platform_events vmbd_client_events = {
+	.arrived = on_arrived,
+	.attachments = vmbd_control_attachments,
+	.request = vmbd_control_request,
+	.memory_ready = vmbd_control_memory_ready,
+	.left = on_left,
+};

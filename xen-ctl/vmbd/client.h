@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * client.h - one client: who it is, what it may have, what it has.
+ */
+#ifndef VMBD_CLIENT_H
+#define VMBD_CLIENT_H
+
+#include "daemon.h"
+
+struct vmbd_domain;
+
+struct vmbd_client {
+	struct vmb_list node; /* daemon.clients or, before hello, .pending */
+	struct vmbd *d;
+	uint32_t number;
+	struct vmb_transport *transport;
+	struct vmb_credentials who;
+	struct vmbd_domain *domain; /* NULL before hello */
+	uint64_t features;
+	struct vmbd_limits limits;
+	struct vmb_list endpoints, regions;
+	unsigned endpoint_count, region_count;
+	uint64_t memory;
+	struct vmb_nic_mover *mover;	 /* NULL until it is needed */
+	struct vmb_ctl_register pending; /* memory is being looked at */
+	unsigned strikes;		 /* messages that were no requests */
+
+	uint64_t log_second;
+	unsigned log_count, log_lost;
+};
+
+extern const struct vmb_platform_events vmbd_client_events;
+
+/*
+ * Admit a client that said hello: policy, limits, domain. -EACCES; -EUSERS;
+ * -EINVAL: the name of the domain; -ENOMEM. Logs who came or why not.
+ */
+int vmbd_client_admit(struct vmbd_client *client, const char *domain);
+
+struct vmbd_client *vmbd_client_by_number(struct vmbd *d, uint32_t number);
+
+/* Map memory of a client, within what the kernel lets us map in all. */
+int vmbd_client_map(struct vmbd_client *client,
+		    struct vmb_attachment *attachment,
+		    struct vmb_platform_memory *memory);
+void vmbd_client_unmap(struct vmbd_client *client,
+		       struct vmb_platform_memory *memory);
+
+/* A warning that says which client; a few per second and client. */
+void vmbd_client_warn(struct vmbd_client *client, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * command.c - see command.h.
+ *
+ * Flow:  admin.c -> table of commands -> report.c, or a change
+ * Owns:  nothing.
+ * Trust: the request is JSON, of an administrator who can err: types and
+ *        ranges are checked, and an error says what is allowed.
+ */
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client.h"
+#include "domain.h"
+#include "report.h"
+
+#define FAULTS_DEFAULT 64
+#define FAULTS_MAX 4096
+
+static int fail(struct vmbd_command_result *result, int err, const char *format,
+		...) __attribute__((format(printf, 3, 4)));
+
+static int fail(struct vmbd_command_result *result, int err, const char *format,
+		...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(result->error, sizeof(result->error), format, args);
+	va_end(args);
+	return err;
+}
+
+/* ---- questions ---------------------------------------------------------- */
+
+static int answer(struct vmbd_command_result *result, json_t *data)
+{
+	if (!data)
+		return fail(result, -ENOMEM, "no memory");
+	result->data = data;
+	return 0;
+}
+
+#define QUESTION(noun)                                              \
+	static int do_##noun(struct vmbd *d, const json_t *request, \
+			     struct vmbd_command_result *result)    \
+	{                                                           \
+		(void)request;                                      \
+		return answer(result, vmbd_report_##noun(d));       \
+	}
+
+QUESTION(status)
+QUESTION(clients)
+QUESTION(domains)
+QUESTION(endpoints)
+QUESTION(regions)
+QUESTION(peers)
+QUESTION(limits)
+
+static int do_faults(struct vmbd *d, const json_t *request,
+		     struct vmbd_command_result *result)
+{
+	const json_t *max = json_object_get(request, "max");
+	json_int_t n = max ? json_integer_value(max) : FAULTS_DEFAULT;
+
+	if ((max && !json_is_integer(max)) || n < 1 || n > FAULTS_MAX)
+		return fail(result, -EINVAL, "max: allowed is 1 to %d",
+			    FAULTS_MAX);
+	return answer(result, vmbd_report_faults(d, (size_t)n));
+}
+
+/* Opened again, so that its file description allows reading only. */
+static int do_stats(struct vmbd *d, const json_t *request,
+		    struct vmbd_command_result *result)
+{
+	char path[64];
+	int err;
+
+	(void)request;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d",
+		 vmb_nic_stats_fd(d->nic));
+	result->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (result->fd >= 0)
+		return 0;
+	err = errno;
+	return fail(result, -err, "cannot open the statistics: %s",
+		    strerror(err));
+}
+
+/* ---- changes ------------------------------------------------------------ */
+
+static struct vmbd_domain *find_domain(struct vmbd *d, const json_t *which)
+{
+	if (json_is_string(which) && *json_string_value(which))
+		return vmbd_domain_by_name(d, json_string_value(which));
+	if (json_is_integer(which))
+		return vmbd_domain_by_id(d,
+					 (uint32_t)json_integer_value(which));
+	return NULL;
+}
+
+/* The limits of the client or domain that the request names, or NULL. */
+static struct vmbd_limits *find_limits(struct vmbd *d, const json_t *request)
+{
+	const json_t *number = json_object_get(request, "client");
+	struct vmbd_domain *domain;
+	struct vmbd_client *c;
+
+	if (number) {
+		if (!json_is_integer(number))
+			return NULL;
+		c = vmbd_client_by_number(d,
+					  (uint32_t)json_integer_value(number));
+		return c ? &c->limits : NULL;
+	}
+	domain = find_domain(d, json_object_get(request, "domain"));
+	return domain ? &domain->limits : NULL;
+}
+
+/* 1: given and good; 0: not given; -errno. */
+static int read_limit(const json_t *request, enum vmbd_key key, uint64_t *value,
+		      struct vmbd_command_result *result)
+{
+	const json_t *given = json_object_get(request, vmbd_key_name(key));
+	json_int_t n = json_integer_value(given);
+
+	if (!given)
+		return 0;
+	if (!json_is_integer(given) || n < 0 ||
+	    !vmbd_key_allows(key, (uint64_t)n))
+		return fail(result, -EINVAL, "%s: out of range",
+			    vmbd_key_name(key));
+	*value = (uint64_t)n;
+	return 1;
+}
+
+static int do_set_limit(struct vmbd *d, const json_t *request,
+			struct vmbd_command_result *result)
+{
+	static const enum vmbd_key keys[] = {VMBD_ENDPOINTS, VMBD_MEMORY};
+	struct vmbd_limits *limits = find_limits(d, request);
+	struct vmbd_limits changed;
+	int given, any = 0;
+
+	if (!limits)
+		return fail(result, -ENOENT,
+			    "no such client or domain: wanted is \"client\":N "
+			    "or \"domain\":\"name\"");
+	changed = *limits;
+	for (unsigned i = 0; i < vmb_array_size(keys); i++) {
+		given = read_limit(request, keys[i], &changed.of[keys[i]],
+				   result);
+		if (given < 0)
+			return given;
+		any |= given;
+	}
+	if (!any)
+		return fail(result, -EINVAL,
+			    "wanted is \"endpoints\":N or \"memory\":N");
+	*limits = changed;
+	vmb_info("limits changed: endpoints %llu memory %llu",
+		 (unsigned long long)limits->of[VMBD_ENDPOINTS],
+		 (unsigned long long)limits->of[VMBD_MEMORY]);
+	return 0;
+}
+
+static int do_set_weight(struct vmbd *d, const json_t *request,
+			 struct vmbd_command_result *result)
+{
+	struct vmbd_domain *domain;
+	uint64_t weight;
+	int given;
+
+	domain = find_domain(d, json_object_get(request, "domain"));
+	if (!domain)
+		return fail(result, -ENOENT,
+			    "no such domain: wanted is \"domain\":ID or "
+			    "\"name\"");
+	given = read_limit(request, VMBD_WEIGHT, &weight, result);
+	if (given <= 0)
+		return fail(result, -EINVAL, "weight: allowed is 1 to 256");
+	vmbd_domain_set_weight(domain, (uint32_t)weight);
+	vmb_info("domain %u %s: weight %u", domain->id, domain->name,
+		 domain->weight);
+	return 0;
+}
+
+/* ---- the table ---------------------------------------------------------- */
+
+static const struct command {
+	const char *name;
+	int (*run)(struct vmbd *d, const json_t *request,
+		   struct vmbd_command_result *result);
+} commands[] = {
+	{"status", do_status},	     {"clients", do_clients},
+	{"domains", do_domains},     {"endpoints", do_endpoints},
+	{"regions", do_regions},     {"peers", do_peers},
+	{"faults", do_faults},	     {"limits", do_limits},
+	{"set-limit", do_set_limit}, {"set-weight", do_set_weight},
+	{"stats", do_stats},
+};
+
+static int unknown(const char *name, struct vmbd_command_result *result)
+{
+	size_t n = (size_t)snprintf(result->error, sizeof(result->error),
+				    "unknown command \"%.40s\"; known:", name);
+
+	for (size_t i = 0; i < vmb_array_size(commands); i++)
+		n += (size_t)snprintf(result->error + n,
+				      sizeof(result->error) - n, " %s",
+				      commands[i].name);
+	return -EINVAL;
+}
+
+int vmbd_command_run(struct vmbd *d, const json_t *request,
+		     struct vmbd_command_result *result)
+{
+	const char *name = json_string_value(json_object_get(request, "cmd"));
+
+	*result = (struct vmbd_command_result){.fd = -1};
+	for (size_t i = 0; name && i < vmb_array_size(commands); i++)
+		if (!strcmp(name, commands[i].name))
+			return commands[i].run(d, request, result);
+	return unknown(name ? name : "", result);
+}

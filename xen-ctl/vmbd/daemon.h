@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * daemon.h - what the files of vmbd share: the daemon itself.
+ *
+ *   options.c   the command line
+ *   main.c      set-up, the loop, signals
+ *   policy.c    who may do how much
+ *   client.c    who is there; control.c what they ask for
+ *   domain.c    protection domains; board.c names and endpoint ids
+ *   endpoint.c  region.c   what clients hold
+ *   admin.c     the socket of vmbctl; command.c its commands; report.c answers
+ */
+#ifndef VMBD_DAEMON_H
+#define VMBD_DAEMON_H
+
+#include <systemd/sd-event.h>
+
+#include "base/list.h"
+#include "listen.h"
+#include "nic/nic.h"
+#include "options.h"
+#include "platform/platform.h"
+#include "policy.h"
+
+#define VMBD_REGION_BUCKETS 4096u
+
+struct vmbd_board;
+struct vmbd_endpoint;
+struct vmbd_admin;
+
+struct vmbd {
+	const struct vmbd_options *options;
+	struct vmbd_lock lock;
+	sd_event *event;
+	struct vmbd_policy *policy;
+	const struct vmb_platform_ops *ops;
+	struct vmb_platform *platform;
+	struct vmb_nic *nic;
+	struct vmbd_admin *admin;
+	uint64_t started_ns;
+
+	struct vmb_list clients; /* those who said hello */
+	struct vmb_list pending; /* those who did not yet, oldest first */
+	unsigned client_count, pending_count;
+	uint32_t last_client;
+
+	struct vmb_list domains;
+	struct vmb_list boards;
+	struct vmbd_board *host_board; /* of clients without a named domain */
+	uint32_t nic_prefix;
+	uint16_t last_board;
+
+	struct vmbd_endpoint **endpoints; /* by index of the handle */
+	unsigned endpoint_count;
+	struct vmb_list *regions; /* buckets by key */
+	unsigned region_count;
+	unsigned mappings, mappings_max; /* of client memory */
+};
+
+/* Tables and the host's board; the rest is set up by main.c. */
+int vmbd_tables_init(struct vmbd *d);
+void vmbd_tables_fini(struct vmbd *d);
+
+#endif

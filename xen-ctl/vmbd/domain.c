@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * domain.c - see domain.h.
+ *
+ * Flow:  HELLO -> vmbd_domain_enter(); the client left -> _leave()
+ * Owns:  the engine's domain and, for a named one, its board.
+ * Trust: a name was checked for shape; who may join is decided here.
+ */
+#include "domain.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "board.h"
+#include "name.h"
+
+static struct vmbd_domain *domain_of(struct vmb_list *node)
+{
+	return vmb_container_of(node, struct vmbd_domain, node);
+}
+
+struct vmbd_domain *vmbd_domain_by_name(struct vmbd *d, const char *name)
+{
+	struct vmb_list *pos;
+
+	vmb_list_each (pos, &d->domains)
+		if (!strcmp(domain_of(pos)->name, name))
+			return domain_of(pos);
+	return NULL;
+}
+
+struct vmbd_domain *vmbd_domain_by_id(struct vmbd *d, uint32_t id)
+{
+	struct vmb_list *pos;
+
+	vmb_list_each (pos, &d->domains)
+		if (domain_of(pos)->id == id)
+			return domain_of(pos);
+	return NULL;
+}
+
+/* A named domain's own weight, or that of whoever founded it. */
+static uint32_t policy_weight(const struct vmbd_domain *domain)
+{
+	struct vmbd_limits limits;
+
+	vmbd_policy_domain(domain->d->policy, domain->name, &limits);
+	if (!domain->name[0] || !(limits.set & 1u << VMBD_WEIGHT))
+		vmbd_policy_client(domain->d->policy, &domain->founder,
+				   &limits);
+	return (uint32_t)limits.of[VMBD_WEIGHT];
+}
+
+static int found(struct vmbd *d, const char *name,
+		 const struct vmb_credentials *who, struct vmbd_domain **result)
+{
+	struct vmbd_domain *domain = calloc(1, sizeof(*domain));
+	int err;
+
+	if (!domain)
+		return -ENOMEM;
+	domain->d = d;
+	domain->founder = *who;
+	snprintf(domain->name, sizeof(domain->name), "%s", name);
+	vmbd_policy_domain(d->policy, name, &domain->limits);
+	domain->board = d->host_board;
+	if (name[0]) {
+		err = vmbd_board_add(d, name, &domain->board);
+		if (err)
+			goto err_free;
+	}
+	domain->weight = policy_weight(domain);
+	err = vmb_nic_domain_add(d->nic, domain->weight, &domain->nic);
+	if (err)
+		goto err_remove_board;
+	domain->id = vmb_nic_domain_id(domain->nic);
+	vmb_list_append(&d->domains, &domain->node);
+	*result = domain;
+	return 0;
+
+err_remove_board:
+	if (name[0])
+		vmbd_board_remove(d, domain->board);
+err_free:
+	free(domain);
+	return err;
+}
+
+/* Its founder's user and root; others when the policy opens it to them. */
+static bool may_join(const struct vmbd_domain *domain,
+		     const struct vmb_credentials *who)
+{
+	return !who->uid || who->uid == domain->founder.uid ||
+	       (domain->limits.set & 1u << VMBD_ALLOW &&
+		domain->limits.of[VMBD_ALLOW]);
+}
+
+int vmbd_domain_enter(struct vmbd *d, const char *name,
+		      const struct vmb_credentials *who,
+		      struct vmbd_domain **result)
+{
+	struct vmbd_domain *domain = NULL;
+	int err;
+
+	if (name[0]) {
+		if (!vmbd_name_is_domain(name))
+			return -EINVAL;
+		domain = vmbd_domain_by_name(d, name);
+		if (domain && !may_join(domain, who))
+			return -EACCES;
+	}
+	if (!domain) {
+		err = found(d, name, who, &domain);
+		if (err)
+			return err;
+	}
+	domain->clients++;
+	if (name[0] && domain->clients > domain->limits.of[VMBD_CLIENTS]) {
+		vmbd_domain_leave(domain);
+		return -EUSERS;
+	}
+	*result = domain;
+	return 0;
+}
+
+void vmbd_domain_leave(struct vmbd_domain *domain)
+{
+	struct vmbd *d = domain->d;
+
+	if (--domain->clients)
+		return;
+	vmb_nic_domain_remove(d->nic, domain->nic);
+	if (domain->name[0])
+		vmbd_board_remove(d, domain->board);
+	vmb_list_remove(&domain->node);
+	free(domain);
+}
+
+void vmbd_domain_set_weight(struct vmbd_domain *domain, uint32_t weight)
+{
+	domain->weight = weight;
+	vmb_nic_domain_set_weight(domain->nic, weight);
+}
+
+void vmbd_domain_reweigh(struct vmbd *d)
+{
+	struct vmb_list *pos;
+
+	vmb_list_each (pos, &d->domains)
+		vmbd_domain_set_weight(domain_of(pos),
+				       policy_weight(domain_of(pos)));
+}

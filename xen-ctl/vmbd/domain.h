@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * domain.h - protection domains. A client has one of its own on the host's
+ * board, or joins a named one, which is like a guest: a board of its own.
+ */
+#ifndef VMBD_DOMAIN_H
+#define VMBD_DOMAIN_H
+
+#include "daemon.h"
+
+struct vmbd_domain {
+	struct vmb_list node; /* daemon.domains */
+	struct vmbd *d;
+	char name[VMB_NAME_BYTES]; /* empty: of one client */
+	struct vmb_nic_domain *nic;
+	uint32_t id;
+	uint32_t weight;
+	struct vmbd_board *board;
+	struct vmb_credentials founder;
+	struct vmbd_limits limits; /* of all its clients together */
+	unsigned clients, endpoints, regions;
+	uint64_t memory;
+};
+
+/*
+ * Find or create the domain of this name (empty: always a new one) and enter
+ * it. -EACCES: it belongs to another user; -EUSERS: full; -EINVAL: name;
+ * -EEXIST: the name is taken by the host; -ENOMEM.
+ */
+int vmbd_domain_enter(struct vmbd *d, const char *name,
+		      const struct vmb_credentials *who,
+		      struct vmbd_domain **domain);
+/* The last one takes it away. */
+void vmbd_domain_leave(struct vmbd_domain *domain);
+
+struct vmbd_domain *vmbd_domain_by_name(struct vmbd *d, const char *name);
+struct vmbd_domain *vmbd_domain_by_id(struct vmbd *d, uint32_t id);
+
+void vmbd_domain_set_weight(struct vmbd_domain *domain, uint32_t weight);
+/* After the policy changed: weights of all domains. */
+void vmbd_domain_reweigh(struct vmbd *d);
+
+#endif

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * endpoint.c - see endpoint.h.
+ *
+ * Flow:  OPEN -> limits -> area mapped -> id taken -> engine -> kicks bound
+ *        CLOSE, or the client left -> the same backwards
+ * Owns:  the area's mapping, the signal, the engine's endpoint, the id.
+ * Trust: sizes are checked before any of them is used; the area's size must
+ *        be theirs exactly.
+ */
+#include "endpoint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "board.h"
+#include "domain.h"
+
+struct vmbd_endpoint *vmbd_endpoint_by_handle(struct vmbd *d, uint32_t handle)
+{
+	uint32_t index = VMB_HANDLE_INDEX(handle);
+	struct vmbd_endpoint *e;
+
+	if (index >= d->options->endpoints_max)
+		return NULL;
+	e = d->endpoints[index];
+	return e && e->handle == handle ? e : NULL;
+}
+
+static bool is_size(uint32_t value, uint32_t min, uint32_t max)
+{
+	return vmb_is_pow2(value) && value >= min && value <= max;
+}
+
+static int check_request(struct vmbd_client *c,
+			 const struct vmb_ctl_open *request)
+{
+	const struct vmb_geometry *g = &request->geometry;
+
+	if (request->id > VMB_ID_MAX && request->id != VMB_ID_ANY) {
+		vmbd_client_warn(c, "open refused: id %u is over %u",
+				 request->id, VMB_ID_MAX);
+		return -EINVAL;
+	}
+	if (!is_size(g->eq_slots, VMB_EQ_SLOTS_MIN, VMB_EQ_SLOTS_MAX) ||
+	    !is_size(g->rx_bytes, VMB_RX_BYTES_MIN, VMB_RX_BYTES_MAX) ||
+	    !is_size(g->tx_bytes, VMB_TX_BYTES_MIN, VMB_TX_BYTES_MAX)) {
+		vmbd_client_warn(c,
+				 "open refused: sizes %u slots, %u and %u "
+				 "bytes are out of range or no powers of two",
+				 g->eq_slots, g->rx_bytes, g->tx_bytes);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_limits(struct vmbd_client *c)
+{
+	struct vmbd *d = c->d;
+
+	if (c->endpoint_count >= c->limits.of[VMBD_ENDPOINTS] ||
+	    c->domain->endpoints >= c->domain->limits.of[VMBD_ENDPOINTS]) {
+		vmbd_client_warn(
+			c,
+			"open refused: it has %u endpoints, its domain "
+			"%u, the policy allows no more",
+			c->endpoint_count, c->domain->endpoints);
+		return -EDQUOT;
+	}
+	if (d->endpoint_count >= d->options->endpoints_max) {
+		vmbd_client_warn(c,
+				 "open refused: all %u endpoints of the engine "
+				 "are open",
+				 d->options->endpoints_max);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int new_session(uint32_t *session)
+{
+	do {
+		if (getrandom(session, sizeof(*session), 0) != sizeof(*session))
+			return -EIO;
+	} while (!*session);
+	return 0;
+}
+
+static int add_to_engine(struct vmbd_endpoint *e)
+{
+	struct vmbd_client *c = e->client;
+	const struct vmb_nic_endpoint_info info = {
+		.domain = c->domain->nic,
+		.geometry = e->geometry,
+		.area = e->area.base,
+		.id = e->id,
+		.cookie = e->signal,
+	};
+	int err;
+
+	err = vmb_nic_endpoint_add(c->d->nic, &info, &e->nic, &e->handle);
+	if (err)
+		return err == -ENOSPC ? -EBUSY : err;
+	err = c->d->ops->signal_bind(e->signal, e->nic);
+	if (err)
+		vmb_nic_endpoint_remove(c->d->nic, e->nic, false);
+	return err;
+}
+
+static void count(struct vmbd_endpoint *e, int by)
+{
+	struct vmbd_client *c = e->client;
+
+	c->endpoint_count += (unsigned)by;
+	c->domain->endpoints += (unsigned)by;
+	c->d->endpoint_count += (unsigned)by;
+	c->d->endpoints[VMB_HANDLE_INDEX(e->handle)] = by > 0 ? e : NULL;
+}
+
+/* The resources, in order; what fails takes back what came before. */
+static int acquire(struct vmbd_endpoint *e, struct vmb_attachment *attachment)
+{
+	struct vmbd_client *c = e->client;
+	struct vmbd *d = c->d;
+	int err;
+
+	e->area = (struct vmb_platform_memory){
+		.kind = VMB_REGION_MEMFD,
+		.exact = true,
+		.len = VMB_AREA_BYTES(&e->geometry),
+	};
+	err = vmbd_client_map(c, attachment, &e->area);
+	if (err)
+		return err;
+	err = d->ops->signal_open(c->transport, &e->signal);
+	if (err)
+		goto err_unmap;
+	err = vmbd_board_take(c->domain->board, &e->id, e);
+	if (err)
+		goto err_close_signal;
+	err = add_to_engine(e);
+	if (err)
+		goto err_give_id;
+	return 0;
+
+err_give_id:
+	vmbd_board_give(c->domain->board, e->id);
+err_close_signal:
+	d->ops->signal_close(e->signal);
+err_unmap:
+	vmbd_client_unmap(c, &e->area);
+	return err;
+}
+
+int vmbd_endpoint_open(struct vmbd_client *c,
+		       const struct vmb_ctl_open *request,
+		       struct vmb_attachment *attachment,
+		       struct vmbd_endpoint **result)
+{
+	struct vmbd_endpoint *e;
+	int err;
+
+	err = check_request(c, request);
+	if (!err)
+		err = check_limits(c);
+	if (err)
+		return err;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	e->client = c;
+	e->id = request->id;
+	e->key = request->key;
+	e->geometry = request->geometry;
+	err = new_session(&e->session);
+	if (!err)
+		err = acquire(e, attachment);
+	if (err) {
+		vmbd_client_warn(c, "open of endpoint %d refused: %s",
+				 (int)request->id, strerror(-err));
+		free(e);
+		return err;
+	}
+	vmb_list_append(&c->endpoints, &e->node);
+	count(e, 1);
+	*result = e;
+	return 0;
+}
+
+void vmbd_endpoint_close(struct vmbd_endpoint *e, bool flush)
+{
+	struct vmbd_client *c = e->client;
+	struct vmbd *d = c->d;
+
+	count(e, -1);
+	vmb_list_remove(&e->node);
+	vmbd_board_give(c->domain->board, e->id);
+	/* first, so that no kick names an endpoint that is gone */
+	d->ops->signal_unbind(e->signal);
+	vmb_nic_endpoint_remove(d->nic, e->nic, flush);
+	d->ops->signal_close(e->signal);
+	vmbd_client_unmap(c, &e->area);
+	free(e);
+}

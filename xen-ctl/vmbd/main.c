@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * main.c - vmbd, the daemon: sets everything up, runs the loop, takes
+ * everything down.
+ *
+ * Flow:  options -> policy -> platform -> engine -> sockets -> loop
+ * Owns:  the order of these, signals, readiness.
+ * Trust: see the parts. The control thread is this one; the engine's threads
+ *        run beside it and do not need it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "admin.h"
+#include "client.h"
+#include "daemon.h"
+#include "domain.h"
+
+/* ---- signals ------------------------------------------------------------ */
+
+static void reload(struct vmbd *d)
+{
+	struct vmbd_policy *policy;
+
+	if (vmbd_policy_load(d->options->policy, &policy)) {
+		vmb_error("the policy stays as it was");
+		return;
+	}
+	vmbd_policy_free(d->policy);
+	d->policy = policy;
+	vmbd_domain_reweigh(d);
+	vmb_info("policy read again: weights hold now, limits for who comes");
+}
+
+static int on_hangup(sd_event_source *source,
+		     const struct signalfd_siginfo *info, void *arg)
+{
+	(void)source;
+	(void)info;
+	sd_notify(0, "RELOADING=1");
+	reload(arg);
+	sd_notify(0, "READY=1");
+	return 0;
+}
+
+/* Threads inherit the mask: no signal interrupts the engine. */
+static int watch_signals(struct vmbd *d)
+{
+	sigset_t set;
+	int err;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	/* without a handler sd-event ends the loop */
+	err = sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL);
+	if (err >= 0)
+		err = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL);
+	if (err >= 0)
+		err = sd_event_add_signal(d->event, NULL, SIGHUP, on_hangup, d);
+	return err < 0 ? err : 0;
+}
+
+/* ---- parts -------------------------------------------------------------- */
+
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		vmb_warn("cannot raise the number of descriptors: %m");
+}
+
+static int open_platform(struct vmbd *d)
+{
+	const struct vmbd_options *o = d->options;
+	const struct vmb_platform_config config = {
+		.event = d->event,
+		.events = &vmbd_client_events,
+		.arg = d,
+		.socket = o->socket,
+		.mode = o->mode,
+		.group = o->group,
+		.threads = o->engines,
+	};
+
+	d->ops = &vmb_platform_local;
+	return d->ops->open(&config, &d->platform);
+}
+
+static int open_engine(struct vmbd *d)
+{
+	const struct vmbd_options *o = d->options;
+	const struct vmb_nic_config config = {
+		.host = d->ops->engine_host(d->platform),
+		.threads = o->engines,
+		.cpus = o->cpu_count ? o->cpus : NULL,
+		.endpoints_max = o->endpoints_max,
+		.spin_us = o->spin_us,
+		.quantum = o->quantum,
+	};
+
+	return vmb_nic_open(&config, &d->nic);
+}
+
+static void say_ready(const struct vmbd *d)
+{
+	int fd = d->options->ready_fd;
+
+	vmb_info("ready at %s: %u engine threads, %u endpoints at most",
+		 d->options->socket, d->options->engines,
+		 d->options->endpoints_max);
+	sd_notifyf(0, "READY=1\nSTATUS=serving %s", d->options->socket);
+	if (fd < 0)
+		return;
+	if (write(fd, "\n", 1) != 1)
+		vmb_warn("cannot write to descriptor %d: %m", fd);
+	close(fd);
+}
+
+/* From here on clients come; returns when a signal says so. */
+static int serve(struct vmbd *d)
+{
+	int err;
+
+	err = d->ops->start(d->platform, d->nic);
+	if (err)
+		return err;
+	err = vmbd_admin_open(d, &d->admin);
+	if (err)
+		goto err_stop_platform;
+	err = vmb_nic_start(d->nic);
+	if (err)
+		goto err_close_admin;
+	vmbd_lock_close(&d->lock); /* who looks now finds us listening */
+	say_ready(d);
+	err = sd_event_loop(d->event);
+	vmb_info("stopping");
+	sd_notify(0, "STOPPING=1");
+
+err_close_admin:
+	vmbd_admin_close(d->admin);
+err_stop_platform:
+	d->ops->stop(d->platform);
+	return err;
+}
+
+static int run(struct vmbd *d)
+{
+	int err;
+
+	err = sd_event_new(&d->event);
+	if (err < 0)
+		return err;
+	err = watch_signals(d);
+	if (err)
+		goto err_unref_event;
+	err = open_platform(d);
+	if (err)
+		goto err_unref_event;
+	err = open_engine(d);
+	if (err)
+		goto err_close_platform;
+	err = vmbd_tables_init(d);
+	if (!err)
+		err = serve(d);
+	vmbd_tables_fini(d);
+	vmb_nic_stop(d->nic);
+	vmb_nic_close(d->nic);
+err_close_platform:
+	d->ops->close(d->platform);
+err_unref_event:
+	sd_event_unref(d->event);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct vmbd_options options;
+	struct vmbd d = {.options = &options, .started_ns = vmb_now_ns()};
+	int err;
+
+	vmbd_options_parse(&options, argc, argv);
+	vmb_log_set_level(options.log);
+	vmb_log_set_systemd(getenv("JOURNAL_STREAM") != NULL);
+	raise_descriptors();
+	if (vmbd_policy_load(options.policy, &d.policy))
+		return VMBD_EXIT_POLICY;
+	err = vmbd_lock_open(&d.lock, options.socket);
+	if (!err)
+		err = run(&d);
+	vmbd_lock_close(&d.lock);
+	vmbd_policy_free(d.policy);
+	if (!err)
+		return VMBD_EXIT_OK;
+	vmb_error("vmbd ends: %s", strerror(-err));
+	return err == -EADDRINUSE ? VMBD_EXIT_BUSY : VMBD_EXIT_FAILED;
+}
