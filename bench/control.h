@@ -28,9 +28,6 @@ struct bench_result {
 	int64_t cpu_ns;	  /* -1: not known */
 };
 
-/* Longest that the other side may take between two of these. */
-#define BENCH_CONTROL_MS 60000
-
 int bench_control_send(struct bench_side *s, enum bench_control kind,
 		       const void *data, size_t len);
 /* Exactly len bytes, or -EPROTO. source may be NULL. */

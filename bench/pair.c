@@ -185,13 +185,13 @@ static int sides_connect(struct bench_pair *p)
 
 	ret = peer_find(p, &nic_id, &id);
 	if (!ret)
-		ret = vmb_connect(p->a.ep, nic_id, id, 0, BENCH_CONTROL_MS,
+		ret = vmb_connect(p->a.ep, nic_id, id, 0, BENCH_SILENCE_MS,
 				  &p->a.peer);
 	if (ret || !p->options->self)
 		return ret;
 	ret = endpoint_id(&p->a, &id);
 	if (!ret)
-		ret = vmb_connect(p->b.ep, nic_id, id, 0, BENCH_CONTROL_MS,
+		ret = vmb_connect(p->b.ep, nic_id, id, 0, BENCH_SILENCE_MS,
 				  &p->b.peer);
 	return ret;
 }
@@ -302,9 +302,13 @@ static int window(struct bench_pair *p, uint64_t until)
 		return bench_side_run(&p->a, until);
 	while (!ret && moved(p) < until &&
 	       !(bench_side_done(&p->a) && bench_side_done(&p->b))) {
+		uint64_t before = moved(p);
+
 		ret = bench_side_step(&p->a);
 		if (!ret)
 			ret = bench_side_step(&p->b);
+		if (!ret)
+			ret = bench_side_patience(&p->a, moved(p) != before);
 	}
 	return ret;
 }
@@ -335,7 +339,7 @@ static int job_begin(struct bench_pair *p, const struct bench_job *job)
 	ret = bench_control_send(&p->a, BENCH_CONTROL_JOB, job, sizeof(*job));
 	if (!ret)
 		ret = bench_control_receive(&p->a, BENCH_CONTROL_READY, &ready,
-					    sizeof(ready), BENCH_CONTROL_MS,
+					    sizeof(ready), BENCH_SILENCE_MS,
 					    NULL);
 	return ret ? ret : ready.code;
 }
@@ -350,7 +354,7 @@ static int job_end(struct bench_pair *p, struct bench_result *result)
 		return 0;
 	}
 	ret = bench_control_receive(&p->a, BENCH_CONTROL_RESULT, result,
-				    sizeof(*result), BENCH_CONTROL_MS, NULL);
+				    sizeof(*result), BENCH_SILENCE_MS, NULL);
 	return ret ? ret : result->code;
 }
 

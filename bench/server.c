@@ -27,7 +27,7 @@ int bench_control_send(struct bench_side *s, enum bench_control kind,
 	ret = vmb_isend(s->ep, &segment, 1, s->peer, BENCH_MATCH_CONTROL | kind,
 			NULL, &req);
 	if (!ret)
-		ret = vmb_wait(s->ep, &req, BENCH_CONTROL_MS, &status, &done);
+		ret = vmb_wait(s->ep, &req, BENCH_SILENCE_MS, &status, &done);
 	if (ret)
 		return ret;
 	return done ? status.code : -ETIMEDOUT;
@@ -119,8 +119,11 @@ static int job_serve(struct bench_side *s, struct bench_syscalls *syscalls,
 	if (ret || ready.code)
 		return ret;
 	job_measure(s, syscalls, &result);
-	return bench_control_send(s, BENCH_CONTROL_RESULT, &result,
-				  sizeof(result));
+	ret = bench_control_send(s, BENCH_CONTROL_RESULT, &result,
+				 sizeof(result));
+	if (ret || result.code) /* what it sent is not for the next client */
+		vmb_disconnect(s->ep, s->peer);
+	return ret;
 }
 
 int bench_server_run(struct bench_side *s, struct bench_syscalls *syscalls)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "pattern.h"
 
 #define BURST 16 /* messages of each direction per step */
@@ -150,11 +151,30 @@ static int receive_post(struct bench_side *s)
 	return ret;
 }
 
+/* What a job that failed has left behind. */
+static void leftovers_drop(struct bench_side *s)
+{
+	int cancelled;
+
+	for (; s->posted > s->received; s->received++) {
+		struct vmb_req **req;
+
+		req = &s->recv_req[s->received % s->job.window];
+		if (!vmb_cancel(s->ep, req, &cancelled) && !cancelled)
+			vmb_forget(s->ep, req);
+	}
+	for (; !s->delivered && s->sent > s->finished; s->finished++)
+		vmb_forget(s->ep, &s->send_req[s->finished % s->job.window]);
+}
+
 int bench_side_begin(struct bench_side *s, const struct bench_job *job,
 		     bool client)
 {
 	bool both = job->pattern != BENCH_STREAM;
-	int ret = arena_prepare(s, job);
+	int ret;
+
+	leftovers_drop(s);
+	ret = arena_prepare(s, job);
 
 	if (ret)
 		return ret;
@@ -180,7 +200,24 @@ bool bench_side_done(const struct bench_side *s)
 	return s->finished == s->to_send && s->received == s->to_recv;
 }
 
-/* ---- sleeping ----------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------ */
+
+int bench_side_patience(struct bench_side *s, bool moved)
+{
+	uint64_t now;
+
+	if (moved) {
+		s->fruitless = 0;
+		return 0;
+	}
+	if (++s->fruitless % 65536)
+		return 0;
+	now = bench_monotonic_ns();
+	if (s->fruitless == 65536)
+		s->quiet_ns = now;
+	return now - s->quiet_ns > BENCH_SILENCE_MS * 1000000ull ? -ETIMEDOUT
+								 : 0;
+}
 
 /* Until something arrives: for what has no request to wait for. */
 static int side_sleep(struct bench_side *s)
@@ -193,7 +230,10 @@ static int side_sleep(struct bench_side *s)
 	ret = vmb_arm(s->ep);
 	if (ret)
 		return ret == -EAGAIN ? 0 : ret;
-	return poll(&p, 1, -1) < 0 && errno != EINTR ? -errno : 0;
+	ret = poll(&p, 1, BENCH_SILENCE_MS);
+	if (!ret)
+		return -ETIMEDOUT;
+	return ret < 0 && errno != EINTR ? -errno : 0;
 }
 
 static int side_progress(struct bench_side *s)
@@ -205,9 +245,9 @@ static int side_progress(struct bench_side *s)
 		return ret;
 	if (s->error)
 		return s->error;
-	if (!s->block || s->received != before)
-		return 0;
-	return side_sleep(s);
+	if (s->block && s->received == before)
+		return side_sleep(s);
+	return bench_side_patience(s, s->received != before);
 }
 
 /* ---- sending ------------------------------------------------------------ */
@@ -310,9 +350,9 @@ static int receive_wait(struct bench_side *s)
 	struct vmb_status status;
 	int done, ret;
 
-	do {
-		ret = vmb_wait(s->ep, req, VMB_INFINITE, &status, &done);
-	} while (!ret && !done);
+	ret = vmb_wait(s->ep, req, BENCH_SILENCE_MS, &status, &done);
+	if (!ret && !done)
+		ret = -ETIMEDOUT;
 	return ret ? ret : received_one(s, &status);
 }
 
@@ -331,6 +371,7 @@ static int receive_beside(struct bench_side *s, struct bench_side *idle)
 {
 	bool am = s->job.flags & BENCH_JOB_AM;
 
+	s->fruitless = 0;
 	for (unsigned look = 1;; look++) {
 		int ret = am ? am_receive_try(s) : receive_try(s);
 
@@ -339,6 +380,8 @@ static int receive_beside(struct bench_side *s, struct bench_side *idle)
 		if (look % BURST)
 			continue;
 		ret = vmb_progress(idle->ep);
+		if (ret >= 0)
+			ret = bench_side_patience(s, false);
 		if (ret < 0)
 			return ret;
 	}
@@ -417,10 +460,14 @@ int bench_side_run(struct bench_side *s, uint64_t until)
 	while (!ret && !bench_side_done(s) &&
 	       s->finished + s->received < until) {
 		uint64_t before = s->sent + s->finished + s->received;
+		bool moved;
 
 		ret = bench_side_step(s);
-		if (!ret && s->sent + s->finished + s->received == before)
+		moved = s->sent + s->finished + s->received != before;
+		if (!ret && !moved)
 			ret = run_wait(s);
+		if (!ret)
+			ret = bench_side_patience(s, moved);
 	}
 	return ret;
 }

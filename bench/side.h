@@ -21,6 +21,8 @@
 #define BENCH_WINDOW_MAX 1024
 #define BENCH_ARENA_MAX (256u << 20) /* bytes, of each direction */
 #define BENCH_AM_ID 7
+/* Who hears nothing for so long gives up: -ETIMEDOUT. */
+#define BENCH_SILENCE_MS 30000
 
 /* match bits: control messages of the pair, and data */
 #define BENCH_MATCH_DATA 1ull
@@ -75,7 +77,9 @@ struct bench_side {
 	/* what the receiver has, when we can see it (set after begin); NULL:
 	 * a send counts as finished when its request has completed */
 	const uint64_t *delivered;
-	int error; /* found by a handler */
+	int error;	    /* found by a handler */
+	uint32_t fruitless; /* looks in a row that found nothing */
+	uint64_t quiet_ns;  /* when that began */
 	struct vmb_req *send_req[BENCH_WINDOW_MAX];
 	struct vmb_req *recv_req[BENCH_WINDOW_MAX];
 };
@@ -98,6 +102,8 @@ int bench_side_send(struct bench_side *s);
 int bench_side_receive(struct bench_side *s, struct bench_side *idle);
 /* A bounded share of what is to be sent and received; never waits. */
 int bench_side_step(struct bench_side *s);
+/* To be asked again and again by who spins: has it been quiet for too long? */
+int bench_side_patience(struct bench_side *s, bool moved);
 /*
  * Alone, for a side whose peer is another process: until all is done, or so
  * many messages are finished and received, if that comes first.

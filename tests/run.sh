@@ -119,6 +119,15 @@ junit_lines()
 	/<\/testcase>/ { print state "\t" name "\t" out }' "$1"
 }
 
+# What the failed tests of a log of ctest said.
+failures()
+{
+	awk '
+	/^ *Start +[0-9]+: / || /tests passed, / { inside = 0 }
+	/ Test +#[0-9]+: .*\*\*\*/ { inside = !/Skipped/ }
+	inside' "$1"
+}
+
 # tests NAME FOLDER CTEST-ARGUMENT...: all tests of a build.
 tests()
 {
@@ -148,7 +157,7 @@ tests()
 	done < <(junit_lines "$log/$name.xml")
 	passed=$((passed + good))
 	say "        $name: $good passed, $bad failed ($((SECONDS - begin)) s)"
-	[ "$bad" = 0 ] || sed -n '/Output:/,$p' "$log/$name.log" | tail -n 60 |
+	[ "$bad" = 0 ] || failures "$log/$name.log" | tail -n 80 |
 		sed 's/^/    /'
 }
 

@@ -38,32 +38,30 @@ static void fork_prepare(void)
 	pthread_mutex_lock(&vmb_memories.mutex);
 }
 
-static void fork_parent(void)
+static void fork_unlock(void)
 {
 	pthread_mutex_unlock(&vmb_memories.mutex);
 	pthread_mutex_unlock(&vmb_endpoints.mutex);
 	pthread_mutex_unlock(&vmb_library.mutex);
 }
 
-/* Alone in a copy of the parent: nothing of it may be used, or unlocked. */
+/* Alone in a copy of the parent: nothing that it has open may be used. */
 static void fork_child(void)
 {
 	struct vmb_library *lib = &vmb_library;
 
-	pthread_mutex_init(&lib->mutex, NULL);
-	pthread_mutex_init(&vmb_endpoints.mutex, NULL);
-	pthread_mutex_init(&vmb_memories.mutex, NULL);
-	pthread_cond_init(&lib->changed, NULL);
+	pthread_cond_init(&lib->changed, NULL); /* nobody waits here */
 	lib->forked = lib->forked || lib->users || lib->calls || lib->busy;
 	lib->users = lib->calls = 0;
 	lib->busy = false;
 	vmb_endpoint_mark_forked();
 	vmb_memory_mark_forked();
+	fork_unlock();
 }
 
 static void watch_forks(void)
 {
-	pthread_atfork(fork_prepare, fork_parent, fork_child);
+	pthread_atfork(fork_prepare, fork_unlock, fork_child);
 }
 
 /*
@@ -120,11 +118,15 @@ err_close_port:
 
 static void detach(struct vmb_library *lib)
 {
+	struct vmb_regcache *regcache = lib->regcache;
+	struct vmb_port *port = lib->port;
+
 	vmb_memory_fini();
-	vmb_regcache_close(lib->regcache);
-	lib->port->ops->close(lib->port);
+	/* who forks from here on finds nothing to drop */
 	lib->regcache = NULL;
 	lib->port = NULL;
+	vmb_regcache_close(regcache);
+	port->ops->close(port);
 }
 
 /* One more user of what is attached; -EPIPE: it is of no use any more. */

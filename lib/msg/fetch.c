@@ -76,7 +76,6 @@ static void clear_to_send(struct vmb_msg *msg, struct vmb_req *req)
 {
 	struct vmb_msg_recv *recv = &req->recv;
 
-	recv->streamed = true;
 	recv->got = 0;
 	recv->reply.id = VMB_MSG_CTS;
 	recv->reply.hdr = recv->number;
@@ -165,10 +164,6 @@ void vmb_fetch_start(struct vmb_msg *msg, struct vmb_req *req,
 {
 	struct vmb_msg_recv *recv = &req->recv;
 
-	if (in->code) {
-		vmb_req_complete(msg, req, in->code, 0);
-		return;
-	}
 	recv->want = vmb_min(in->len, vmb_receive_room(req));
 	if (!recv->want) {
 		end(msg, req);

@@ -261,21 +261,13 @@ void vmb_msg_peer_gone(struct vmb_am *am, struct vmb_peer *peer, void *arg)
 {
 	struct vmb_msg_peer *mp = peer->msg;
 	struct vmb_msg *msg = arg;
-	struct vmb_list *l;
 
 	(void)am;
 	if (!mp)
 		return;
+	/* what it announced stays too: who receives it is told by the engine */
 	peer_fail(msg, mp, -ECONNRESET);
 	drop_replies(msg, mp);
-	/* what was announced can never be fetched now */
-	vmb_list_each (l, &mp->unexpected) {
-		struct vmb_unexpected *u =
-			vmb_container_of(l, struct vmb_unexpected, peer_node);
-
-		if (u->in.id == VMB_MSG_RTS)
-			u->in.code = -ECONNRESET;
-	}
 }
 
 /* Nobody may read the memory of a send that is given back to its owner. */

@@ -124,7 +124,6 @@ struct vmb_msg_recv {
 	unsigned gets; /* under way */
 	int get_error; /* the first */
 	int abort;     /* end with this when the GETs have ended */
-	bool streamed; /* CTS was said */
 };
 
 enum vmb_req_kind {

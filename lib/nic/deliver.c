@@ -303,9 +303,9 @@ static void arrive(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		vmb_ring_commit_pair(&to->events, slot, ext);
 	else
 		vmb_ring_commit_some(&to->events, slot,
-				     slot->flags & VMB_F_BUF ?
-					     sizeof(struct vmb_slot_buf) :
-					     slot->len);
+				     slot->flags & VMB_F_BUF
+					     ? sizeof(struct vmb_slot_buf)
+					     : slot->len);
 	vmb_engine_touch(engine, to);
 	vmb_count(&to->stats->arrivals, 1);
 	vmb_count(&to->stats->arrival_bytes, len);

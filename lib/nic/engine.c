@@ -59,6 +59,29 @@ static void hot_remove(struct vmb_nic_endpoint *ep)
 		vmb_list_remove(&share->node);
 }
 
+static uint32_t arm_number(struct vmb_nic_endpoint *ep)
+{
+	if (++ep->arm_number == 0)
+		ep->arm_number = 1;
+	return ep->arm_number;
+}
+
+static void arm(struct vmb_nic_endpoint *ep)
+{
+	uint32_t number = arm_number(ep);
+
+	ep->room_armed = vmb_load_relaxed(&ep->watch_room);
+	vmb_store_relaxed(&ep->ctl->kick_arm, number);
+	vmb_store_relaxed(&ep->ctl->room_arm, ep->room_armed ? number : 0);
+}
+
+static void disarm(struct vmb_nic_endpoint *ep)
+{
+	ep->room_armed = false;
+	vmb_store_relaxed(&ep->ctl->kick_arm, 0);
+	vmb_store_relaxed(&ep->ctl->room_arm, 0);
+}
+
 void vmb_engine_heat(struct vmb_nic_endpoint *ep)
 {
 	struct vmb_nic_share *share = share_of(ep);
@@ -73,25 +96,8 @@ void vmb_engine_heat(struct vmb_nic_endpoint *ep)
 		vmb_list_append(&ep->engine->active, &share->node);
 	}
 	vmb_list_append(&share->hot, &ep->place);
-	vmb_store_relaxed(&ep->ctl->kick_arm, 0);
-	vmb_store_relaxed(&ep->ctl->room_arm, 0);
+	disarm(ep);
 	vmb_count(&ep->stats->kicks, 1);
-}
-
-static uint32_t arm_number(struct vmb_nic_endpoint *ep)
-{
-	if (++ep->arm_number == 0)
-		ep->arm_number = 1;
-	return ep->arm_number;
-}
-
-static void arm(struct vmb_nic_endpoint *ep)
-{
-	uint32_t number = arm_number(ep);
-
-	vmb_store_relaxed(&ep->ctl->kick_arm, number);
-	vmb_store_relaxed(&ep->ctl->room_arm,
-			  vmb_load_relaxed(&ep->watch_room) ? number : 0);
 }
 
 /* Is there anything to do for this endpoint? One line, mostly unchanged. */
@@ -99,7 +105,9 @@ static bool has_work(struct vmb_nic_endpoint *ep)
 {
 	uint64_t consumed;
 
-	if (vmb_ring_due(&ep->doorbell, 0, vmb_ring_seq(&ep->doorbell)))
+	/* a descriptor that cannot be taken yet is no work */
+	if (!ep->stalled && !ep->fenced && ep->active < TRANSFERS_MAX &&
+	    vmb_ring_due(&ep->doorbell, 0, vmb_ring_seq(&ep->doorbell)))
 		return true; /* due, or a lie: serve finds out */
 	if ((ep->active || ep->fenced) && vmb_transfer_ready(ep))
 		return true;
@@ -124,8 +132,7 @@ static void cool(struct vmb_nic_endpoint *ep)
 		host->barrier(host->arg);
 	if (has_work(ep)) {
 		ep->last_work_ns = ep->engine->now_ns;
-		vmb_store_relaxed(&ep->ctl->kick_arm, 0);
-		vmb_store_relaxed(&ep->ctl->room_arm, 0);
+		disarm(ep);
 		return;
 	}
 	vmb_events_lock(ep);
@@ -241,6 +248,7 @@ static bool may_take(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 	vmb_events_lock(ep);
 	room = vmb_events_room(engine, ep, wanted) >= wanted;
 	vmb_events_unlock(ep);
+	ep->stalled = !room;
 	if (vmb_unlikely(!room)) {
 		vmb_count(&ep->stats->stalls, 1);
 		vmb_publish(&ep->watch_room, 1);
@@ -368,6 +376,15 @@ static void lay_off(struct vmb_nic_endpoint *ep)
 	vmb_events_unlock(ep);
 }
 
+/*
+ * Another engine thread began to wait for room here after this one was armed:
+ * heat it, so that it is armed for that too when it cools.
+ */
+static bool wants_room_arm(const struct vmb_nic_endpoint *ep)
+{
+	return vmb_load_relaxed(&ep->watch_room) && !ep->room_armed;
+}
+
 static unsigned look_at_cold(struct vmb_engine *engine, uint32_t count)
 {
 	unsigned found = 0;
@@ -382,7 +399,7 @@ static unsigned look_at_cold(struct vmb_engine *engine, uint32_t count)
 				 VMB_STATE_OPEN)) {
 			if (!ep->laid_off)
 				lay_off(ep);
-		} else if (has_work(ep)) {
+		} else if (has_work(ep) || wants_room_arm(ep)) {
 			vmb_engine_heat(ep);
 			found++;
 		}

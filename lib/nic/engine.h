@@ -77,6 +77,8 @@ struct vmb_nic_endpoint {
 	uint32_t handle;
 	uint32_t state; /* VMB_STATE_*; any thread may fault it */
 	bool hot;
+	bool stalled;	     /* its own event queue was full when last served */
+	bool room_armed;     /* kicks us when it publishes `consumed` */
 	bool laid_off;	     /* faulted, and its client was told */
 	bool fenced;	     /* a FENCE waits for the transfers before it */
 	uint32_t watch_room; /* someone waits for room here */

@@ -51,7 +51,8 @@ struct vmb_nic_host {
 	/*
 	 * Move len bytes between buf and address addr of the process behind
 	 * a VMB_REGION_PROCESS region. May block; called by a mover thread
-	 * of that client only. Returns bytes moved or -errno.
+	 * of that client only. Returns bytes moved or -errno; -ESRCH: the
+	 * process has ended.
 	 */
 	int64_t (*process_read)(void *cookie, uint64_t addr, void *buf,
 				size_t len);

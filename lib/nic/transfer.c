@@ -134,6 +134,19 @@ static bool came_short(const struct vmb_nic_job *job)
 	return job->result != (int64_t)job->len;
 }
 
+/* Why a side of process memory ends the transfer; VMB_CODE_OK: it does not. */
+static unsigned moved_badly(const struct vmb_nic_span *span,
+			    struct vmb_nic_job *job)
+{
+	if (job && vmb_mover_done(job) && came_short(job))
+		/* a process that ends is no fault of whom it leaves behind */
+		return job->result == -ESRCH ? VMB_CODE_PEER_GONE
+					     : VMB_CODE_UNREACHABLE;
+	if (!span->ptr && vmb_mover_lost(span->mover))
+		return VMB_CODE_UNREACHABLE;
+	return VMB_CODE_OK;
+}
+
 /*
  * One step of a transfer where a side is process memory; sets *code when it
  * must end, returns the bytes that arrived, -1 when it has to wait.
@@ -146,13 +159,11 @@ static int64_t step_moved(struct vmb_engine *engine, struct vmb_nic_transfer *t,
 	const uint8_t *data = src->ptr;
 	int64_t len;
 
-	if ((!src->ptr && vmb_mover_lost(src->mover)) ||
-	    (!dst->ptr && vmb_mover_lost(dst->mover)) ||
-	    (t->out && vmb_mover_done(t->out) && came_short(t->out)) ||
-	    (t->in && vmb_mover_done(t->in) && came_short(t->in))) {
-		*code = VMB_CODE_UNREACHABLE;
+	*code = moved_badly(src, t->in);
+	if (!*code)
+		*code = moved_badly(dst, t->out);
+	if (*code)
 		return 0;
-	}
 	if (t->out) {
 		if (!vmb_mover_done(t->out))
 			return -1;

@@ -63,6 +63,7 @@ static void print_area(void)
 	F(vmb_control_page, event_arm);
 	F(vmb_control_page, progress);
 	F(vmb_control_page, kick_arm);
+	F(vmb_control_page, room_arm);
 	F(vmb_control_page, state);
 	F(vmb_control_page, fault_code);
 	S(vmb_geometry);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,17 +261,18 @@ struct sleeper {
 	struct vmb_endpoint *ep;
 	pthread_t thread;
 	int kind, rc, done;
+	int there; /* it is about to wait */
 	struct vmb_status status;
 };
 
 static void *sleep_in_call(void *arg)
 {
 	struct sleeper *s = arg;
-	struct vmb_req *req, *seen;
+	struct vmb_req *req = t_irecv(s->ep, 1, VMB_MATCH_ALL, NULL, 0), *seen;
 
+	__atomic_store_n(&s->there, 1, __ATOMIC_SEQ_CST);
 	switch (s->kind) {
 	case 0:
-		req = t_irecv(s->ep, 1, VMB_MATCH_ALL, NULL, 0);
 		s->rc = vmb_wait(s->ep, &req, VMB_INFINITE, &s->status,
 				 &s->done);
 		break;
@@ -324,8 +326,10 @@ START_TEST(death_of_the_daemon_is_reported_by_each_call)
 	for (int i = 0; i < 3; i++) {
 		ss[i] = (struct sleeper){.ep = pair.b, .kind = i};
 		pthread_create(&ss[i].thread, NULL, sleep_in_call, &ss[i]);
+		while (!__atomic_load_n(&ss[i].there, __ATOMIC_SEQ_CST))
+			sched_yield();
 	}
-	poll(NULL, 0, 100);
+	poll(NULL, 0, 100); /* from there it is a few instructions */
 	t_port->kill();
 	for (int i = 0; i < 3; i++) /* a hang is ended by the test's limit */
 		pthread_join(ss[i].thread, NULL);

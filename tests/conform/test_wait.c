@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -135,6 +136,7 @@ struct waiter {
 	struct vmb_endpoint *ep;
 	enum way way;
 	pthread_t thread;
+	int there; /* it is about to wait */
 	int rc, done;
 };
 
@@ -144,10 +146,11 @@ static void *wait_somehow(void *arg)
 	struct vmb_req *req = NULL, *seen = NULL;
 	struct vmb_addr addr;
 
-	w->done = 0;
+	if (w->way == WAIT)
+		t_ok(vmb_irecv(w->ep, NULL, 0, 99, VMB_MATCH_ALL, NULL, &req));
+	__atomic_store_n(&w->there, 1, __ATOMIC_SEQ_CST);
 	switch (w->way) {
 	case WAIT:
-		t_ok(vmb_irecv(w->ep, NULL, 0, 99, VMB_MATCH_ALL, NULL, &req));
 		w->rc = vmb_wait(w->ep, &req, VMB_INFINITE, NULL, &w->done);
 		break;
 	case WAIT_ANY:
@@ -167,6 +170,11 @@ static void *wait_somehow(void *arg)
 	return NULL;
 }
 
+static int load(const int *word)
+{
+	return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
 /* Each way of waiting, as many threads as there are ways. */
 static unsigned start_waiters(struct waiter *ws, struct vmb_endpoint *ep)
 {
@@ -178,7 +186,10 @@ static unsigned start_waiters(struct waiter *ws, struct vmb_endpoint *ep)
 		ws[i] = (struct waiter){.ep = ep, .way = (enum way)i};
 		pthread_create(&ws[i].thread, NULL, wait_somehow, &ws[i]);
 	}
-	poll(NULL, 0, 100);
+	for (unsigned i = 0; i < count; i++)
+		while (!load(&ws[i].there))
+			sched_yield();
+	poll(NULL, 0, 100); /* from there it is a few instructions */
 	return count;
 }
 
@@ -285,11 +296,6 @@ END_TEST
 
 /* A handler that takes its time, as long as the gate is shut, and says when. */
 static int handler_state, gate_shut;
-
-static int load(const int *word)
-{
-	return __atomic_load_n(word, __ATOMIC_SEQ_CST);
-}
 
 static enum vmb_unexpected_action dawdle(void *context, struct vmb_addr source,
 					 uint64_t match, uint64_t len,

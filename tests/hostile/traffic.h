@@ -42,10 +42,10 @@ struct t_crowd {
 };
 
 /* For processes beside the test, where libcheck cannot be used. */
-#define t_must(condition)                                              \
-	do {                                                           \
-		if (!(condition))                                      \
-			t_give_up(#condition, __FILE__, __LINE__);     \
+#define t_must(condition)                                          \
+	do {                                                       \
+		if (!(condition))                                  \
+			t_give_up(#condition, __FILE__, __LINE__); \
 	} while (0)
 _Noreturn void t_give_up(const char *what, const char *file, int line);
 

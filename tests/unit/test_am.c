@@ -279,6 +279,21 @@ START_TEST(arm_refuses_when_event_is_there)
 }
 END_TEST
 
+/* Nobody tells us when the engine has taken descriptors: do not sleep on it. */
+START_TEST(arm_refuses_while_posts_wait_for_the_doorbell)
+{
+	for (unsigned i = 0; i < 2 * VMB_DOORBELL_SLOTS; i++)
+		ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), 0);
+	ck_assert_uint_eq(a.am.kept, VMB_DOORBELL_SLOTS);
+	ck_assert_int_eq(vmb_am_arm(&a.am), -EAGAIN);
+	t_nic_settle();
+	ck_assert_int_eq(vmb_am_poll(&a.am, 16), 0);
+	ck_assert_uint_eq(a.am.kept, 0);
+	ck_assert_int_eq(vmb_am_arm(&a.am), 0);
+	vmb_am_disarm(&a.am);
+}
+END_TEST
+
 #define WAKES 2000u
 
 static void *sleeper(void *arg)
@@ -396,6 +411,7 @@ static void add_messages(Suite *s)
 	tcase_add_test(tc, every_short_length_arrives);
 	tcase_add_test(tc, poll_respects_budget);
 	tcase_add_test(tc, arm_refuses_when_event_is_there);
+	tcase_add_test(tc, arm_refuses_while_posts_wait_for_the_doorbell);
 }
 
 static void add_peers(Suite *s)

@@ -177,6 +177,7 @@ static void look_behind_fence(struct vmb_am *am,
 /* looped: with 0 transfers before, and with more than the table holds */
 START_TEST(fence_holds_what_follows)
 {
+	struct vmb_segment s = {.ptr = (char[8]){0}, .len = 8};
 	unsigned seen = 0;
 
 	vmb_am_bind(&b.am, 100, look_behind_fence, &seen);
@@ -185,8 +186,8 @@ START_TEST(fence_holds_what_follows)
 	ck_assert_int_eq(rdma(VMB_OP_PUT, 0, 0, REGION, VMB_AM_QUEUE), 0);
 	ck_assert_int_eq(rdma(VMB_OP_FENCE, 0, 0, 0, VMB_AM_QUEUE), 0);
 	t_nic_settle(); /* the doorbell page is empty */
-	ck_assert_int_eq(vmb_am_post(&a.am, t_end_peer(&a, &b), 100, 42, NULL,
-				     0, 0, 0, VMB_AM_QUEUE),
+	ck_assert_int_eq(vmb_am_post(&a.am, t_end_peer(&a, &b), 100, 42, &s, 1,
+				     0, 8, VMB_AM_QUEUE),
 			 0);
 	t_ends_until(seen && a.done == (unsigned)_i + 2, &a, &b);
 	ck_assert_int_eq(a.code, 0);

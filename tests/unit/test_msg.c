@@ -452,7 +452,7 @@ END_TEST
 /* Far more than am may keep for one peer, before anybody makes progress. */
 START_TEST(posts_without_progress_all_arrive)
 {
-	static const size_t lens[] = {3000, 8, 20000};
+	static const size_t lens[] = {9000, 8, 20000};
 	uint8_t *from = m_payload(20000, 1), *to = m_blank(20000);
 	unsigned pending = 0;
 	int done;

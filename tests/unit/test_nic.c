@@ -226,6 +226,31 @@ START_TEST(bounce_returns_the_payload)
 }
 END_TEST
 
+/* Whoever does not read its events must not keep the engine busy. */
+START_TEST(unread_events_let_the_engine_sleep)
+{
+	struct vmb_slot slot = {.op = VMB_OP_SEND, .len = 1};
+	const struct vmb_stats *sa = vmb_nic_stats(t_nic(), a.pep.handle);
+	unsigned work = 0;
+
+	for (unsigned i = 0; i < VMB_EQ_SLOTS_MIN; i++) { /* all come back */
+		t_client_post(&a, &slot);
+		t_nic_settle();
+	}
+	for (unsigned i = 0; i < VMB_DOORBELL_SLOTS / 2; i++)
+		t_client_post(&a, &slot);
+	t_nic_settle();
+	ck_assert_uint_gt(sa->stalls, 0);
+	for (unsigned i = 0; i < 10000; i++)
+		work += t_nic_breathe();
+	ck_assert_uint_eq(work, 0);
+	ck_assert_uint_ne(vmb_load_relaxed(&a.ctl->room_arm), 0);
+	/* reading lets it go on */
+	for (unsigned n = 0; n < VMB_EQ_SLOTS_MIN + VMB_DOORBELL_SLOTS / 2; n++)
+		t_client_expect(&a, VMB_EV_BOUNCE, &slot);
+}
+END_TEST
+
 /* ---- PUT, GET, FENCE ---------------------------------------------------------- */
 
 START_TEST(put_and_get_move_all_bytes)
@@ -504,6 +529,7 @@ int main(void)
 		t, full_receiver_bounces_in_order_and_says_when_there_is_room);
 	tcase_add_test(t, full_receiver_does_not_hold_up_others);
 	tcase_add_test(t, bounce_returns_the_payload);
+	tcase_add_test(t, unread_events_let_the_engine_sleep);
 	tcase_add_test(t, put_and_get_move_all_bytes);
 	tcase_add_test(t, put_of_nothing_is_done);
 	tcase_add_test(t, fence_holds_what_follows);
