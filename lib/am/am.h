@@ -110,8 +110,9 @@ struct vmb_am {
 	uint32_t tx_end[VMB_DOORBELL_SLOTS]; /* tx_pos after each descriptor */
 	uint32_t idle;			     /* fruitless polls in a row */
 	uint32_t arm_number;		     /* last one put in event_arm */
-	bool fences;  /* we fence before we look at wake words */
-	bool polling; /* the kick waits for the end of the pass */
+	uint32_t kicked; /* arming of the engine that we kicked for */
+	bool fences;	 /* we fence before we look at wake words */
+	bool polling;	 /* the kick waits for the end of the pass */
 
 	/*
 	 * Of descriptors before `settled` every bounce was seen. The mark is

@@ -70,6 +70,11 @@ static inline void vmb_am_commit(struct vmb_am *am, const struct vmb_slot *slot,
 
 /* Wake the engine for what was posted, now or at the end of the pass. */
 void vmb_am_kick(struct vmb_am *am);
+/*
+ * Once per arming, if the engine asked: after descriptors were posted, after
+ * the consumer's positions were published.
+ */
+void vmb_am_wake_engine(struct vmb_am *am, bool posted, bool published);
 /* Send what waits and may go. */
 void vmb_am_flush(struct vmb_am *am);
 

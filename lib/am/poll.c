@@ -224,20 +224,6 @@ static void check_alive(struct vmb_am *am)
 		vmb_am_fail(am, -EPIPE);
 }
 
-/* What the pass did, the engine may have to be woken for. */
-static void wake_engine(struct vmb_am *am, bool posted, bool published)
-{
-	if (!posted && !published)
-		return;
-	if (am->fences)
-		vmb_arm_fence(); /* pairs with the engine's, before it cools */
-	if ((posted && vmb_load_relaxed(&am->ctl->kick_arm)) ||
-	    (published && vmb_load_relaxed(&am->ctl->room_arm))) {
-		am->port->ops->kick(&am->pep);
-		am->counters.kicks++;
-	}
-}
-
 int vmb_am_poll(struct vmb_am *am, unsigned budget)
 {
 	uint64_t published = am->published;
@@ -258,7 +244,9 @@ int vmb_am_poll(struct vmb_am *am, unsigned budget)
 	if (rc == 0 && am->published != vmb_pack(am->events.pos, am->rx_pos))
 		publish(am);
 	am->polling = false;
-	wake_engine(am, posted != am->doorbell.pos, published != am->published);
+	if (posted != am->doorbell.pos || published != am->published)
+		vmb_am_wake_engine(am, posted != am->doorbell.pos,
+				   published != am->published);
 	if (taken)
 		am->idle = 0;
 	else if (vmb_unlikely(++am->idle % ALIVE_EVERY == 0))

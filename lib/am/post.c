@@ -107,16 +107,29 @@ static bool has_buffer(struct vmb_am *am, uint32_t len, uint32_t *at,
 
 /* ---- one descriptor ------------------------------------------------------------ */
 
-void vmb_am_kick(struct vmb_am *am)
+static void kick_once(struct vmb_am *am, uint32_t number)
 {
-	if (am->polling)
-		return; /* once, at the end of the pass */
+	if (vmb_likely(!number) || number == am->kicked)
+		return;
+	am->kicked = number;
+	am->port->ops->kick(&am->pep);
+	am->counters.kicks++;
+}
+
+void vmb_am_wake_engine(struct vmb_am *am, bool posted, bool published)
+{
 	if (am->fences)
 		vmb_arm_fence(); /* pairs with the engine's, before it cools */
-	if (vmb_unlikely(vmb_load_relaxed(&am->ctl->kick_arm))) {
-		am->port->ops->kick(&am->pep);
-		am->counters.kicks++;
-	}
+	if (posted)
+		kick_once(am, vmb_load_relaxed(&am->ctl->kick_arm));
+	if (published)
+		kick_once(am, vmb_load_relaxed(&am->ctl->room_arm));
+}
+
+void vmb_am_kick(struct vmb_am *am)
+{
+	if (!am->polling) /* else once, at the end of the pass */
+		vmb_am_wake_engine(am, true, false);
 }
 
 /* Whole words, for the same reason as vmb_slot_head(). */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "am/internal.h"
 #include "support/ends.h"
 
 static struct t_end a, b;
@@ -185,7 +186,8 @@ START_TEST(fence_holds_what_follows)
 		ck_assert_int_eq(rdma(VMB_OP_PUT, 0, 0, 64, VMB_AM_QUEUE), 0);
 	ck_assert_int_eq(rdma(VMB_OP_PUT, 0, 0, REGION, VMB_AM_QUEUE), 0);
 	ck_assert_int_eq(rdma(VMB_OP_FENCE, 0, 0, 0, VMB_AM_QUEUE), 0);
-	t_nic_settle(); /* the doorbell page is empty */
+	t_nic_settle();	       /* the doorbell page is empty, */
+	vmb_am_refresh(&a.am); /* and we know it */
 	ck_assert_int_eq(vmb_am_post(&a.am, t_end_peer(&a, &b), 100, 42, &s, 1,
 				     0, 8, VMB_AM_QUEUE),
 			 0);
