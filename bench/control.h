@@ -7,6 +7,7 @@
 #define BENCH_CONTROL_H
 
 #include "side.h"
+#include "syscalls.h"
 
 enum bench_control {
 	BENCH_CONTROL_JOB = 1, /* client: struct bench_job */

@@ -12,9 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cpu.h"
-#include "syscalls.h"
 #include "control.h"
+#include "harness.h"
 
 int bench_control_send(struct bench_side *s, enum bench_control kind,
 		       const void *data, size_t len)
@@ -121,6 +120,8 @@ static int job_serve(struct bench_side *s, struct bench_syscalls *syscalls,
 	job_measure(s, syscalls, &result);
 	ret = bench_control_send(s, BENCH_CONTROL_RESULT, &result,
 				 sizeof(result));
+	if (result.code)
+		bench_fail("the peer's part of a job failed", result.code);
 	if (ret || result.code) /* what it sent is not for the next client */
 		vmb_disconnect(s->ep, s->peer);
 	return ret;

@@ -380,11 +380,18 @@ static void flush(struct vmb_engine *engine, void *arg)
 	vmb_engine_notify(engine);
 }
 
+struct departure {
+	struct vmb_nic_endpoint *ep;
+	struct vmb_nic_mover *writer; /* result */
+};
+
 static void drop(struct vmb_engine *engine, void *arg)
 {
-	struct vmb_nic_endpoint *ep = arg;
+	struct departure *departure = arg;
+	struct vmb_nic_endpoint *ep = departure->ep;
 
 	(void)engine;
+	departure->writer = vmb_transfer_writer(ep);
 	vmb_transfer_abort(ep);
 	vmb_engine_forget(ep);
 	vmb_publish(&ep->nic->endpoints[ep->index], NULL);
@@ -417,10 +424,14 @@ static void spread_gone(struct vmb_engine *engine, void *arg)
 void vmb_nic_endpoint_remove(struct vmb_nic *nic, struct vmb_nic_endpoint *ep,
 			     bool flush_first)
 {
+	struct departure departure = {.ep = ep};
+
 	if (flush_first)
 		vmb_engine_run(ep->engine, flush, ep);
-	vmb_engine_run(ep->engine, drop, ep);
+	vmb_engine_run(ep->engine, drop, &departure);
 	vmb_nic_quiesce(nic); /* nobody delivers to it any more */
+	if (flush_first && departure.writer)
+		vmb_mover_settle(departure.writer);
 	for (unsigned i = 0; i < nic->threads; i++)
 		vmb_engine_run(&nic->engines[i], spread_gone, ep);
 	vmb_nic_quiesce(nic);

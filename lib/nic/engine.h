@@ -237,6 +237,11 @@ unsigned vmb_transfer_serve(struct vmb_engine *engine,
 bool vmb_transfer_ready(struct vmb_nic_endpoint *ep);
 /* Drop all of them without events; the endpoint goes away. */
 void vmb_transfer_abort(struct vmb_nic_endpoint *ep);
+/* Give the mover's jobs back; its regions are gone, so this ends them. */
+void vmb_transfer_leave(struct vmb_nic_endpoint *ep,
+			const struct vmb_nic_mover *mover);
+/* Who writes to memory of the endpoint's own side now; NULL: nobody. */
+struct vmb_nic_mover *vmb_transfer_writer(const struct vmb_nic_endpoint *ep);
 int vmb_transfer_init(struct vmb_nic_endpoint *ep);
 
 /* ---- region.c ----------------------------------------------------------- */

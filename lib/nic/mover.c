@@ -117,6 +117,16 @@ int vmb_mover_start(struct vmb_nic_mover *mover)
 	return 0;
 }
 
+/* Transfers of others may wait for one of its jobs, which go with it. */
+static void leave(struct vmb_engine *engine, void *arg)
+{
+	struct vmb_nic *nic = engine->nic;
+
+	for (uint32_t i = 0; i < nic->index_top; i++)
+		if (nic->endpoints[i] && nic->endpoints[i]->engine == engine)
+			vmb_transfer_leave(nic->endpoints[i], arg);
+}
+
 void vmb_nic_mover_close(struct vmb_nic_mover *mover)
 {
 	if (!mover)
@@ -125,6 +135,8 @@ void vmb_nic_mover_close(struct vmb_nic_mover *mover)
 		mover_free(mover);
 		return;
 	}
+	for (unsigned i = 0; i < mover->nic->threads; i++)
+		vmb_engine_run(&mover->nic->engines[i], leave, mover);
 	vmb_publish(&mover->closing, 1);
 	sem_post(&mover->work);
 }

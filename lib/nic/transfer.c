@@ -61,6 +61,53 @@ static void retire(struct vmb_nic_endpoint *ep, struct vmb_nic_transfer *t)
 	vmb_store_relaxed(&ep->active, ep->active - 1);
 }
 
+/*
+ * Is a copy to process memory of our own side under way? It cannot be called
+ * back, and that memory is its owner's again as soon as the transfer ends.
+ */
+static bool is_writing(const struct vmb_nic_transfer *t)
+{
+	return t->slot.op == VMB_OP_GET && t->out && !vmb_mover_done(t->out) &&
+	       !vmb_mover_lost(t->out->mover);
+}
+
+struct vmb_nic_mover *vmb_transfer_writer(const struct vmb_nic_endpoint *ep)
+{
+	struct vmb_list *l;
+
+	vmb_list_each (l, &ep->transfers) {
+		struct vmb_nic_transfer *t =
+			vmb_container_of(l, struct vmb_nic_transfer, node);
+
+		if (is_writing(t))
+			return t->out->mover;
+	}
+	return NULL;
+}
+
+static struct vmb_nic_job *not_of(struct vmb_nic_job *job,
+				  const struct vmb_nic_mover *mover)
+{
+	if (!job || job->mover != mover)
+		return job;
+	vmb_mover_give(job);
+	return NULL;
+}
+
+void vmb_transfer_leave(struct vmb_nic_endpoint *ep,
+			const struct vmb_nic_mover *mover)
+{
+	struct vmb_list *l;
+
+	vmb_list_each (l, &ep->transfers) {
+		struct vmb_nic_transfer *t =
+			vmb_container_of(l, struct vmb_nic_transfer, node);
+
+		t->in = not_of(t->in, mover);
+		t->out = not_of(t->out, mover);
+	}
+}
+
 void vmb_transfer_abort(struct vmb_nic_endpoint *ep)
 {
 	while (!vmb_list_empty(&ep->transfers))
@@ -134,11 +181,15 @@ static bool came_short(const struct vmb_nic_job *job)
 	return job->result != (int64_t)job->len;
 }
 
-/* Why a side of process memory ends the transfer; VMB_CODE_OK: it does not. */
+/*
+ * Why a side of process memory ends the transfer; VMB_CODE_OK: it does not.
+ * done: its job, if any, was seen to be done. One look serves all decisions,
+ * or a copy that fails in between would pass for a good one.
+ */
 static unsigned moved_badly(const struct vmb_nic_span *span,
-			    struct vmb_nic_job *job)
+			    const struct vmb_nic_job *job, bool done)
 {
-	if (job && vmb_mover_done(job) && came_short(job))
+	if (done && came_short(job))
 		/* a process that ends is no fault of whom it leaves behind */
 		return job->result == -ESRCH ? VMB_CODE_PEER_GONE
 					     : VMB_CODE_UNREACHABLE;
@@ -155,17 +206,19 @@ static int64_t step_moved(struct vmb_engine *engine, struct vmb_nic_transfer *t,
 			  const struct vmb_nic_span *src,
 			  const struct vmb_nic_span *dst, unsigned *code)
 {
+	bool in_done = t->in && vmb_mover_done(t->in);
+	bool out_done = t->out && vmb_mover_done(t->out);
 	uint64_t left = t->what.len - t->moved;
 	const uint8_t *data = src->ptr;
 	int64_t len;
 
-	*code = moved_badly(src, t->in);
+	*code = moved_badly(src, t->in, in_done);
 	if (!*code)
-		*code = moved_badly(dst, t->out);
+		*code = moved_badly(dst, t->out, out_done);
 	if (*code)
 		return 0;
 	if (t->out) {
-		if (!vmb_mover_done(t->out))
+		if (!out_done)
 			return -1;
 		len = t->out->len;
 		vmb_mover_give(t->out);
@@ -175,7 +228,7 @@ static int64_t step_moved(struct vmb_engine *engine, struct vmb_nic_transfer *t,
 	if (!src->ptr) {
 		if (!t->in)
 			t->in = chunk(engine, src, left, NULL);
-		if (!t->in || !vmb_mover_done(t->in))
+		if (!in_done)
 			return -1;
 		data = t->in->buffer;
 		left = t->in->len;
@@ -215,6 +268,8 @@ static unsigned advance(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		if (len < 0)
 			return 0;
 	}
+	if (code && is_writing(t))
+		return 0;
 	t->moved += (uint64_t)len;
 	*deficit -= vmb_max(len, (int64_t)ENGINE_COST_MIN);
 	if (code || t->moved == t->what.len)

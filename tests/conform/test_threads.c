@@ -264,6 +264,31 @@ START_TEST(sleeper_is_told_what_another_thread_did)
 }
 END_TEST
 
+static void *peek_at_one(void *arg)
+{
+	struct one *o = arg;
+
+	t_ok(vmb_peek(o->ep, VMB_INFINITE, &o->req));
+	return NULL;
+}
+
+/* A small send ends when it is posted: no event of the engine says so. */
+START_TEST(sleeper_sees_a_send_that_ended_at_once)
+{
+	struct t_pair pair = open_in_mode(_i);
+	struct one one = {.ep = pair.a};
+	struct vmb_req *send;
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, peek_at_one, &one);
+	usleep(20000);
+	send = t_isend(pair.a, pair.to_b, 1, NULL, 0);
+	join_all(&thread, 1, NULL);
+	ck_assert_ptr_eq(one.req, send);
+	t_pair_close(&pair);
+}
+END_TEST
+
 /* The sleeper must hear of a deadline that came after it fell asleep. */
 START_TEST(sleeper_hears_of_an_earlier_deadline)
 {
@@ -350,6 +375,7 @@ Suite *t_threads_suite(void)
 	tcase_add_test(tc, threads_share_one_endpoint_with_themselves);
 	tc = t_case(s, "telling");
 	tcase_add_loop_test(tc, sleeper_is_told_what_another_thread_did, 0, 3);
+	tcase_add_loop_test(tc, sleeper_sees_a_send_that_ended_at_once, 0, 3);
 	tcase_add_loop_test(tc, sleeper_hears_of_an_earlier_deadline, 0, 3);
 	tc = t_case(s, "coming and going");
 	tcase_add_test(tc, threads_open_and_close_at_will);

@@ -477,6 +477,24 @@ START_TEST(poll_and_wait_share_an_endpoint)
 }
 END_TEST
 
+/* A wait that ends in between does not take the arming away. */
+START_TEST(arming_outlives_a_wait_that_times_out)
+{
+	struct vmb_open_params p = in_mode(2);
+	struct t_pair pair = t_pair_open_with(&p);
+	struct pollfd pfd = {.events = POLLIN};
+	int done;
+
+	t_ok(vmb_fd(pair.b, &pfd.fd));
+	t_ok(vmb_arm(pair.b));
+	t_ok(vmb_wait_any(pair.b, 0, 0, 20, NULL, &done));
+	ck_assert_int_eq(poll(&pfd, 1, 0), 0);
+	t_isend(pair.a, pair.to_b, 1, NULL, 0);
+	ck_assert_int_eq(poll(&pfd, 1, T_MS), 1);
+	t_pair_close(&pair);
+}
+END_TEST
+
 START_TEST(arm_sees_work_at_hand)
 {
 	struct t_pair pair = t_pair_open();
@@ -513,6 +531,7 @@ Suite *t_wait_suite(void)
 	tcase_add_test(tc, epoll_reports_messages);
 	tcase_add_test(tc, epoll_reports_timeouts_and_connects);
 	tcase_add_test(tc, poll_and_wait_share_an_endpoint);
+	tcase_add_test(tc, arming_outlives_a_wait_that_times_out);
 	tcase_add_test(tc, arm_sees_work_at_hand);
 	return s;
 }

@@ -350,9 +350,11 @@ struct t_crowd *t_crowd_start(const char *socket)
 	ck_assert_ptr_ne(crowd, MAP_FAILED);
 	snprintf(crowd->port, sizeof(crowd->port), "local:%s", socket);
 	for (unsigned i = 0; i < 2; i++) {
-		crowd->pids[i] = t_child();
-		if (!crowd->pids[i])
+		pid_t pid = t_child();
+
+		if (!pid)
 			host_main(crowd, i);
+		crowd->pids[i] = pid;
 	}
 	t_until_set(&crowd->honest[0].ready);
 	t_until_set(&crowd->honest[1].ready);
