@@ -128,20 +128,25 @@ int bench_copy_open(struct bench_copy *c, enum bench_memory memory,
 {
 	c->memory = memory;
 	c->bytes = vmb_round_up(bytes ? bytes : 1, 4096);
-	c->from = copy_buffer(memory, c->bytes);
-	c->to = copy_buffer(memory, c->bytes);
-	if (c->from && c->to)
-		return 0;
-	bench_copy_close(c);
-	return -ENOMEM;
+	for (int i = 0; i < BENCH_COPY_PAIRS; i++) {
+		c->from[i] = copy_buffer(memory, c->bytes);
+		c->to[i] = copy_buffer(memory, c->bytes);
+		if (!c->from[i] || !c->to[i]) {
+			bench_copy_close(c);
+			return -ENOMEM;
+		}
+	}
+	return 0;
 }
 
 void bench_copy_close(struct bench_copy *c)
 {
-	copy_buffer_free(c->memory, c->from, c->bytes);
-	copy_buffer_free(c->memory, c->to, c->bytes);
-	c->from = NULL;
-	c->to = NULL;
+	for (int i = 0; i < BENCH_COPY_PAIRS; i++) {
+		copy_buffer_free(c->memory, c->from[i], c->bytes);
+		copy_buffer_free(c->memory, c->to[i], c->bytes);
+		c->from[i] = NULL;
+		c->to[i] = NULL;
+	}
 }
 
 void bench_copy_run(struct bench_copy *c, size_t size, uint64_t iters,
@@ -152,9 +157,11 @@ void bench_copy_run(struct bench_copy *c, size_t size, uint64_t iters,
 	for (uint64_t i = 0; i < iters + warm; i++) {
 		uint64_t now;
 
-		memcpy(c->to, c->from, size);
+		unsigned pair = i % BENCH_COPY_PAIRS;
+
+		memcpy(c->to[pair], c->from[pair], size);
 		/* the copy must happen, and each time */
-		__asm__ __volatile__("" : : "r"(c->to) : "memory");
+		__asm__ __volatile__("" : : "r"(c->to[pair]) : "memory");
 		now = bench_ticks();
 		if (i >= warm)
 			bench_hist_record(hist, now - last);

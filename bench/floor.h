@@ -28,11 +28,16 @@
 int bench_floor_line(int cpu, int peer_cpu, uint64_t iters,
 		     struct bench_hist *hist);
 
-/* Buffers for copies; kept, so that page faults are behind us. */
+/*
+ * Buffers for copies; kept, so that page faults are behind us. Two pairs, used
+ * in turn: a ping-pong has one for each direction, and caches tell the
+ * difference.
+ */
+#define BENCH_COPY_PAIRS 2
 struct bench_copy {
 	enum bench_memory memory;
 	size_t bytes;
-	void *from, *to;
+	void *from[BENCH_COPY_PAIRS], *to[BENCH_COPY_PAIRS];
 };
 
 int bench_copy_open(struct bench_copy *c, enum bench_memory memory,

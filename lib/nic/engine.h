@@ -68,6 +68,7 @@ struct vmb_nic_transfer {
 	struct vmb_slot_rdma what;
 	uint64_t moved;
 	struct vmb_nic_job *in, *out; /* chunks on their way through movers */
+	struct vmb_nic_job *spare;    /* kept to write what `in` reads */
 };
 
 struct vmb_nic_endpoint {

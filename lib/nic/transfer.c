@@ -46,6 +46,7 @@ void vmb_transfer_begin(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	t->moved = 0;
 	t->in = NULL;
 	t->out = NULL;
+	t->spare = NULL;
 	vmb_list_append(&ep->transfers, &t->node);
 	vmb_store_relaxed(&ep->active, ep->active + 1);
 }
@@ -56,6 +57,8 @@ static void retire(struct vmb_nic_endpoint *ep, struct vmb_nic_transfer *t)
 		vmb_mover_give(t->in);
 	if (t->out)
 		vmb_mover_give(t->out);
+	if (t->spare)
+		vmb_mover_give(t->spare);
 	vmb_list_remove(&t->node);
 	vmb_list_append(&ep->transfers_free, &t->node);
 	vmb_store_relaxed(&ep->active, ep->active - 1);
@@ -105,6 +108,7 @@ void vmb_transfer_leave(struct vmb_nic_endpoint *ep,
 
 		t->in = not_of(t->in, mover);
 		t->out = not_of(t->out, mover);
+		t->spare = not_of(t->spare, mover);
 	}
 }
 
@@ -158,22 +162,55 @@ static unsigned translate(struct vmb_nic_endpoint *ep,
 		put ? dst : src);
 }
 
-/* Start a chunk on its way between process memory and a job's buffer. */
-static struct vmb_nic_job *chunk(struct vmb_engine *engine,
-				 const struct vmb_nic_span *span, uint64_t left,
-				 const void *data)
+static void submit(struct vmb_nic_job *job, const struct vmb_nic_span *span,
+		   uint64_t len, bool write)
 {
-	struct vmb_nic_job *job = vmb_mover_take(span->mover, engine);
-
-	if (!job)
-		return NULL;
 	job->address = span->address;
-	job->len = (uint32_t)vmb_min(left, (uint64_t)JOB_BYTES);
-	job->write = data != NULL;
-	if (data)
-		memcpy(job->buffer, data, job->len);
+	job->len = (uint32_t)len;
+	job->write = write;
 	vmb_mover_submit(job);
-	return job;
+}
+
+/*
+ * Start to read a chunk from process memory. The job that will write it is
+ * taken first: who held one and waited for the other could wait for ever.
+ */
+static void begin_chunk(struct vmb_engine *engine, struct vmb_nic_transfer *t,
+			const struct vmb_nic_span *src,
+			const struct vmb_nic_span *dst, uint64_t len)
+{
+	if (!dst->ptr && dst->mover != src->mover) {
+		t->spare = vmb_mover_take(dst->mover, engine);
+		if (!t->spare)
+			return;
+	}
+	t->in = vmb_mover_take(src->mover, engine);
+	if (t->in) {
+		submit(t->in, src, len, false);
+	} else if (t->spare) {
+		vmb_mover_give(t->spare);
+		t->spare = NULL;
+	}
+}
+
+/* Start to write a chunk to process memory; false: come again. */
+static bool write_chunk(struct vmb_engine *engine, struct vmb_nic_transfer *t,
+			const struct vmb_nic_span *dst, const uint8_t *data,
+			uint64_t len)
+{
+	if (t->in && t->in->mover == dst->mover) {
+		t->out = t->in; /* as it is */
+		t->in = NULL;
+	} else {
+		t->out = t->spare ? t->spare
+				  : vmb_mover_take(dst->mover, engine);
+		t->spare = NULL;
+		if (!t->out)
+			return false;
+		memcpy(t->out->buffer, data, len);
+	}
+	submit(t->out, dst, len, true);
+	return true;
 }
 
 static bool came_short(const struct vmb_nic_job *job)
@@ -225,27 +262,23 @@ static int64_t step_moved(struct vmb_engine *engine, struct vmb_nic_transfer *t,
 		t->out = NULL;
 		return len;
 	}
+	left = vmb_min(left, (uint64_t)JOB_BYTES);
 	if (!src->ptr) {
 		if (!t->in)
-			t->in = chunk(engine, src, left, NULL);
+			begin_chunk(engine, t, src, dst, left);
 		if (!in_done)
 			return -1;
 		data = t->in->buffer;
 		left = t->in->len;
 	}
-	if (dst->ptr) {
-		len = (int64_t)vmb_min(left, (uint64_t)JOB_BYTES);
-		memcpy(dst->ptr, data, (size_t)len);
-	} else {
-		t->out = chunk(engine, dst, left, data);
-		if (!t->out)
-			return -1;
-		len = 0;
-	}
+	if (dst->ptr)
+		memcpy(dst->ptr, data, left);
+	else if (!write_chunk(engine, t, dst, data, left))
+		return -1;
 	if (t->in)
 		vmb_mover_give(t->in);
 	t->in = NULL;
-	return len;
+	return dst->ptr ? (int64_t)left : 0;
 }
 
 static unsigned advance(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,

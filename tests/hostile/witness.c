@@ -17,6 +17,7 @@
 	__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define RSS_SLACK_KB (128 << 10) /* freed memory is kept to catch its use */
 #else
+#define MAPS_SLACK 40
 #define RSS_SLACK_KB (4 << 10)
 #endif
 

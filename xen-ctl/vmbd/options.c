@@ -18,7 +18,7 @@
 #include "base/paths.h"
 
 #define POLICY_DEFAULT "/etc/vmbypass/vmbd.conf"
-#define SPIN_US_DEFAULT 50
+#define SPIN_US_DEFAULT 1000
 #define ENDPOINTS_DEFAULT 4096
 
 enum {
