@@ -75,17 +75,22 @@ static void set_timer(struct vmb_endpoint *ep, uint64_t at)
 	ep->timer_at = at;
 }
 
-/* Take the notification, if there is one. 1: there was. */
-static int swallow(struct vmb_endpoint *ep)
+/*
+ * Take the notification, if there is one; sure: there is, so the port may wait
+ * for it and saves a look. 1: it was there.
+ */
+static int swallow(struct vmb_endpoint *ep, bool sure)
 {
-	int rc = ep->am.port->ops->wait(&ep->am.pep, 0);
+	int rc = ep->am.port->ops->wait(&ep->am.pep, sure ? -1 : 0);
 
+	ep->swallows++;
 	if (rc == -EPIPE)
 		vmb_am_fail(&ep->am, rc);
 	return rc == 0;
 }
 
-static void watch(struct vmb_endpoint *ep, uint64_t until)
+/* Returns whether there is a notification. */
+static bool watch(const struct vmb_endpoint *ep, uint64_t until)
 {
 	struct pollfd fds[2] = {
 		{.fd = ep->am.pep.wait_fd, .events = POLLIN},
@@ -95,11 +100,15 @@ static void watch(struct vmb_endpoint *ep, uint64_t until)
 	struct timespec left = to_timespec(until > now ? until - now : 0);
 
 	/* an early return, by a signal too, is a useless look */
-	ppoll(fds, 2, until == UINT64_MAX ? NULL : &left, NULL);
+	return ppoll(fds, 2, until == UINT64_MAX ? NULL : &left, NULL) > 0 &&
+	       fds[0].revents;
 }
 
 void vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 {
+	unsigned swallows = ep->swallows;
+	bool noted;
+
 	if (vmb_am_arm(&ep->am))
 		return; /* there is work, or an error that the pass reports */
 	until = vmb_min(until, vmb_msg_deadline(ep->msg));
@@ -107,11 +116,11 @@ void vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 	ep->sleeping = true;
 	ep->sleeps++;
 	vmb_lock_release(&ep->lock);
-	watch(ep, until);
+	noted = watch(ep, until);
 	vmb_lock_take(&ep->lock);
 	ep->sleeping = false;
 	end_poke(ep);
-	if (swallow(ep) && ep->user_armed) {
+	if (noted && swallow(ep, swallows == ep->swallows) && ep->user_armed) {
 		ep->user_armed = false;
 		set_timer(ep, 0);
 	}
@@ -177,7 +186,7 @@ static int arm(struct vmb_endpoint *ep)
 	int rc;
 
 	ep->user_armed = false;
-	if (swallow(ep) && ep->sleeping)
+	if (swallow(ep, false) && ep->sleeping)
 		vmb_endpoint_poke(ep); /* it was the leader's too */
 	set_timer(ep, due);
 	rc = vmb_am_arm(&ep->am);

@@ -23,8 +23,9 @@
 #define SIGNAL_ASLEEP 1u
 #define SIGNAL_TOLD 2u
 
-#define PASSES_PER_CLOCK 64 /* a look at the clock costs about one pass */
-#define FOLLOWER_SPINS 100  /* before a thread that does not lead sleeps */
+#define PASSES_BEFORE_PAUSE 256 /* tens of microseconds */
+#define PASSES_PER_CLOCK 64	/* a look at the clock costs about one pass */
+#define FOLLOWER_SPINS 100	/* before a thread that does not lead sleeps */
 #define SPIN_STEP_NS 500
 #define POLL_FIRST_NS 20000
 #define POLL_MAX_NS 5000000
@@ -215,8 +216,9 @@ static void lead(struct vmb_endpoint *ep, struct vmb_waiter *w)
 		w->idle = 0;
 		w->spin_from = 0;
 	} else {
-		w->idle++;
-		vmb_relax();
+		/* a pause takes as long as a message, so not at first */
+		if (++w->idle > PASSES_BEFORE_PAUSE)
+			vmb_relax();
 	}
 	if (vmb_unlikely(vmb_lock_wanted(&ep->lock)))
 		vmb_lock_yield(&ep->lock);

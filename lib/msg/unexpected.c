@@ -90,7 +90,9 @@ unsigned vmb_unexpected_budget(const struct vmb_msg *msg)
 	if (msg->unexpected_bytes >= msg->config.unexpected_max)
 		return 0;
 	room = msg->config.unexpected_max - msg->unexpected_bytes;
-	return (unsigned)vmb_min(room / each + 1, (uint64_t)msg->reserve_count);
+	if (vmb_likely(room >= msg->reserve_count * each))
+		return msg->reserve_count; /* no division on each pass */
+	return (unsigned)(room / each + 1);
 }
 
 int vmb_unexpected_init(struct vmb_msg *msg)
