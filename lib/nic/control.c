@@ -124,6 +124,8 @@ void vmb_nic_close(struct vmb_nic *nic)
 	if (!nic)
 		return;
 	vmb_nic_stop(nic);
+	if (!vmb_movers_gone(nic))
+		return; /* rather a leak at the end than a stray access */
 	for (unsigned i = 0; nic->engines && i < nic->threads; i++)
 		free(nic->engines[i].cold);
 	free(nic->engines);

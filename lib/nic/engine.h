@@ -165,6 +165,7 @@ struct vmb_nic {
 	int stats_fd;
 	struct vmb_engine *engines;
 	bool started;
+	uint32_t movers; /* threads that run */
 
 	struct vmb_nic_fault_slot *faults;
 	uint32_t fault_slots;
@@ -285,6 +286,7 @@ struct vmb_nic_job {
 
 /* Start its thread, once. */
 int vmb_mover_start(struct vmb_nic_mover *mover);
+bool vmb_movers_gone(const struct vmb_nic *nic);
 /* NULL: all of the mover's jobs are in use; come again. */
 struct vmb_nic_job *vmb_mover_take(struct vmb_nic_mover *mover,
 				   struct vmb_engine *engine);

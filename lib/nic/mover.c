@@ -67,6 +67,7 @@ static void mover_free(struct vmb_nic_mover *mover)
 static void *mover_main(void *arg)
 {
 	struct vmb_nic_mover *mover = arg;
+	struct vmb_nic *nic;
 
 	while (!vmb_observe(&mover->closing)) {
 		if (sem_wait(&mover->work))
@@ -75,7 +76,9 @@ static void *mover_main(void *arg)
 			if (step(mover->jobs[i], JOB_QUEUED, JOB_RUNNING))
 				run(mover, mover->jobs[i]);
 	}
+	nic = mover->nic;
 	mover_free(mover);
+	__atomic_fetch_sub(&nic->movers, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -111,6 +114,7 @@ int vmb_mover_start(struct vmb_nic_mover *mover)
 	err = pthread_create(&thread, NULL, mover_main, mover);
 	if (err)
 		return -err;
+	__atomic_fetch_add(&mover->nic->movers, 1, __ATOMIC_RELAXED);
 	pthread_setname_np(thread, "mover");
 	pthread_detach(thread);
 	mover->started = true;
@@ -139,6 +143,19 @@ void vmb_nic_mover_close(struct vmb_nic_mover *mover)
 		vmb_engine_run(&mover->nic->engines[i], leave, mover);
 	vmb_publish(&mover->closing, 1);
 	sem_post(&mover->work);
+}
+
+/*
+ * Have all threads ended? Those whose client holds up a copy even now are not
+ * waited for; they may still wake an engine when they end.
+ */
+bool vmb_movers_gone(const struct vmb_nic *nic)
+{
+	uint64_t limit = vmb_now_ns() + SETTLE_NS;
+
+	while (vmb_observe(&nic->movers) && vmb_now_ns() < limit)
+		nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+	return !vmb_observe(&nic->movers);
 }
 
 struct vmb_nic_job *vmb_mover_take(struct vmb_nic_mover *mover,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 struct m_client m_clients[M_CLIENTS];
+uint64_t m_host_nic;
 
 static const size_t request_len[] = {
 	[VMB_CTL_HELLO] = sizeof(struct vmb_ctl_hello),
@@ -66,9 +67,10 @@ static struct m_endpoint *find(uint64_t nic_id, uint32_t id, uint32_t handle,
 		for (unsigned k = 0; k < M_ENDPOINTS; k++) {
 			struct m_endpoint *e = &m_clients[i].endpoints[k];
 
-			if (!e->open || (handle ? e->handle != handle
-						: e->id != id ||
-						  m_clients[i].nic_id != nic_id))
+			if (!e->open ||
+			    (handle ? e->handle != handle
+				    : e->id != id ||
+					      m_clients[i].nic_id != nic_id))
 				continue;
 			*owner = &m_clients[i];
 			return e;
@@ -79,10 +81,332 @@ static struct m_endpoint *find(uint64_t nic_id, uint32_t id, uint32_t handle,
 
 static bool knows_nic(uint64_t nic_id)
 {
-	extern uint64_t m_host_nic;
-
 	for (unsigned i = 0; i < M_CLIENTS; i++)
 		if (m_clients[i].admitted && m_clients[i].nic_id == nic_id)
 			return true;
 	return nic_id == m_host_nic;
+}
+
+bool m_is_over(const struct m_client *c, uint64_t len)
+{
+	return m_regions(c) == M_REGIONS || len > M_MEMORY ||
+	       m_memory(c) + len > M_MEMORY;
+}
+
+/* ---- verdicts ----------------------------------------------------------- */
+
+static void unless(struct m_verdict *v, bool good, int status)
+{
+	if (!good)
+		v->status[v->count++] = status;
+}
+
+bool m_allows(const struct m_verdict *v, int status)
+{
+	for (unsigned i = 0; i < v->count; i++)
+		if (v->status[i] == status)
+			return true;
+	return !v->count && !status;
+}
+
+static bool is_zero(const void *p, size_t len)
+{
+	const char *bytes = p;
+
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i])
+			return false;
+	return true;
+}
+
+static bool is_padded(const char *name)
+{
+	const size_t len = strnlen(name, VMB_NAME_BYTES);
+
+	return len < VMB_NAME_BYTES &&
+	       is_zero(name + len, VMB_NAME_BYTES - len);
+}
+
+static bool is_domain(const char *name)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "abcdefghijklmnopqrstuvwxyz0123456789._-";
+	const size_t len = strnlen(name, VMB_NAME_BYTES);
+
+	/* "NAME:0" has to fit, and one name is ours */
+	return len + 3 <= VMB_NAME_BYTES && strspn(name, letters) == len &&
+	       strcmp(name, "localhost");
+}
+
+static bool is_size(uint32_t size, uint32_t min, uint32_t max)
+{
+	return size >= min && size <= max && !(size & (size - 1));
+}
+
+unsigned m_attachments(const struct m_client *c, const union vmb_ctl_any *msg,
+		       size_t len)
+{
+	if (!c->admitted)
+		return 0;
+	if (msg->head.op == VMB_CTL_OPEN)
+		return len == sizeof(msg->open);
+	return msg->head.op == VMB_CTL_REGISTER && len == sizeof(msg->reg) &&
+	       msg->reg.kind == VMB_REGION_MEMFD;
+}
+
+static void judge_shape(struct m_verdict *v, const struct m_client *c,
+			const struct m_request *r)
+{
+	const union vmb_ctl_any *m = r->msg;
+	const uint32_t op = m->head.op;
+
+	unless(v, r->len >= sizeof(m->head), -EBADMSG);
+	if (v->count)
+		return;
+	unless(v, op >= VMB_CTL_HELLO && op <= VMB_CTL_LOOKUP, -ENOSYS);
+	if (v->count)
+		return;
+	unless(v, r->len == request_len[op] && m->head.len == r->len, -EBADMSG);
+	if (v->count)
+		return;
+	unless(v, !m->head.status, -EINVAL);
+	unless(v, op != VMB_CTL_HELLO || !m->hello.reserved_a0, -EINVAL);
+	unless(v, op != VMB_CTL_OPEN || !m->open.geometry.reserved_60, -EINVAL);
+	unless(v, op != VMB_CTL_CLOSE || !m->close.reserved_a0, -EINVAL);
+	unless(v,
+	       !r->attached_more && r->attached == m_attachments(c, m, r->len),
+	       -EBADF);
+	unless(v, c->admitted || op == VMB_CTL_HELLO, -ENOTCONN);
+}
+
+static void judge_hello(struct m_verdict *v, const struct m_client *c,
+			const struct vmb_ctl_hello *h)
+{
+	unless(v, !c->admitted, -EALREADY);
+	unless(v, h->abi_major == VMB_ABI_MAJOR, -EPROTO);
+	unless(v, is_padded(h->domain) && is_domain(h->domain), -EINVAL);
+	unless(v, admitted() < M_ADMITTED, -EUSERS);
+}
+
+static void judge_open(struct m_verdict *v, const struct m_client *c,
+		       const struct vmb_ctl_open *o, int map_status)
+{
+	const struct vmb_geometry *g = &o->geometry;
+	const struct m_client *owner;
+
+	unless(v, o->id <= VMB_ID_MAX || o->id == VMB_ID_ANY, -EINVAL);
+	unless(v, is_size(g->eq_slots, VMB_EQ_SLOTS_MIN, VMB_EQ_SLOTS_MAX),
+	       -EINVAL);
+	unless(v, is_size(g->rx_bytes, VMB_RX_BYTES_MIN, VMB_RX_BYTES_MAX),
+	       -EINVAL);
+	unless(v, is_size(g->tx_bytes, VMB_TX_BYTES_MIN, VMB_TX_BYTES_MAX),
+	       -EINVAL);
+	unless(v, m_endpoints(c) < M_ENDPOINTS, -EDQUOT);
+	unless(v, !map_status, map_status);
+	unless(v, !find(c->nic_id, o->id, 0, &owner), -EBUSY);
+}
+
+static void judge_register(struct m_verdict *v, const struct m_client *c,
+			   const struct vmb_ctl_register *r, int map_status)
+{
+	const bool process = r->kind == VMB_REGION_PROCESS;
+
+	unless(v, process || r->kind == VMB_REGION_MEMFD,
+	       r->kind == VMB_REGION_GRANT ? -EOPNOTSUPP : -EINVAL);
+	unless(v, !process || c->features & VMB_FEATURE_PROCESS_MEMORY,
+	       -EOPNOTSUPP);
+	unless(v, !(r->access & ~VMB_ACCESS_ALL), -EINVAL);
+	unless(v, r->len && r->len <= VMB_REGION_BYTES_MAX, -EINVAL);
+	unless(v, process || !r->base, -EINVAL);
+	unless(v, !m_is_over(c, r->len), -EDQUOT);
+	unless(v, !map_status, map_status);
+}
+
+static void judge_connect(struct m_verdict *v, const struct vmb_ctl_connect *r)
+{
+	const struct m_client *owner;
+	const struct m_endpoint *e = NULL;
+
+	unless(v, knows_nic(r->nic_id), -ENXIO);
+	unless(v, r->id <= VMB_ID_MAX, -EINVAL);
+	if (!v->count)
+		e = find(r->nic_id, r->id, 0, &owner);
+	unless(v, v->count || e, -ECONNREFUSED);
+	unless(v, !e || e->key == r->key, -EKEYREJECTED);
+}
+
+static void judge_lookup(struct m_verdict *v, const struct vmb_ctl_lookup *l)
+{
+	const struct m_client *owner;
+
+	unless(v, !l->id && !l->session, -EINVAL);
+	unless(v, l->kind == VMB_LOOKUP_NIC || !l->nic_id, -EINVAL);
+	unless(v, l->kind == VMB_LOOKUP_HANDLE || !l->handle, -EINVAL);
+	unless(v,
+	       l->kind == VMB_LOOKUP_NAME ? is_padded(l->name)
+					  : is_zero(l->name, VMB_NAME_BYTES),
+	       -EINVAL);
+	unless(v, l->kind >= VMB_LOOKUP_NAME && l->kind <= VMB_LOOKUP_HANDLE,
+	       -EINVAL);
+	if (v->count)
+		return;
+	if (l->kind == VMB_LOOKUP_NIC)
+		unless(v, knows_nic(l->nic_id), -ENOENT);
+	if (l->kind == VMB_LOOKUP_HANDLE)
+		unless(v, l->handle && find(0, 0, l->handle, &owner), -ENOENT);
+	if (l->kind == VMB_LOOKUP_NAME && strcmp(l->name, "localhost"))
+		unless(v, false, -ENOENT); /* the fuzzer knows no other */
+}
+
+static bool owns_handle(const struct m_client *c, uint32_t handle)
+{
+	const struct m_client *owner = NULL;
+
+	return handle && find(0, 0, handle, &owner) && owner == c;
+}
+
+static bool owns_key(const struct m_client *c, uint64_t key)
+{
+	for (unsigned i = 0; i < M_REGIONS; i++)
+		if (key && c->regions[i].key == key)
+			return true;
+	return false;
+}
+
+struct m_verdict m_judge(const struct m_client *c, const struct m_request *r)
+{
+	const union vmb_ctl_any *m = r->msg;
+	struct m_verdict v = {0};
+
+	judge_shape(&v, c, r);
+	v.nonsense = v.count;
+	if (v.nonsense)
+		return v;
+	if (m->head.op == VMB_CTL_HELLO)
+		judge_hello(&v, c, &m->hello);
+	if (m->head.op == VMB_CTL_OPEN)
+		judge_open(&v, c, &m->open, r->map_status);
+	if (m->head.op == VMB_CTL_CLOSE)
+		unless(&v, owns_handle(c, m->close.handle), -ENOENT);
+	if (m->head.op == VMB_CTL_REGISTER)
+		judge_register(&v, c, &m->reg, r->map_status);
+	if (m->head.op == VMB_CTL_DEREGISTER)
+		unless(&v, owns_key(c, m->dereg.key), -ENOENT);
+	if (m->head.op == VMB_CTL_CONNECT)
+		judge_connect(&v, &m->connect);
+	if (m->head.op == VMB_CTL_LOOKUP)
+		judge_lookup(&v, &m->lookup);
+	return v;
+}
+
+/* ---- what follows ------------------------------------------------------- */
+
+static bool follow_hello(struct m_client *c, const struct vmb_ctl_hello *h,
+			 const struct vmb_ctl_hello_reply *r)
+{
+	bool good = r->nic_id && !(r->nic_id >> 48) &&
+		    r->endpoints_max == M_ENDPOINTS &&
+		    r->memory_max == M_MEMORY && is_padded(r->name);
+
+	/* a named domain has one board, the others share the host's */
+	for (unsigned i = 0; i < M_CLIENTS; i++)
+		if (m_clients[i].admitted)
+			good &= (m_clients[i].nic_id == r->nic_id) ==
+				!strcmp(m_clients[i].domain, h->domain);
+	good &= (r->nic_id == m_host_nic) == !h->domain[0];
+	good &= !(r->features & ~h->features);
+	c->admitted = true;
+	c->nic_id = r->nic_id;
+	c->features = r->features;
+	memcpy(c->domain, h->domain, sizeof(c->domain));
+	return good;
+}
+
+static bool follow_open(struct m_client *c, const struct vmb_ctl_open *o,
+			const struct vmb_ctl_open_reply *r)
+{
+	const struct m_client *owner;
+	bool good = r->handle && r->session && !r->reserved_e0 &&
+		    !find(0, 0, r->handle, &owner) &&
+		    !find(c->nic_id, r->id, 0, &owner) &&
+		    (o->id == VMB_ID_ANY || o->id == r->id);
+
+	if (o->id == VMB_ID_ANY) /* the lowest */
+		for (uint32_t id = 0; id < r->id; id++)
+			good &= find(c->nic_id, id, 0, &owner) != NULL;
+	for (unsigned i = 0; i < M_ENDPOINTS; i++) {
+		if (c->endpoints[i].open)
+			continue;
+		c->endpoints[i] = (struct m_endpoint){true, r->id, o->key,
+						      r->handle, r->session};
+		return good;
+	}
+	return false;
+}
+
+static bool follow_register(struct m_client *c, uint64_t len, uint64_t key)
+{
+	for (unsigned i = 0; i < M_CLIENTS; i++)
+		if (owns_key(&m_clients[i], key))
+			return false;
+	for (unsigned i = 0; i < M_REGIONS; i++) {
+		if (c->regions[i].key)
+			continue;
+		c->regions[i] = (struct m_region){key, len};
+		return key > VMB_KEY_TX && key >> 32;
+	}
+	return false;
+}
+
+static bool follow_lookup(const struct m_client *c,
+			  const struct vmb_ctl_lookup *l,
+			  const struct vmb_ctl_lookup *r)
+{
+	const struct m_client *owner = c;
+	const struct m_endpoint *e;
+
+	if (l->kind == VMB_LOOKUP_HANDLE) {
+		e = find(0, 0, l->handle, &owner);
+		if (!e || r->handle != l->handle || r->id != e->id ||
+		    r->session != e->session)
+			return false;
+	}
+	if (l->kind == VMB_LOOKUP_NIC)
+		return r->nic_id == l->nic_id && is_padded(r->name);
+	return r->nic_id == owner->nic_id && is_padded(r->name);
+}
+
+bool m_follow(struct m_client *c, const union vmb_ctl_any *msg,
+	      const union vmb_ctl_any *reply)
+{
+	const struct m_client *owner = NULL;
+	struct m_endpoint *e;
+
+	switch (msg->head.op) {
+	case VMB_CTL_HELLO:
+		return follow_hello(c, &msg->hello, &reply->hello_reply);
+	case VMB_CTL_OPEN:
+		return follow_open(c, &msg->open, &reply->open_reply);
+	case VMB_CTL_CLOSE:
+		find(0, 0, msg->close.handle, &owner)->open = false;
+		return true;
+	case VMB_CTL_REGISTER:
+		return follow_register(c, msg->reg.len, reply->reg_reply.key);
+	case VMB_CTL_DEREGISTER:
+		for (unsigned i = 0; i < M_REGIONS; i++)
+			if (c->regions[i].key == msg->dereg.key)
+				c->regions[i].key = 0;
+		return true;
+	case VMB_CTL_CONNECT:
+		e = find(msg->connect.nic_id, msg->connect.id, 0, &owner);
+		return e && reply->connect_reply.handle == e->handle &&
+		       reply->connect_reply.session == e->session;
+	default:
+		return follow_lookup(c, &msg->lookup, &reply->lookup);
+	}
+}
+
+void m_leave(struct m_client *c)
+{
+	memset(c, 0, sizeof(*c));
 }

@@ -54,6 +54,7 @@ struct m_verdict {
 };
 
 extern struct m_client m_clients[M_CLIENTS];
+extern uint64_t m_host_nic;
 
 struct m_verdict m_judge(const struct m_client *c, const struct m_request *r);
 bool m_allows(const struct m_verdict *v, int status);

@@ -9,12 +9,12 @@
 #include "base/util.h"
 
 /* caches of the allocator and of thread stacks, not of clients */
-#define MAPS_SLACK 40
 #if !defined(__has_feature)
 #define __has_feature(feature) 0 /* gcc says it with macros */
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
 	__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MAPS_SLACK 1000		 /* each large piece of it is a mapping */
 #define RSS_SLACK_KB (128 << 10) /* freed memory is kept to catch its use */
 #else
 #define MAPS_SLACK 40
