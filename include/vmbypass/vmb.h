@@ -145,7 +145,8 @@ struct vmb_open_params {
 	uint32_t key; /* a peer must give it to connect */
 	enum vmb_wait_mode wait;
 	uint32_t eq_slots;	 /* event queue slots, power of 2; 0: 1024 */
-	uint32_t rx_bytes;	 /* receive buffers, power of 2; 0: 64 KiB */
+	uint32_t rx_bytes;	 /* receive buffers, power of 2, at least and
+				    by default (0) 64 KiB */
 	uint32_t tx_bytes;	 /* send buffers, power of 2; 0: 64 KiB */
 	uint64_t unexpected_max; /* bytes held for receives not yet posted,
 				    0: 64 MiB; beyond it senders wait */

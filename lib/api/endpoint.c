@@ -120,7 +120,8 @@ static int choose_geometry(struct vmb_geometry *g,
 	*g = (struct vmb_geometry){0};
 	if (choose_size(&g->eq_slots, p->eq_slots, VMB_EQ_SLOTS_MIN,
 			VMB_EQ_SLOTS_MAX, VMB_EQ_SLOTS_DEFAULT) ||
-	    choose_size(&g->rx_bytes, p->rx_bytes, VMB_RX_BYTES_MIN,
+	    /* room for the longest message of any peer: it cannot know ours */
+	    choose_size(&g->rx_bytes, p->rx_bytes, 2 * VMB_BUF_MAX,
 			VMB_RX_BYTES_MAX, VMB_RX_BYTES_DEFAULT) ||
 	    choose_size(&g->tx_bytes, p->tx_bytes, VMB_TX_BYTES_MIN,
 			VMB_TX_BYTES_MAX, VMB_TX_BYTES_DEFAULT))

@@ -99,7 +99,7 @@ static void odd_rx_bytes(struct vmb_open_params *p)
 
 static void few_rx_bytes(struct vmb_open_params *p)
 {
-	p->rx_bytes = 2048;
+	p->rx_bytes = 32768;
 }
 
 static void many_tx_bytes(struct vmb_open_params *p)
@@ -147,7 +147,7 @@ START_TEST(smallest_endpoint_moves_every_size)
 	struct t_pair pair;
 
 	p.eq_slots = 64;
-	p.rx_bytes = 4096;
+	p.rx_bytes = 65536;
 	p.tx_bytes = 4096;
 	pair = t_pair_open_with(&p);
 	for (size_t len = 0; len < 20000; len += 777)
