@@ -202,6 +202,12 @@ int vmb_am_rdma(struct vmb_am *am, unsigned op, struct vmb_peer *peer,
  */
 int vmb_am_poll(struct vmb_am *am, unsigned budget);
 
+/* Is there an event to take? One load of the line that is waited on. */
+static inline bool vmb_am_due(const struct vmb_am *am)
+{
+	return vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events)) != 0;
+}
+
 /* Ask for a notification. 0: sleep now; -EAGAIN: look first; am->error. */
 int vmb_am_arm(struct vmb_am *am);
 void vmb_am_disarm(struct vmb_am *am);

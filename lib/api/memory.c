@@ -4,12 +4,13 @@
  *
  * Flow:  vmb_alloc() -> registration cache -> port mem_alloc()
  *        vmb_register() -> port mem_register() -> key for the peers
- * Owns:  the registrations behind struct vmb_mem, the list of blocks.
+ * Owns:  the registrations behind struct vmb_mem.
  * Trust: addresses, lengths and handles are input.
  *
- * Peers are told a key of its own for each registration, so that its access
- * rights and its end are exact. Our own side of a transfer goes through the
- * block's key when the memory came from vmb_alloc(): no copy by the kernel.
+ * Each registration has a key of its own, for the peers and for our own side
+ * of a transfer, so that its range, its access rights and its end are exact.
+ * The port knows the memory of vmb_alloc() and registers it as such: no copy
+ * by the kernel.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -20,13 +21,6 @@
 _Static_assert(VMB_REMOTE_READ == VMB_ACCESS_REMOTE_READ, "public and wire");
 _Static_assert(VMB_REMOTE_WRITE == VMB_ACCESS_REMOTE_WRITE, "public and wire");
 
-/* What vmb_alloc() gave. */
-struct block {
-	struct vmb_list node;
-	char *start;
-	size_t len;
-};
-
 enum memory_state {
 	MEMORY_FREE,
 	MEMORY_REGISTERED,
@@ -36,83 +30,14 @@ enum memory_state {
 struct vmb_mem {
 	struct vmb_entry entry;
 	uint32_t state; /* enum memory_state, changed by compare-and-swap */
-	bool own_key;	/* key is ours to deregister */
-	uint64_t key;	/* what peers are told */
+	uint64_t key;	/* for peers, and for our side of a transfer */
 	uint64_t len;
-	uint64_t local_key, local_offset; /* our side of a transfer */
-	struct vmb_regref ref;		  /* of a block; entry NULL: none */
 } __attribute__((aligned(VMB_LINE)));
 
 struct vmb_table vmb_memories =
 	VMB_TABLE_INIT(vmb_memories, sizeof(struct vmb_mem));
 
-static pthread_mutex_t blocks_mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct vmb_list blocks = {&blocks, &blocks};
-
-/* ---- blocks ------------------------------------------------------------------ */
-
-/* The block that holds [addr, addr + len). blocks_mutex is held. */
-static struct block *find_block(const char *addr, size_t len)
-{
-	struct vmb_list *pos;
-
-	vmb_list_each (pos, &blocks) {
-		struct block *b = vmb_container_of(pos, struct block, node);
-		size_t at = (size_t)((uintptr_t)addr - (uintptr_t)b->start);
-
-		if (at < b->len && len <= b->len - at)
-			return b;
-	}
-	return NULL;
-}
-
-/* Is it memory of vmb_alloc()? *whole: all of one block. */
-static bool in_block(const void *addr, size_t len, bool *whole)
-{
-	struct block *b;
-
-	pthread_mutex_lock(&blocks_mutex);
-	b = find_block(addr, len);
-	*whole = b && b->start == addr && b->len == len;
-	pthread_mutex_unlock(&blocks_mutex);
-	return b != NULL;
-}
-
-static int alloc_block(size_t len, void **ptr)
-{
-	struct block *b = malloc(sizeof(*b));
-	void *start;
-	int rc;
-
-	if (!b)
-		return -ENOMEM;
-	rc = vmb_regcache_alloc(vmb_library.regcache, len, &start);
-	if (rc) {
-		free(b);
-		return rc;
-	}
-	b->start = start;
-	b->len = len;
-	pthread_mutex_lock(&blocks_mutex);
-	vmb_list_append(&blocks, &b->node);
-	pthread_mutex_unlock(&blocks_mutex);
-	*ptr = start;
-	return 0;
-}
-
-static void drop_block(const void *ptr)
-{
-	struct block *b;
-
-	pthread_mutex_lock(&blocks_mutex);
-	b = find_block(ptr, 1);
-	if (b && b->start == ptr)
-		vmb_list_remove(&b->node);
-	else
-		b = NULL;
-	pthread_mutex_unlock(&blocks_mutex);
-	free(b);
-}
+/* ---- memory of the engine's kind ------------------------------------------------ */
 
 int vmb_alloc(size_t len, void **ptr)
 {
@@ -125,7 +50,7 @@ int vmb_alloc(size_t len, void **ptr)
 	rc = vmb_library_enter();
 	if (rc)
 		return rc;
-	rc = alloc_block(len, ptr);
+	rc = vmb_regcache_alloc(vmb_library.regcache, len, ptr);
 	vmb_library_leave();
 	return rc;
 }
@@ -139,8 +64,6 @@ int vmb_free(void *ptr)
 	rc = vmb_library_enter();
 	if (rc)
 		return rc;
-	/* first: from then on the address may be given out again */
-	drop_block(ptr);
 	rc = vmb_regcache_free(vmb_library.regcache, ptr);
 	vmb_library_leave();
 	return rc;
@@ -177,44 +100,19 @@ static int register_memory(struct vmb_mem *mem, void *ptr, size_t len,
 			   unsigned access)
 {
 	struct vmb_port *port = vmb_library.port;
-	bool whole, own = in_block(ptr, len, &whole);
-	int rc;
+	int rc = check_memory(ptr, len);
 
-	mem->len = len;
-	mem->ref.entry = NULL;
-	if (own)
-		rc = vmb_regcache_get(vmb_library.regcache, ptr, len,
-				      &mem->ref);
-	else
-		rc = check_memory(ptr, len);
 	if (rc)
 		return rc;
-	rc = port->ops->mem_register(port, ptr, len, access, &mem->key);
-	mem->own_key = !rc;
-	if (rc == -EOPNOTSUPP && whole && access == VMB_ACCESS_ALL) {
-		mem->key = mem->ref.key; /* grants neither more nor less */
-		rc = 0;
-	}
-	if (rc)
-		goto err_put;
-	mem->local_key = own ? mem->ref.key : mem->key;
-	mem->local_offset = own ? mem->ref.offset : 0;
-	return 0;
-err_put:
-	if (own)
-		vmb_regcache_put(vmb_library.regcache, &mem->ref);
-	return rc;
+	mem->len = len;
+	return port->ops->mem_register(port, ptr, len, access, &mem->key);
 }
 
 static int deregister_memory(struct vmb_mem *mem)
 {
 	struct vmb_port *port = vmb_library.port;
-	int rc = 0;
+	int rc = port->ops->mem_deregister(port, mem->key);
 
-	if (mem->own_key)
-		rc = port->ops->mem_deregister(port, mem->key);
-	if (mem->ref.entry)
-		vmb_regcache_put(vmb_library.regcache, &mem->ref);
 	vmb_publish(&mem->state, MEMORY_FREE);
 	vmb_table_give(&vmb_memories, &mem->entry);
 	return rc;
@@ -301,22 +199,11 @@ int vmb_memory_translate(const struct vmb_mem *mem, struct vmb_slot_rdma *what)
 	if (what->local_offset > mem->len ||
 	    what->len > mem->len - what->local_offset)
 		return -ERANGE;
-	what->local_key = mem->local_key;
-	what->local_offset += mem->local_offset;
+	what->local_key = mem->key;
 	return 0;
 }
 
 /* ---- the end of the process context --------------------------------------------- */
-
-static void drop_blocks(void)
-{
-	struct vmb_list *pos, *tmp;
-
-	vmb_list_each_safe (pos, tmp, &blocks) {
-		vmb_list_remove(pos);
-		free(vmb_container_of(pos, struct block, node));
-	}
-}
 
 void vmb_memory_fini(void)
 {
@@ -325,16 +212,13 @@ void vmb_memory_fini(void)
 	for (unsigned i = 0; (mem = vmb_table_at(&vmb_memories, i)); i++)
 		if (begin_end(mem))
 			deregister_memory(mem);
-	drop_blocks(); /* their memory goes with the registration cache */
 }
 
-/* The registrations are the parent's. Blocks may be half linked: forget. */
+/* The registrations are the parent's. */
 void vmb_memory_mark_forked(void)
 {
 	struct vmb_mem *mem;
 
 	for (unsigned i = 0; (mem = vmb_table_at(&vmb_memories, i)); i++)
 		mem->state = MEMORY_ENDING;
-	pthread_mutex_init(&blocks_mutex, NULL);
-	vmb_list_init(&blocks);
 }

@@ -24,8 +24,9 @@
 #define SIGNAL_TOLD 2u
 
 #define PASSES_BEFORE_PAUSE 256 /* tens of microseconds */
-#define PASSES_PER_CLOCK 64	/* a look at the clock costs about one pass */
-#define FOLLOWER_SPINS 100	/* before a thread that does not lead sleeps */
+#define LOOKS_PER_PASS 32
+#define PASSES_PER_CLOCK 64 /* a look at the clock costs about one pass */
+#define FOLLOWER_SPINS 100  /* before a thread that does not lead sleeps */
 #define SPIN_STEP_NS 500
 #define POLL_FIRST_NS 20000
 #define POLL_MAX_NS 5000000
@@ -207,9 +208,21 @@ static void rest(struct vmb_endpoint *ep, struct vmb_waiter *w)
 	look_at_clock(ep, w, now);
 }
 
+/*
+ * The last pass found nothing: watch the next event, and only that, for about
+ * the time of a pass. A message is seen at once and not half a pass later.
+ */
+static void watch_next(struct vmb_endpoint *ep)
+{
+	for (unsigned i = 0; i < LOOKS_PER_PASS && !vmb_am_due(&ep->am); i++)
+		;
+}
+
 static void lead(struct vmb_endpoint *ep, struct vmb_waiter *w)
 {
 	ep->leader = w;
+	if (w->idle && ep->wait_mode != VMB_WAIT_BLOCK)
+		watch_next(ep);
 	if (vmb_endpoint_pass(ep)) {
 		if (w->spin_from)
 			adapt(ep, 0);
