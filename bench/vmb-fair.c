@@ -59,6 +59,7 @@ struct domain {
 	bool small, active;
 	void *memory[2];
 	uint64_t key[2];
+	uint64_t remote_key; /* of memory[1], for the large transfers */
 	uint64_t posted, arrived, bytes;
 	uint64_t failed;	 /* transfers that ended with an error */
 	struct bench_hist *hist; /* of small messages, or NULL */
@@ -175,7 +176,7 @@ static int small_send(const struct fair *f, struct domain *d)
 static int large_start(const struct fair *f, struct domain *d)
 {
 	struct vmb_slot_rdma what = {.local_key = d->key[0],
-				     .remote_key = d->key[1],
+				     .remote_key = d->remote_key,
 				     .len = f->large_bytes};
 
 	return vmb_am_rdma(&d->from, f->get ? VMB_OP_GET : VMB_OP_PUT, d->peer,
@@ -299,6 +300,10 @@ static int domain_memory(const struct fair *f, struct domain *d)
 		if (!ret)
 			memset(d->memory[i], i, f->large_bytes);
 	}
+	if (!ret)
+		ret = d->port->ops->mem_register(d->port, d->memory[1],
+						 f->large_bytes, VMB_ACCESS_ALL,
+						 &d->remote_key);
 	return ret;
 }
 
@@ -336,6 +341,8 @@ static void domain_close(const struct fair *f, struct domain *d)
 		return;
 	vmb_am_fini(&d->from, 0);
 	vmb_am_fini(&d->to, 0);
+	if (d->remote_key)
+		d->port->ops->mem_deregister(d->port, d->remote_key);
 	for (int i = 0; i < 2; i++)
 		if (d->memory[i])
 			d->port->ops->mem_free(d->port, d->memory[i],

@@ -192,8 +192,7 @@ static int take(struct vmb_am *am)
 
 	if (rc != 1)
 		return rc;
-	__builtin_prefetch(
-		&am->events.slots[(am->events.pos + 1) & am->events.mask]);
+	vmb_ring_prefetch_read(&am->events);
 	e.slots = 1;
 	e.rx_pos = am->rx_pos;
 	am->in_handler = true;

@@ -97,7 +97,7 @@ static int try_obtain(struct vmb_regcache *c, struct vmb_regcache_entry *e,
 
 	if (!own)
 		return ops->mem_register(c->port, (void *)e->start, len,
-					 VMB_ACCESS_ALL, &e->key);
+					 VMB_ACCESS_REMOTE_READ, &e->key);
 	err = ops->mem_alloc(c->port, len, &addr, &e->key);
 	if (err)
 		return err;

@@ -19,6 +19,19 @@
 #define vmb_min(a, b) ((a) < (b) ? (a) : (b))
 #define vmb_max(a, b) ((a) > (b) ? (a) : (b))
 
+/* Fetch a line early, to read it or to own it. A hint, of any address. */
+#define vmb_prefetch(p) __builtin_prefetch(p)
+
+static inline void vmb_prefetch_write(const void *p)
+{
+#ifdef __x86_64__
+	/* the builtin asks for a shared line only, unless told of the CPU */
+	__asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
 static inline bool vmb_is_pow2(uint64_t v)
 {
 	return v && !(v & (v - 1));

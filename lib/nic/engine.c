@@ -104,6 +104,7 @@ void vmb_engine_heat(struct vmb_nic_endpoint *ep)
 static bool has_work(struct vmb_nic_endpoint *ep)
 {
 	uint64_t consumed;
+	bool changed;
 
 	/* a descriptor that cannot be taken yet is no work */
 	if (!ep->stalled && !ep->fenced && ep->active < TRANSFERS_MAX &&
@@ -113,9 +114,12 @@ static bool has_work(struct vmb_nic_endpoint *ep)
 		return true;
 	if (!vmb_load_relaxed(&ep->watch_room))
 		return false;
+	vmb_events_lock(ep); /* others deliver here, and note what was read */
 	consumed = vmb_observe(&ep->ctl->consumed);
-	return vmb_low(consumed) != ep->events.seen ||
-	       vmb_high(consumed) != ep->rx_seen;
+	changed = vmb_low(consumed) != ep->events.seen ||
+		  vmb_high(consumed) != ep->rx_seen;
+	vmb_events_unlock(ep);
+	return changed;
 }
 
 /*
@@ -267,6 +271,7 @@ static unsigned serve_doorbell(struct vmb_engine *engine,
 		if (!vmb_ring_due(&ep->doorbell, 0,
 				  vmb_ring_seq(&ep->doorbell)))
 			break;
+		vmb_ring_prefetch_read(&ep->doorbell);
 		if (!may_take(engine, ep) ||
 		    fetch(engine, ep, &slot, &ext) != 1)
 			break;
@@ -289,8 +294,7 @@ static unsigned serve_doorbell(struct vmb_engine *engine,
 static unsigned serve_room(struct vmb_engine *engine,
 			   struct vmb_nic_endpoint *ep)
 {
-	if (ep->owed)
-		vmb_events_pay(engine, ep);
+	vmb_events_pay(engine, ep);
 	return vmb_events_room_again(engine, ep);
 }
 

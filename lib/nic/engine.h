@@ -26,7 +26,7 @@
 #define ENGINE_BATCH 32u     /* descriptors of one endpoint and visit */
 #define ENGINE_COLD_LOOKS 2u /* cold endpoints looked at per breath */
 #define ENGINE_TOUCHED 64u   /* endpoints to notify, before an early flush */
-#define ENGINE_QUANTUM 8192u /* bytes per visit when domains compete */
+#define ENGINE_QUANTUM 4096u /* bytes per visit when domains compete */
 #define ENGINE_QUANTUM_ALONE 65536u /* when one domain has work */
 #define ENGINE_COST_MIN 64     /* a descriptor costs its bytes, at least this */
 #define ENGINE_CLOCK_EVERY 64u /* breaths between looks at the clock */

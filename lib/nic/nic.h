@@ -67,7 +67,7 @@ struct vmb_nic_config {
 	const int *cpus;  /* of `threads` numbers, -1: not pinned; or NULL */
 	uint32_t endpoints_max; /* whole engine; at most 65535 */
 	uint32_t spin_us;	/* an endpoint without work stays hot so long */
-	uint32_t quantum; /* bytes per domain of weight 1 and visit; 0: 8192 */
+	uint32_t quantum; /* bytes per domain of weight 1 and visit; 0: 4096 */
 	uint32_t fault_log;	 /* records kept; 0: 1024 */
 	uint32_t first_position; /* of every ring; 0 but in tests */
 };
@@ -122,7 +122,7 @@ int vmb_nic_region_remove(struct vmb_nic *nic, struct vmb_nic_domain *domain,
 
 /*
  * Who moves process memory for one client: a thread of its own, started by
- * the first transfer, so that memory whose faults never end (userfaultfd,
+ * the first region, so that memory whose faults never end (userfaultfd,
  * FUSE) holds up nobody but its owner.
  */
 int vmb_nic_mover_open(struct vmb_nic *nic, void *cookie,

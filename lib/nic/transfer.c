@@ -342,6 +342,7 @@ unsigned vmb_transfer_serve(struct vmb_engine *engine,
 	if (ep->fenced && !ep->active) {
 		ep->fenced = false;
 		vmb_events_done(engine, ep, ep->fence.hdr, VMB_CODE_OK, 0);
+		vmb_count(&ep->stats->fences, 1);
 		work++;
 	}
 	return work;

@@ -4,8 +4,9 @@
  * control, memfds for pages, an eventfd to kick, a socket to be notified.
  *
  * Flow:  api, am -> vmb_port_local -> channel.c -> vmbd
- * Owns:  the channel, and between open and close of an endpoint its mapping
- *        and two descriptors.
+ * Owns:  the channel; between open and close of an endpoint its mapping and
+ *        two descriptors; between alloc and free of memory the descriptor of
+ *        its memfd, of which parts can be registered.
  * Trust: channel.c checks the shape of replies; what the values mean is
  *        checked here before they are used.
  */
@@ -26,6 +27,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/util.h"
+#include "port/blocks.h"
 #include "port/channel.h"
 #include "port/local.h"
 #include "port/shared.h"
@@ -35,6 +37,7 @@
 struct local_port {
 	struct vmb_port base;
 	struct vmb_channel *channel;
+	struct vmb_blocks blocks;
 };
 
 static int port_timeout_ms = VMB_PORT_TIMEOUT_MS;
@@ -47,6 +50,11 @@ void vmb_port_local_set_timeout(int timeout_ms)
 static struct vmb_channel *channel_of(struct vmb_port *port)
 {
 	return vmb_container_of(port, struct local_port, base)->channel;
+}
+
+static struct vmb_blocks *blocks_of(struct vmb_port *port)
+{
+	return &vmb_container_of(port, struct local_port, base)->blocks;
 }
 
 /* A request of op, without descriptors, whose reply is reply_bytes long. */
@@ -196,6 +204,7 @@ static int local_open(const char *where, const char *domain,
 		free(lp);
 		return err;
 	}
+	vmb_blocks_init(&lp->blocks);
 	*port = &lp->base;
 	return 0;
 }
@@ -203,6 +212,7 @@ static int local_open(const char *where, const char *domain,
 static void local_close(struct vmb_port *port)
 {
 	vmb_channel_close(channel_of(port));
+	vmb_blocks_fini(blocks_of(port));
 	free(vmb_container_of(port, struct local_port, base));
 }
 
@@ -410,10 +420,30 @@ static int local_mem_deregister(struct vmb_port *port, uint64_t key)
 static int local_mem_register(struct vmb_port *port, void *addr, size_t len,
 			      uint32_t access, uint64_t *key)
 {
+	struct vmb_block *block = vmb_blocks_find(blocks_of(port), addr, len);
+	int err;
+
+	if (block) {
+		err = register_memory(port, VMB_REGION_MEMFD,
+				      (uintptr_t)addr - block->start, len,
+				      access, block->fd, key);
+		vmb_blocks_put(block);
+		return err;
+	}
 	if (!(port->hello.features & VMB_FEATURE_PROCESS_MEMORY))
 		return -EOPNOTSUPP;
 	return register_memory(port, VMB_REGION_PROCESS, (uintptr_t)addr, len,
 			       access, -1, key);
+}
+
+/* Best effort, as tell_closed(). */
+static void end_key(struct vmb_port *port, uint64_t key)
+{
+	int err = local_mem_deregister(port, key);
+
+	if (err && err != -EPIPE && err != -EPERM)
+		vmb_warn("deregister of region %u: %s", VMB_KEY_INDEX(key),
+			 strerrordesc_np(-err));
 }
 
 static int local_mem_alloc(struct vmb_port *port, size_t len, void **addr,
@@ -425,25 +455,30 @@ static int local_mem_alloc(struct vmb_port *port, size_t len, void **addr,
 	err = vmb_shared_create("vmb-memory", len, &fd, &mapped);
 	if (err)
 		return err;
-	err = register_memory(port, VMB_REGION_MEMFD, 0, len, VMB_ACCESS_ALL,
-			      fd, key);
-	close(fd);
-	if (err) {
-		vmb_shared_unmap(mapped, len);
-		return err;
-	}
+	err = register_memory(port, VMB_REGION_MEMFD, 0, len,
+			      VMB_ACCESS_REMOTE_READ, fd, key);
+	if (err)
+		goto err_shared;
+	err = vmb_blocks_add(blocks_of(port), mapped, len, fd);
+	if (err)
+		goto err_key;
 	*addr = mapped;
 	return 0;
+
+err_key:
+	end_key(port, *key);
+err_shared:
+	close(fd);
+	vmb_shared_unmap(mapped, len);
+	return err;
 }
 
 static void local_mem_free(struct vmb_port *port, void *addr, size_t len,
 			   uint64_t key)
 {
-	int err = local_mem_deregister(port, key);
-
-	if (err && err != -EPIPE && err != -EPERM)
-		vmb_warn("deregister of region %u: %s", VMB_KEY_INDEX(key),
-			 strerrordesc_np(-err));
+	end_key(port, key);
+	/* first: once unmapped, the addresses may be given out again */
+	vmb_blocks_drop(blocks_of(port), addr);
 	vmb_shared_unmap(addr, len);
 }
 

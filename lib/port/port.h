@@ -84,7 +84,8 @@ struct vmb_port_ops {
 
 	/*
 	 * Memory of the engine's own kind: page-aligned, zeroed, registered
-	 * with VMB_ACCESS_ALL. len is a multiple of the page size.
+	 * with VMB_ACCESS_REMOTE_READ: a peer that is sent a large message
+	 * fetches it, and may do no more. len is a multiple of the page size.
 	 */
 	int (*mem_alloc)(struct vmb_port *port, size_t len, void **addr,
 			 uint64_t *key);
@@ -92,7 +93,8 @@ struct vmb_port_ops {
 	void (*mem_free)(struct vmb_port *port, void *addr, size_t len,
 			 uint64_t key);
 	/*
-	 * Register [addr, addr + len) of this process. -EOPNOTSUPP: this port
+	 * Register [addr, addr + len) of this process, exactly. Memory of
+	 * mem_alloc is reached as such under each key. -EOPNOTSUPP: this port
 	 * or this kernel cannot; use memory of mem_alloc.
 	 */
 	int (*mem_register)(struct vmb_port *port, void *addr, size_t len,

@@ -137,6 +137,25 @@ static inline void vmb_slot_store(struct vmb_slot *dst, const void *src,
 }
 
 /*
+ * In a stream every slot is another line to fetch from the other side; asking
+ * for the next ones early lets the fetches overlap. Not for the very next
+ * slot: the consumer may spin on it.
+ */
+#define VMB_RING_AHEAD 3u
+
+static inline void vmb_ring_prefetch_write(const struct vmb_ring *r)
+{
+	vmb_prefetch_write(&r->slots[(r->pos + VMB_RING_AHEAD) & r->mask]);
+}
+
+static inline void vmb_ring_prefetch_read(const struct vmb_ring *r)
+{
+	vmb_prefetch(&r->slots[(r->pos + 1) & r->mask]);
+	vmb_prefetch(&r->slots[(r->pos + 2) & r->mask]);
+	vmb_prefetch(&r->slots[(r->pos + VMB_RING_AHEAD) & r->mask]);
+}
+
+/*
  * Write one slot of which `payload` bytes count (the rest of its last word
  * goes along). The caller made sure that there is room.
  */
@@ -146,6 +165,7 @@ static inline void vmb_ring_commit_some(struct vmb_ring *r,
 {
 	vmb_slot_store(&r->slots[r->pos & r->mask], slot, r->pos + 1,
 		       VMB_SLOT_HEAD_BYTES + payload);
+	vmb_ring_prefetch_write(r);
 	r->pos++;
 }
 

@@ -367,6 +367,44 @@ START_TEST(transfers_past_the_end_are_refused)
 }
 END_TEST
 
+/* A part that begins and ends inside of pages, in memory that goes on. */
+START_TEST(a_registered_part_ends_at_its_bytes)
+{
+	enum {
+		AT = 5000,
+		LEN = 9001
+	};
+	struct window w = window_open(20000, _i, 0);
+	struct vmb_mem *part;
+	struct ended e = {0};
+
+	t_ok(vmb_register(w.theirs + AT, LEN,
+			  VMB_REMOTE_READ | VMB_REMOTE_WRITE, &part));
+	t_ok(vmb_mem_key(part, &w.key));
+	memset(w.ours, 7, w.len);
+	t_ok(put(&w, 0, 0, LEN, &e));
+	until_count(&w.pair, &e.count, 1);
+	ck_assert_int_eq(e.code, 0);
+	for (size_t i = 0; i < w.len; i++)
+		ck_assert_int_eq(w.theirs[i], i >= AT && i < AT + LEN ? 7 : 0);
+	memset(w.ours, 9, w.len);
+	t_ok(put(&w, 0, LEN, 1, &e));
+	until_count(&w.pair, &e.count, 2);
+	ck_assert_int_eq(e.code, -ERANGE);
+	t_ok(put(&w, 0, LEN - 1, 2, &e));
+	until_count(&w.pair, &e.count, 3);
+	ck_assert_int_eq(e.code, -ERANGE);
+	t_ok(put(&w, 0, UINT64_MAX, 1, &e)); /* the byte before */
+	until_count(&w.pair, &e.count, 4);
+	ck_assert_int_eq(e.code, -ERANGE);
+	ck_assert_int_eq(w.theirs[AT - 1], 0);
+	ck_assert_int_eq(w.theirs[AT + LEN - 1], 7);
+	ck_assert_int_eq(w.theirs[AT + LEN], 0);
+	t_ok(vmb_deregister(part));
+	window_close(&w);
+}
+END_TEST
+
 START_TEST(access_is_what_was_granted)
 {
 	struct window r = window_open(100, _i, VMB_REMOTE_READ);
@@ -497,6 +535,7 @@ Suite *t_am_suite(void)
 	tcase_add_loop_test(tc, put_and_get_move_the_bytes, 0, 2 * count);
 	tcase_add_loop_test(tc, offsets_count_from_the_registration, 0, 2);
 	tcase_add_loop_test(tc, transfers_past_the_end_are_refused, 0, 2);
+	tcase_add_loop_test(tc, a_registered_part_ends_at_its_bytes, 0, 2);
 	tcase_add_loop_test(tc, access_is_what_was_granted, 0, 2);
 	tcase_add_loop_test(tc, keys_of_ended_registrations_are_stale, 0, 2);
 	tcase_add_test(tc, bad_transfers_are_refused);

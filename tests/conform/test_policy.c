@@ -113,6 +113,26 @@ START_TEST(policy_limits_memory_and_clients)
 }
 END_TEST
 
+START_TEST(memory_registered_twice_counts_twice)
+{
+	int fd, memfd = t_raw_memfd(8192, T_RAW_SEALS);
+	uint64_t key;
+
+	start_with_policy("[default]\nmemory = 12K\n");
+	fd = t_raw_attach(d.socket, "");
+	ck_assert_int_eq(t_raw_register_part(fd, memfd, 0, 8192, &key), 0);
+	ck_assert_int_eq(t_raw_register_part(fd, memfd, 0, 4097, NULL),
+			 -EDQUOT);
+	ck_assert_int_eq(t_raw_register_part(fd, memfd, 100, 4096, NULL), 0);
+	ck_assert_int_eq(t_raw_register_part(fd, memfd, 0, 1, NULL), -EDQUOT);
+	ck_assert_int_eq(t_raw_deregister(fd, key), 0);
+	ck_assert_int_eq(t_raw_register_part(fd, memfd, 0, 8192, NULL), 0);
+	close(memfd);
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
+
 START_TEST(policy_of_a_domain_limits_all_its_clients)
 {
 	int fd, other, third;
@@ -374,6 +394,7 @@ static void add_policy(Suite *s)
 	tcase_add_test(t, policy_refuses_a_user);
 	tcase_add_test(t, policy_of_a_user_counts_over_the_default);
 	tcase_add_test(t, policy_limits_memory_and_clients);
+	tcase_add_test(t, memory_registered_twice_counts_twice);
 	tcase_add_test(t, policy_of_a_domain_limits_all_its_clients);
 	tcase_add_test(t, policy_can_keep_peers_apart);
 	tcase_add_test(t, policy_keeps_a_domain_to_itself);

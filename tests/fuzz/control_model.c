@@ -217,7 +217,6 @@ static void judge_register(struct m_verdict *v, const struct m_client *c,
 	       -EOPNOTSUPP);
 	unless(v, !(r->access & ~VMB_ACCESS_ALL), -EINVAL);
 	unless(v, r->len && r->len <= VMB_REGION_BYTES_MAX, -EINVAL);
-	unless(v, process || !r->base, -EINVAL);
 	unless(v, !m_is_over(c, r->len), -EDQUOT);
 	unless(v, !map_status, map_status);
 }

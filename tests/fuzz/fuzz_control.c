@@ -229,7 +229,7 @@ static void make_register(union vmb_ctl_any *m, const uint8_t *r)
 	m->reg.kind = 1 + r[4] % 8 / 6; /* mostly memfds */
 	m->reg.access = r[5] % 4;
 	m->reg.len = lens[r[6] % vmb_array_size(lens)];
-	m->reg.base = m->reg.kind == VMB_REGION_PROCESS ? r[7] : 0;
+	m->reg.base = r[7]; /* good or not: the platform says */
 }
 
 static void make_connect(union vmb_ctl_any *m, const uint8_t *r)

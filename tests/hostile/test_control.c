@@ -413,6 +413,45 @@ START_TEST(region_out_of_range_is_refused)
 }
 END_TEST
 
+#define FILE_BYTES 12288u
+
+static const struct {
+	uint64_t base, len;
+	int status;
+} parts[] = {
+	{0, FILE_BYTES, 0},
+	{1, FILE_BYTES - 1, 0},
+	{4095, 2, 0},
+	{FILE_BYTES - 1, 1, 0},
+	{0, FILE_BYTES + 1, -EINVAL},
+	{1, FILE_BYTES, -EINVAL},
+	{FILE_BYTES, 1, -EINVAL},
+	{FILE_BYTES - 1, 2, -EINVAL},
+	{UINT64_MAX, 1, -EINVAL},
+	{UINT64_MAX - 4094, 4096, -EINVAL},
+	{1ull << 63, 1, -EINVAL},
+	{(1ull << 63) - 1, 2, -EINVAL},
+};
+
+/* The witness sees at the end that nothing stayed mapped. */
+START_TEST(only_a_range_inside_of_the_file_is_registered)
+{
+	int fd = t_raw_attach(t_witness.daemon.socket, "");
+	int memfd = t_raw_memfd(FILE_BYTES, T_RAW_SEALS);
+	uint64_t key;
+
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(t_raw_register_part(fd, memfd, parts[_i].base,
+						     parts[_i].len, &key),
+				 parts[_i].status);
+		if (!parts[_i].status)
+			ck_assert_int_eq(t_raw_deregister(fd, key), 0);
+	}
+	close(memfd);
+	close(fd);
+}
+END_TEST
+
 /* ---- suite -------------------------------------------------------------- */
 
 static TCase *add_case(Suite *s, const char *name)
@@ -455,6 +494,8 @@ static void add_descriptors(Suite *s)
 			    vmb_array_size(bad_geometries));
 	tcase_add_loop_test(t, region_out_of_range_is_refused, 0,
 			    vmb_array_size(bad_regions));
+	tcase_add_loop_test(t, only_a_range_inside_of_the_file_is_registered, 0,
+			    vmb_array_size(parts));
 }
 
 int main(void)

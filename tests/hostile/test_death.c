@@ -588,7 +588,8 @@ static const struct {
 	bool put, remote, of_nic; /* remote: memory of the one who waits */
 } deregistrations[] = {
 	{false, false, false}, {true, false, false}, {false, true, false},
-	{true, true, false},   {false, true, true},  {true, true, true},
+	{true, true, false},   {false, false, true}, {true, false, true},
+	{false, true, true},   {true, true, true},
 };
 
 START_TEST(deregistration_in_the_middle_ends_the_transfer)

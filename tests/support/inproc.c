@@ -467,6 +467,7 @@ static int inproc_mem_alloc(struct vmb_port *port, size_t len, void **addr,
 
 	if (!p)
 		return -ENOMEM;
+	/* peers may write too, unlike in the product: tests of put need it */
 	rc = add_region(port, p, len, VMB_ACCESS_ALL, key);
 	if (rc) {
 		munmap(p, len);

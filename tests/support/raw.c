@@ -210,13 +210,21 @@ static int do_register(int fd, union vmb_ctl_any *msg, const int *memfd,
 	return status;
 }
 
-int t_raw_register_memfd(int fd, size_t len, uint64_t *key)
+int t_raw_register_part(int fd, int memfd, uint64_t base, uint64_t len,
+			uint64_t *key)
 {
 	union vmb_ctl_any msg = {.reg = {.kind = VMB_REGION_MEMFD,
 					 .access = VMB_ACCESS_ALL,
+					 .base = base,
 					 .len = len}};
+
+	return do_register(fd, &msg, &memfd, key);
+}
+
+int t_raw_register_memfd(int fd, size_t len, uint64_t *key)
+{
 	int memfd = t_raw_memfd(len, T_RAW_SEALS);
-	int status = do_register(fd, &msg, &memfd, key);
+	int status = t_raw_register_part(fd, memfd, 0, len, key);
 
 	close(memfd);
 	return status;

@@ -56,6 +56,9 @@ int t_raw_open(int fd, uint32_t id, uint32_t key,
 	       struct vmb_ctl_open_reply *reply, int fds[2]);
 int t_raw_close(int fd, uint32_t handle);
 int t_raw_register_memfd(int fd, size_t len, uint64_t *key);
+/* len bytes from base on of this memfd. */
+int t_raw_register_part(int fd, int memfd, uint64_t base, uint64_t len,
+			uint64_t *key);
 int t_raw_register_process(int fd, const void *at, size_t len, uint64_t *key);
 int t_raw_deregister(int fd, uint64_t key);
 int t_raw_peer(int fd, uint64_t nic_id, uint32_t id, uint32_t key,

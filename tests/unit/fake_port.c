@@ -76,7 +76,7 @@ static int fake_register(struct vmb_port *port, void *addr, size_t len,
 	uint64_t stamp = fake_clock();
 	int err = add(f, (uintptr_t)addr, len, false, stamp, key);
 
-	if (access != VMB_ACCESS_ALL)
+	if (access != VMB_ACCESS_REMOTE_READ)
 		return -EINVAL;
 	if (!err && f->registered)
 		f->registered(f);

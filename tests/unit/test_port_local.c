@@ -393,7 +393,7 @@ START_TEST(allocated_memory_is_shared_sealed_and_aligned)
 	ck_assert_uint_eq((uintptr_t)addr % (len >= 2u << 20 ? 2u << 20 : 4096),
 			  0);
 	ck_assert_uint_eq(r.asked.kind, VMB_REGION_MEMFD);
-	ck_assert_uint_eq(r.asked.access, VMB_ACCESS_ALL);
+	ck_assert_uint_eq(r.asked.access, VMB_ACCESS_REMOTE_READ);
 	ck_assert_uint_eq(r.asked.base, 0);
 	ck_assert_uint_eq(r.asked.len, len);
 	assert_sealed(r.fd, len);
@@ -468,6 +468,95 @@ START_TEST(register_names_our_addresses)
 	ck_assert_uint_eq(r.asked.len, 100);
 	ck_assert_int_eq(r.fd, -1);
 	ck_assert_int_eq(fake.deregisters, 1);
+}
+END_TEST
+
+/* Inside; up to the end; past the end; and after it was freed. */
+static const struct {
+	size_t at, len;
+	bool of_file;
+} parts[] = {
+	{5, 100, true}, {8191, 1, true}, {8191, 2, false}, {5, 100, false}};
+
+#define PARTS vmb_array_size(parts)
+
+struct many {
+	struct registered all;
+	struct registered of[PARTS];
+};
+
+static void script_many(struct t_fake *fake)
+{
+	union vmb_ctl_any reply = {0};
+	struct many *m = fake->arg;
+	struct t_request request;
+
+	fake->arg = &m->all;
+	script_register(fake);
+	for (unsigned i = 0; i < PARTS; i++) {
+		if (i == PARTS - 1) {
+			request = t_fake_expect(fake, VMB_CTL_DEREGISTER);
+			t_fake_reply(fake, &request, &reply, sizeof(reply.head),
+				     NULL, 0);
+		}
+		fake->arg = &m->of[i];
+		script_register(fake);
+	}
+}
+
+static void assert_same_file(int a, int b)
+{
+	struct stat x, y;
+
+	ck_assert_int_eq(fstat(a, &x) | fstat(b, &y), 0);
+	ck_assert(x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+static void check_part(const struct registered *r, unsigned i, uintptr_t addr,
+		       int file)
+{
+	bool of_file = parts[i].of_file;
+
+	ck_assert_uint_eq(r->asked.kind,
+			  of_file ? VMB_REGION_MEMFD : VMB_REGION_PROCESS);
+	ck_assert_uint_eq(r->asked.access, VMB_ACCESS_REMOTE_READ);
+	ck_assert_uint_eq(r->asked.base, parts[i].at + (of_file ? 0 : addr));
+	ck_assert_uint_eq(r->asked.len, parts[i].len);
+	ck_assert(of_file == (r->fd >= 0));
+	if (of_file) {
+		assert_same_file(r->fd, file);
+		close(r->fd);
+	}
+}
+
+START_TEST(part_of_allocated_memory_is_registered_as_such)
+{
+	struct many m = {.all.key = KEY};
+	int before = t_count_fds();
+	struct vmb_port *port;
+	struct t_fake fake;
+	uint64_t key, part;
+	void *p;
+
+	t_fake_init(&fake, script_many, &m);
+	port = t_fake_open_port(&fake);
+	ck_assert_int_eq(vmb_port_local.mem_alloc(port, 8192, &p, &key), 0);
+	for (unsigned i = 0; i < PARTS; i++) {
+		m.of[i].key = KEY + 1;
+		if (i == PARTS - 1)
+			vmb_port_local.mem_free(port, p, 8192, key);
+		ck_assert_int_eq(vmb_port_local.mem_register(
+					 port, (char *)p + parts[i].at,
+					 parts[i].len, VMB_ACCESS_REMOTE_READ,
+					 &part),
+				 0);
+		ck_assert_uint_eq(part, KEY + 1);
+	}
+	t_fake_close_port(&fake, port);
+	for (unsigned i = 0; i < PARTS; i++)
+		check_part(&m.of[i], i, (uintptr_t)p, m.all.fd);
+	close(m.all.fd);
+	ck_assert_int_eq(t_count_fds(), before);
 }
 END_TEST
 
@@ -651,6 +740,7 @@ static TCase *memory_case(void)
 	tcase_add_test(c, key_of_nothing_is_refused);
 	tcase_add_test(c, too_much_memory_is_an_error);
 	tcase_add_test(c, register_names_our_addresses);
+	tcase_add_test(c, part_of_allocated_memory_is_registered_as_such);
 	tcase_add_test(c, register_needs_the_feature);
 	return c;
 }

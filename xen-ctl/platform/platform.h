@@ -76,10 +76,10 @@ struct vmb_platform_events {
 /* Memory of a client that the daemon asks for and then holds. */
 struct vmb_platform_memory {
 	uint32_t kind;	  /* VMB_REGION_* */
-	bool exact;	  /* an attachment must have len bytes, not more */
-	uint64_t address; /* PROCESS */
+	bool exact;	  /* an attachment must end with it */
+	uint64_t address; /* PROCESS: virtual; MEMFD: byte offset in it */
 	uint64_t len;
-	void *base; /* MEMFD: result, where it is mapped */
+	void *base; /* MEMFD: result, where the byte at address is mapped */
 };
 
 struct vmb_platform_config {

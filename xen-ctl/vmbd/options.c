@@ -57,10 +57,10 @@ static const struct argp_option rows[] = {
 	 "Pin engine threads to these processors, in order: 2,4-6", 0},
 	{"spin-us", OPT_SPIN, "N", 0,
 	 "Look at an endpoint without work for so long before sleeping "
-	 "(default: 50)",
+	 "(default: 1000)",
 	 0},
 	{"quantum", OPT_QUANTUM, "BYTES", 0,
-	 "Bytes per visit to a protection domain of weight 1", 0},
+	 "Bytes per visit to a protection domain of weight 1 (default: 4096)", 0},
 	{"max-endpoints", OPT_ENDPOINTS, "N", 0,
 	 "Endpoints of all clients (default: 4096)", 0},
 	{.doc = "Daemon:"},

@@ -5,7 +5,8 @@
  * Flow:  REGISTER -> limits -> platform maps or probes -> engine gives a key
  *        DEREGISTER, or the client left -> the same backwards
  * Owns:  the mapping and the engine's region.
- * Trust: a key is good for the client that registered it.
+ * Trust: a key is good for the client that registered it. Each region counts
+ *        by itself: memory that is registered twice counts twice.
  */
 #include "region.h"
 
@@ -47,8 +48,6 @@ static int check_request(struct vmbd_client *c,
 		what = "an unknown access flag";
 	} else if (!r->len || r->len > VMB_REGION_BYTES_MAX) {
 		what = "a length that is 0 or too large";
-	} else if (r->kind == VMB_REGION_MEMFD && r->base) {
-		what = "a base address with a memfd";
 	} else if (r->kind == VMB_REGION_PROCESS &&
 		   !(c->features & VMB_FEATURE_PROCESS_MEMORY)) {
 		what = "process memory, which was not agreed on";
@@ -101,7 +100,6 @@ static int add_to_engine(struct vmbd_region *region)
 		.kind = region->memory.kind,
 		.access = region->access,
 		.base = region->memory.base,
-		.address = region->memory.address,
 		.len = region->memory.len,
 	};
 	int err;
@@ -115,6 +113,7 @@ static int add_to_engine(struct vmbd_region *region)
 			if (err)
 				return err;
 		}
+		memory.address = region->memory.address;
 		memory.mover = c->mover;
 	}
 	return vmb_nic_region_add(c->d->nic, c->domain->nic, &memory,

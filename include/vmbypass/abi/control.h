@@ -89,12 +89,15 @@ struct vmb_ctl_close {
 	__u32 reserved_a0;
 };
 
-/* VMB_REGION_MEMFD comes with one fd, sealed like the area. */
+/*
+ * VMB_REGION_MEMFD comes with one fd, sealed like the area. The region is
+ * exactly [base, base + len), which lies inside the file.
+ */
 struct vmb_ctl_register {
 	struct vmb_ctl_head head;
 	__u32 kind;   /* VMB_REGION_* */
 	__u32 access; /* VMB_ACCESS_* */
-	__u64 base;   /* MEMFD: 0; PROCESS: virtual address */
+	__u64 base;   /* MEMFD: byte offset in it; PROCESS: virtual address */
 	__u64 len;    /* bytes, not 0 */
 };
 _Static_assert(sizeof(struct vmb_ctl_register) == 40, "fixed");

@@ -2,7 +2,8 @@
 /*
  * memory.c - memory that a client shares with the engine: a sealed memfd.
  *
- * Flow:  descriptor -> is it a memfd? sealed? how large? -> mmap -> engine
+ * Flow:  descriptor -> is it a memfd? sealed? how large? -> mmap of the pages
+ *        that hold the range -> engine
  * Owns:  the mapping; the descriptor is closed by whoever received it.
  * Trust: a descriptor may be anything. The first question put to it is
  *        F_GET_SEALS, which the kernel answers from memory for a memfd and
@@ -52,18 +53,27 @@ static int check_memfd(struct vmb_attachment *a)
 static int check_size(int fd, const struct vmb_platform_memory *m)
 {
 	struct stat st;
+	uint64_t size;
 
 	if (fstat(fd, &st))
 		return -errno;
-	if (m->exact ? (uint64_t)st.st_size != m->len
-		     : (uint64_t)st.st_size < m->len)
+	size = (uint64_t)st.st_size;
+	if (m->address > size || m->len > size - m->address ||
+	    (m->exact && m->len != size - m->address))
 		return -EINVAL;
 	return 0;
 }
 
+/* Bytes between the start of its page and what address (or pointer) names. */
+static size_t offset_in_page(uint64_t address)
+{
+	return address & ((uint64_t)sysconf(_SC_PAGESIZE) - 1);
+}
+
 static int map_memfd(struct vmb_attachment *a, struct vmb_platform_memory *m)
 {
-	void *base;
+	size_t before = offset_in_page(m->address);
+	char *start;
 	int err;
 
 	if (!a)
@@ -74,12 +84,13 @@ static int map_memfd(struct vmb_attachment *a, struct vmb_platform_memory *m)
 	err = check_size(a->fd, m);
 	if (err)
 		return err;
-	base = mmap(NULL, m->len, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd, 0);
-	if (base == MAP_FAILED)
+	start = mmap(NULL, before + m->len, PROT_READ | PROT_WRITE, MAP_SHARED,
+		     a->fd, (off_t)(m->address - before));
+	if (start == MAP_FAILED)
 		return -errno;
 	/* a child of the daemon (there is none) would have no use for it */
-	madvise(base, m->len, MADV_DONTFORK);
-	m->base = base;
+	madvise(start, before + m->len, MADV_DONTFORK);
+	m->base = start + before;
 	return 0;
 }
 
@@ -100,9 +111,11 @@ int vmb_memory_map(struct vmb_transport *t, struct vmb_attachment *attachment,
 void vmb_memory_unmap(struct vmb_transport *t,
 		      struct vmb_platform_memory *memory)
 {
+	size_t before = offset_in_page((uintptr_t)memory->base);
+
 	(void)t;
 	if (memory->base)
-		munmap(memory->base, memory->len);
+		munmap((char *)memory->base - before, before + memory->len);
 	memory->base = NULL;
 }
 
