@@ -45,5 +45,5 @@ function(vmb_test name label)
 	add_test(NAME ${name} COMMAND ${name})
 	set_tests_properties(${name} PROPERTIES LABELS ${label}
 		SKIP_RETURN_CODE 77 TIMEOUT 300
-		ENVIRONMENT "VMBD=${PROJECT_BINARY_DIR}/xen-ctl/vmbd/vmbd;VMBCTL=${PROJECT_BINARY_DIR}/xen-ctl/vmbctl/vmbctl")
+		ENVIRONMENT "CK_DEFAULT_TIMEOUT=120;VMBD=${PROJECT_BINARY_DIR}/xen-ctl/vmbd/vmbd;VMBCTL=${PROJECT_BINARY_DIR}/xen-ctl/vmbctl/vmbctl")
 endfunction()

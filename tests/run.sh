@@ -235,7 +235,9 @@ stage_fuzz()
 		return
 	fi
 	[ $nightly = no ] || seconds=600
-	build fuzz build/fuzz --preset fuzz || return
+	step fuzz-configure cmake --preset fuzz -DVMB_WERROR=ON &&
+		step fuzz-build cmake --build build/fuzz --target fuzz \
+			-j "$(nproc)" || return
 	for target in build/fuzz/tests/fuzz/fuzz_*; do
 		[ -f "$target" ] && [ -x "$target" ] || continue
 		step "$(basename "$target")" fuzz_one "$target" $seconds
