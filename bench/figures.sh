@@ -42,7 +42,8 @@ if [ -z "$programs" ] && [ -x "$top/build/release/bench/vmb-perf" ]; then
 	programs=$top/build/release/bench
 fi
 if [ -n "$programs" ]; then
-	[ -x "$programs/vmb-perf" ] || fail "no bench programs in $programs"
+	[ -x "$programs/vmb-perf" ] && [ -x "$programs/vmb-fair" ] ||
+		fail "no bench programs in $programs"
 	PATH=$(cd "$programs" && pwd):$PATH
 fi
 command -v vmb-perf > /dev/null || fail "build the project first, or say where with --programs"
@@ -72,7 +73,7 @@ figure() {
 	local value met
 
 	measure "$6"
-	value=$(jq -s -r "$5" "${run_of[$6]}" 2> /dev/null || echo null)
+	value=$(jq -s -r "$5" "${run_of[$6]}" 2> /dev/null) || value=null
 	if [ "$value" = null ] || [ -z "$value" ]; then
 		value="not measured"
 		met="-"
