@@ -10,11 +10,13 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include <vmbypass/abi/chardev.h>
 #include <vmbypass/abi/control.h>
 #include <vmbypass/abi/doorbell.h>
 #include <vmbypass/abi/region.h>
 #include <vmbypass/abi/slot.h>
 #include <vmbypass/abi/stats.h>
+#include <vmbypass/abi/xenbus.h>
 #include <vmbypass/vmb.h>
 #include <vmbypass/vmb_am.h>
 
@@ -50,6 +52,27 @@ static void print_slots(void)
 	F(vmb_slot_rdma, len);
 	S(vmb_slot_done);
 	F(vmb_slot_done, moved);
+}
+
+static void print_xen(void)
+{
+	S(vmb_xen_request);
+	F(vmb_xen_request, id);
+	F(vmb_xen_request, client);
+	F(vmb_xen_request, slot);
+	F(vmb_xen_request, pages);
+	F(vmb_xen_request, refs);
+	F(vmb_xen_request, msg);
+	S(vmb_xen_reply);
+	F(vmb_xen_reply, id);
+	F(vmb_xen_reply, client);
+	F(vmb_xen_reply, msg);
+	S(vmb_xen_events);
+	F(vmb_xen_events, kicks);
+	F(vmb_xen_events, notes);
+	F(vmb_xen_events, alive);
+	S(vmb_chardev_endpoint);
+	F(vmb_chardev_endpoint, handle);
 }
 
 static void print_area(void)
@@ -201,6 +224,7 @@ int main(void)
 {
 	print_slots();
 	print_area();
+	print_xen();
 	print_requests();
 	print_replies();
 	print_stats();
