@@ -96,8 +96,8 @@ struct vmb_endpoint {
 
 	/* progress: one thread at a time, handlers run with the lock free */
 	bool progressing;
-	bool held; /* vmb_hold() */
-	pthread_t progress_thread;
+	bool held;		     /* vmb_hold() */
+	const void *progress_thread; /* vmb_thread_self() */
 
 	/* waiting: see wait.c */
 	unsigned inside;  /* threads that sleep in here, lock released */
@@ -143,8 +143,7 @@ void vmb_endpoint_leave(struct vmb_endpoint *ep);
 /* Is the calling thread in a handler of this (locked) endpoint? */
 static inline bool vmb_endpoint_in_handler(const struct vmb_endpoint *ep)
 {
-	return ep->progressing &&
-	       pthread_equal(ep->progress_thread, pthread_self());
+	return ep->progressing && ep->progress_thread == vmb_thread_self();
 }
 
 /* Unlock for a handler of the application, lock after it. arg: endpoint. */

@@ -100,7 +100,7 @@ int vmb_endpoint_pass(struct vmb_endpoint *ep)
 	if (vmb_unlikely(ep->progressing || ep->held))
 		return 0;
 	ep->progressing = true;
-	ep->progress_thread = pthread_self();
+	ep->progress_thread = vmb_thread_self();
 	rc = vmb_msg_progress(ep->msg);
 	ep->progressing = false;
 	if (rc)
@@ -252,7 +252,13 @@ static int stay(struct vmb_endpoint *ep, struct vmb_waiter *w)
 {
 	vmb_list_append(&ep->waiters, &w->node);
 	ep->inside++;
-	while (!w->done) {
+	for (;;) {
+		/* first of all: our own pass may have ended what others,
+		 * who sleep, wait for */
+		if (ep->version != ep->attended)
+			vmb_endpoint_attend(ep);
+		if (w->done)
+			break;
 		if (ep->state != VMB_ENDPOINT_OPEN)
 			w->result = -EBADF;
 		if (w->result || w->woken || w->expired)
@@ -261,8 +267,6 @@ static int stay(struct vmb_endpoint *ep, struct vmb_waiter *w)
 			lead(ep, w);
 		else
 			follow(ep, w);
-		if (ep->version != ep->attended)
-			vmb_endpoint_attend(ep);
 	}
 	vmb_list_remove(&w->node);
 	if (ep->leader == w)
@@ -274,8 +278,8 @@ static int stay(struct vmb_endpoint *ep, struct vmb_waiter *w)
 	return w->result;
 }
 
-int vmb_endpoint_await(struct vmb_endpoint *ep, vmb_look_fn look, void *arg,
-		       int timeout_ms, bool poll)
+static int await(struct vmb_endpoint *ep, vmb_look_fn look, void *arg,
+		 int timeout_ms, bool poll)
 {
 	struct vmb_waiter w = {
 		.look = look,
@@ -284,21 +288,32 @@ int vmb_endpoint_await(struct vmb_endpoint *ep, vmb_look_fn look, void *arg,
 		.poll_at = UINT64_MAX,
 		.poll_step = POLL_FIRST_NS,
 	};
+
+	if (timeout_ms > 0)
+		w.deadline = vmb_now_ns() + (uint64_t)timeout_ms * 1000000u;
+	if (poll)
+		w.poll_at = vmb_now_ns() + w.poll_step;
+	return stay(ep, &w);
+}
+
+/* What has happened already needs no pass: a burst is taken in by one. */
+int vmb_endpoint_await(struct vmb_endpoint *ep, vmb_look_fn look, void *arg,
+		       int timeout_ms, bool poll)
+{
 	int rc;
 
 	if (timeout_ms < VMB_INFINITE)
 		return -EINVAL;
 	if (timeout_ms && vmb_endpoint_in_handler(ep))
 		return -EDEADLK;
+	rc = look(ep, arg);
+	if (rc)
+		return rc;
 	vmb_endpoint_pass(ep); /* its error is found by the look */
 	rc = look(ep, arg);
 	if (rc || !timeout_ms)
 		return rc;
-	if (timeout_ms > 0)
-		w.deadline = vmb_now_ns() + (uint64_t)timeout_ms * 1000000u;
-	if (poll)
-		w.poll_at = vmb_now_ns() + w.poll_step;
-	return stay(ep, &w);
+	return await(ep, look, arg, timeout_ms, poll);
 }
 
 int vmb_wakeup(struct vmb_endpoint *ep)
