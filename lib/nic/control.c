@@ -101,6 +101,7 @@ int vmb_nic_open(const struct vmb_nic_config *config, struct vmb_nic **out)
 	nic->threads = config->threads;
 	nic->endpoints_max = config->endpoints_max;
 	nic->spin_ns = (uint64_t)config->spin_us * 1000;
+	nic->hold_ns = (uint64_t)config->hold_us * 1000;
 	nic->quantum = config->quantum ? config->quantum : ENGINE_QUANTUM;
 	nic->first_position = config->first_position;
 	nic->stats_fd = -1;
@@ -195,6 +196,11 @@ void vmb_nic_stop(struct vmb_nic *nic)
 unsigned vmb_nic_breathe(struct vmb_nic *nic, unsigned thread)
 {
 	return vmb_engine_breathe(&nic->engines[thread]);
+}
+
+bool vmb_nic_may_sleep(struct vmb_nic *nic, unsigned thread)
+{
+	return vmb_engine_may_sleep(&nic->engines[thread]);
 }
 
 void vmb_nic_kicked(struct vmb_nic *nic, struct vmb_nic_endpoint *ep)

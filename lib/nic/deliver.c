@@ -24,19 +24,36 @@ static uint32_t rx_room(const struct vmb_nic_endpoint *ep)
 	return ep->rx_bytes - (ep->rx_pos - ep->rx_seen);
 }
 
-/* Learn how far the client has read. A position that cannot be is a fault. */
+/* How far the client has read. A position that cannot be is a fault. */
+static bool check_consumed(struct vmb_engine *engine,
+			   struct vmb_nic_endpoint *ep, uint64_t word)
+{
+	uint32_t rx = vmb_high(word);
+
+	if (vmb_likely(vmb_ring_may_observe(&ep->events, vmb_low(word)) &&
+		       rx - ep->rx_seen <= ep->rx_pos - ep->rx_seen))
+		return true;
+	vmb_endpoint_fault(engine, ep, 0, VMB_CODE_BAD_CONSUMER, word);
+	return false;
+}
+
 static void observe_consumed(struct vmb_engine *engine,
 			     struct vmb_nic_endpoint *ep)
 {
 	uint64_t word = vmb_observe(&ep->ctl->consumed);
-	uint32_t rx = vmb_high(word);
 
-	if (vmb_unlikely(vmb_ring_observe(&ep->events, vmb_low(word)) ||
-			 rx - ep->rx_seen > ep->rx_pos - ep->rx_seen)) {
-		vmb_endpoint_fault(engine, ep, 0, VMB_CODE_BAD_CONSUMER, word);
+	if (!check_consumed(engine, ep, word))
 		return;
-	}
-	ep->rx_seen = rx;
+	ep->events.seen = vmb_low(word);
+	ep->rx_seen = vmb_high(word);
+}
+
+/* Takes no note of it: that it has changed is news to has_work(). */
+void vmb_events_check(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
+{
+	vmb_events_lock(ep);
+	check_consumed(engine, ep, vmb_observe(&ep->ctl->consumed));
+	vmb_events_unlock(ep);
 }
 
 uint32_t vmb_events_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
@@ -277,6 +294,36 @@ static void bounce_no_room(struct vmb_engine *engine,
 	}
 }
 
+/*
+ * A receiver that reads makes room in less time than a bounce and its resend
+ * take, so the descriptor stays where it is for a while: held, with all that
+ * the endpoint posts behind it. The sender's other peers wait no longer than
+ * hold_ns for one that does not read.
+ */
+static bool may_hold(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
+{
+	if (!ep->held) {
+		ep->held = true;
+		ep->held_ns = engine->now_ns;
+	}
+	if (engine->now_ns - ep->held_ns < engine->nic->hold_ns)
+		return true;
+	ep->held = false;
+	return false;
+}
+
+static int64_t hold_or_bounce(struct vmb_engine *engine,
+			      struct vmb_nic_endpoint *ep,
+			      struct vmb_nic_endpoint *to,
+			      const struct vmb_slot *slot,
+			      const struct vmb_slot_ext *ext)
+{
+	if (may_hold(engine, ep))
+		return ENGINE_HELD;
+	bounce_no_room(engine, ep, to, slot, ext);
+	return ENGINE_COST_MIN;
+}
+
 /* Is the sender still to see earlier bounces of this destination? */
 static bool is_blocked(struct vmb_nic_endpoint *ep, uint32_t index,
 		       unsigned flags)
@@ -295,6 +342,7 @@ static void arrive(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		   struct vmb_nic_endpoint *to, struct vmb_slot *slot,
 		   const struct vmb_slot_ext *ext, uint32_t len)
 {
+	ep->held = false;
 	acquaint(ep, to);
 	acquaint(to, ep);
 	vmb_slot_head(slot, VMB_EV_ARRIVE,
@@ -341,8 +389,7 @@ static int64_t send_buffered(struct vmb_engine *engine,
 	vmb_events_lock(to);
 	if (!has_room(engine, to, 1, buf.len)) {
 		vmb_events_unlock(to);
-		bounce_no_room(engine, ep, to, slot, NULL);
-		return ENGINE_COST_MIN;
+		return hold_or_bounce(engine, ep, to, slot, NULL);
 	}
 	at = vmb_rx_place(&to->rx_pos, to->rx_bytes, buf.len, VMB_RX_ALIGN);
 	memcpy(to->rx + at, span.ptr, buf.len);
@@ -409,8 +456,7 @@ int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	vmb_events_lock(to);
 	if (vmb_unlikely(!has_room(engine, to, slots, 0))) {
 		vmb_events_unlock(to);
-		bounce_no_room(engine, ep, to, slot, ext);
-		return ENGINE_COST_MIN;
+		return hold_or_bounce(engine, ep, to, slot, ext);
 	}
 	arrive(engine, ep, to, slot, ext, slot->len);
 	vmb_events_unlock(to);

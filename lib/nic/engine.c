@@ -9,8 +9,9 @@
  * Owns:  the hot and cold lists of its thread.
  * Trust: a client can make the engine look, and pays for what it then finds.
  *
- * An endpoint is hot while it has had work within spin_ns, else cold. A cold
- * one was armed first: its client kicks (docs/signalling.md).
+ * An endpoint is hot while it has had work within spin_ns, else cold. Before
+ * the thread sleeps every cold one is armed: its client kicks
+ * (docs/signalling.md).
  */
 #include "nic/engine.h"
 
@@ -22,6 +23,7 @@ void vmb_engine_init(struct vmb_engine *engine, struct vmb_nic *nic,
 	engine->nic = nic;
 	engine->index = index;
 	vmb_list_init(&engine->active);
+	vmb_list_init(&engine->unarmed);
 	engine->now_ns = vmb_now_ns();
 }
 
@@ -70,6 +72,7 @@ static void arm(struct vmb_nic_endpoint *ep)
 {
 	uint32_t number = arm_number(ep);
 
+	ep->armed = true;
 	ep->room_armed = vmb_load_relaxed(&ep->watch_room);
 	vmb_store_relaxed(&ep->ctl->kick_arm, number);
 	vmb_store_relaxed(&ep->ctl->room_arm, ep->room_armed ? number : 0);
@@ -77,7 +80,9 @@ static void arm(struct vmb_nic_endpoint *ep)
 
 static void disarm(struct vmb_nic_endpoint *ep)
 {
-	ep->room_armed = false;
+	if (!ep->armed)
+		return;
+	ep->armed = ep->room_armed = false;
 	vmb_store_relaxed(&ep->ctl->kick_arm, 0);
 	vmb_store_relaxed(&ep->ctl->room_arm, 0);
 }
@@ -89,8 +94,9 @@ void vmb_engine_heat(struct vmb_nic_endpoint *ep)
 	if (ep->hot || vmb_load_relaxed(&ep->state) != VMB_STATE_OPEN)
 		return;
 	cold_remove(ep);
+	vmb_list_remove(&ep->place);
 	ep->hot = true;
-	ep->last_work_ns = ep->engine->now_ns;
+	vmb_store_relaxed(&ep->last_work_ns, ep->engine->now_ns);
 	if (vmb_list_empty(&share->hot)) {
 		share->deficit = 0;
 		vmb_list_append(&ep->engine->active, &share->node);
@@ -122,28 +128,44 @@ static bool has_work(struct vmb_nic_endpoint *ep)
 	return changed;
 }
 
-/*
- * Arm, then look again: pairs with the client's fence between its descriptor
- * and its look at kick_arm, or replaces it by a barrier in the client's place.
- */
+/* Nothing for long: it is looked at now and then, as long as we are awake. */
 static void cool(struct vmb_nic_endpoint *ep)
 {
-	const struct vmb_nic_host *host = ep->nic->host;
+	if (has_work(ep)) /* since the last pass */
+		return;
+	vmb_events_check(ep->engine, ep); /* a liar is told, if late */
+	hot_remove(ep);
+	cold_add(ep);
+	vmb_list_append(&ep->engine->unarmed, &ep->place);
+}
 
-	arm(ep);
+/*
+ * Before a sleep: arm, then look again, all at once. Pairs with the client's
+ * fence between its descriptor and its look at kick_arm, or replaces it by a
+ * barrier in the client's place. False: there is work.
+ */
+static bool arm_cold(struct vmb_engine *engine)
+{
+	const struct vmb_nic_host *host = engine->nic->host;
+	struct vmb_list *l, *tmp;
+
+	if (vmb_list_empty(&engine->unarmed))
+		return true;
+	vmb_list_each (l, &engine->unarmed)
+		arm(vmb_container_of(l, struct vmb_nic_endpoint, place));
 	vmb_arm_fence();
 	if (host->barrier)
 		host->barrier(host->arg);
-	if (has_work(ep)) {
-		ep->last_work_ns = ep->engine->now_ns;
-		disarm(ep);
-		return;
+	vmb_list_each_safe (l, tmp, &engine->unarmed) {
+		struct vmb_nic_endpoint *ep =
+			vmb_container_of(l, struct vmb_nic_endpoint, place);
+
+		if (has_work(ep))
+			vmb_engine_heat(ep);
+		else
+			vmb_list_remove(&ep->place);
 	}
-	vmb_events_lock(ep);
-	vmb_events_room(ep->engine, ep, UINT32_MAX); /* catches a liar */
-	vmb_events_unlock(ep);
-	hot_remove(ep);
-	cold_add(ep);
+	return vmb_list_empty(&engine->active);
 }
 
 int vmb_engine_adopt(struct vmb_nic_endpoint *ep)
@@ -171,6 +193,7 @@ void vmb_engine_forget(struct vmb_nic_endpoint *ep)
 		hot_remove(ep);
 	else
 		cold_remove(ep);
+	vmb_list_remove(&ep->place); /* of the unarmed */
 	ep->hot = false;
 }
 
@@ -266,6 +289,7 @@ static unsigned serve_doorbell(struct vmb_engine *engine,
 	struct vmb_slot_ext ext;
 	struct vmb_slot slot;
 	unsigned taken = 0;
+	int64_t cost;
 
 	while (taken<ENGINE_BATCH && * deficit> 0) {
 		if (!vmb_ring_due(&ep->doorbell, 0,
@@ -275,7 +299,10 @@ static unsigned serve_doorbell(struct vmb_engine *engine,
 		if (!may_take(engine, ep) ||
 		    fetch(engine, ep, &slot, &ext) != 1)
 			break;
-		*deficit -= execute(engine, ep, &slot, &ext);
+		cost = execute(engine, ep, &slot, &ext);
+		if (vmb_unlikely(cost == ENGINE_HELD))
+			break;
+		*deficit -= cost;
 		vmb_ring_release(&ep->doorbell,
 				 slot.flags & VMB_F_PAIR ? 2 : 1);
 		taken++;
@@ -308,7 +335,7 @@ unsigned vmb_engine_serve(struct vmb_nic_endpoint *ep, int64_t *deficit)
 	if (vmb_unlikely(vmb_load_relaxed(&ep->watch_room)))
 		work += serve_room(engine, ep);
 	if (work)
-		ep->last_work_ns = engine->now_ns;
+		vmb_store_relaxed(&ep->last_work_ns, engine->now_ns);
 	return work;
 }
 
@@ -386,7 +413,8 @@ static void lay_off(struct vmb_nic_endpoint *ep)
  */
 static bool wants_room_arm(const struct vmb_nic_endpoint *ep)
 {
-	return vmb_load_relaxed(&ep->watch_room) && !ep->room_armed;
+	return ep->armed && !ep->room_armed &&
+	       vmb_load_relaxed(&ep->watch_room);
 }
 
 static unsigned look_at_cold(struct vmb_engine *engine, uint32_t count)
@@ -462,6 +490,15 @@ static void answer_call(struct vmb_engine *engine)
 	sem_post(&call->done);
 }
 
+/* Another engine thread, whose clock was read later, may have noted work. */
+static bool is_idle(const struct vmb_nic_endpoint *ep)
+{
+	int64_t idle = (int64_t)(ep->engine->now_ns -
+				 vmb_load_relaxed(&ep->last_work_ns));
+
+	return idle > (int64_t)ep->nic->spin_ns;
+}
+
 static void cool_idle(struct vmb_engine *engine)
 {
 	struct vmb_list *node, *tmp, *l, *tmp2;
@@ -482,8 +519,7 @@ static void cool_idle(struct vmb_engine *engine)
 				hot_remove(ep);
 				cold_add(ep);
 				lay_off(ep);
-			} else if (engine->now_ns - ep->last_work_ns >
-				   engine->nic->spin_ns) {
+			} else if (is_idle(ep)) {
 				cool(ep);
 			}
 		}
@@ -524,7 +560,12 @@ void vmb_engine_wake(struct vmb_engine *engine)
 		host->wake(host->arg, engine->index);
 }
 
-/* Every endpoint is cold and was armed, so a kick ends the sleep. */
+bool vmb_engine_may_sleep(struct vmb_engine *engine)
+{
+	return vmb_list_empty(&engine->active) && arm_cold(engine);
+}
+
+/* Every endpoint is cold, and armed, so a kick ends the sleep. */
 static void doze(struct vmb_engine *engine)
 {
 	const struct vmb_nic_host *host = engine->nic->host;
@@ -551,7 +592,7 @@ void *vmb_engine_main(void *arg)
 
 		if (work)
 			continue;
-		if (vmb_list_empty(&engine->active) && engine->nic->host->sleep)
+		if (engine->nic->host->sleep && vmb_engine_may_sleep(engine))
 			doze(engine);
 		else
 			vmb_relax();

@@ -28,7 +28,8 @@
 #define ENGINE_TOUCHED 64u   /* endpoints to notify, before an early flush */
 #define ENGINE_QUANTUM 4096u /* bytes per visit when domains compete */
 #define ENGINE_QUANTUM_ALONE 65536u /* when one domain has work */
-#define ENGINE_COST_MIN 64     /* a descriptor costs its bytes, at least this */
+#define ENGINE_COST_MIN 64 /* a descriptor costs its bytes, at least this */
+#define ENGINE_HELD -1
 #define ENGINE_CLOCK_EVERY 64u /* breaths between looks at the clock */
 #define TRANSFERS_MAX 64u      /* under way, per endpoint */
 #define EVENTS_KEPT 4u /* event slots that arrivals leave to our own events */
@@ -79,7 +80,9 @@ struct vmb_nic_endpoint {
 	uint32_t state; /* VMB_STATE_*; any thread may fault it */
 	bool hot;
 	bool stalled;	     /* its own event queue was full when last served */
-	bool room_armed;     /* kicks us when it publishes `consumed` */
+	bool held;	     /* its next SEND waits for room at its peer */
+	bool armed;	     /* kicks us when it has something */
+	bool room_armed;     /* and when it publishes `consumed` */
 	bool laid_off;	     /* faulted, and its client was told */
 	bool fenced;	     /* a FENCE waits for the transfers before it */
 	uint32_t watch_room; /* someone waits for room here */
@@ -100,6 +103,7 @@ struct vmb_nic_endpoint {
 	struct vmb_nic_domain *domain;
 	struct vmb_stats *stats;
 	uint64_t last_work_ns;
+	uint64_t held_ns; /* since when */
 	uint32_t fault_code;
 	uint32_t arm_number;
 	uint32_t cold_index; /* in engine.cold */
@@ -108,7 +112,7 @@ struct vmb_nic_endpoint {
 	uint8_t *tx;
 	uint32_t tx_bytes;
 	void *cookie;
-	struct vmb_list place; /* in share.hot */
+	struct vmb_list place; /* in share.hot, or cold in engine.unarmed */
 	struct vmb_list transfers_free;
 	struct vmb_nic_transfer *transfer_table;
 	uint32_t blocked_count;
@@ -135,6 +139,7 @@ struct vmb_engine {
 	struct vmb_nic_endpoint *touched[ENGINE_TOUCHED];
 	struct vmb_nic_endpoint **cold;
 	uint32_t cold_count, cold_next;
+	struct vmb_list unarmed; /* those of them to arm before a sleep */
 	uint64_t now_ns;
 	uint32_t breaths; /* since the clock was read */
 	bool stop;
@@ -158,6 +163,7 @@ struct vmb_nic {
 	uint32_t index_top; /* above every index that was ever used */
 	unsigned threads;
 	uint64_t spin_ns;
+	uint64_t hold_ns;
 	uint32_t quantum;
 	uint32_t first_position;
 	struct vmb_nic_region **regions; /* by index, 65536 */
@@ -184,6 +190,8 @@ struct vmb_nic {
 void vmb_engine_init(struct vmb_engine *engine, struct vmb_nic *nic,
 		     unsigned index);
 unsigned vmb_engine_breathe(struct vmb_engine *engine);
+/* Nothing is hot? Then arm what is cold, and look again. */
+bool vmb_engine_may_sleep(struct vmb_engine *engine);
 void *vmb_engine_main(void *engine);
 void vmb_engine_heat(struct vmb_nic_endpoint *ep);
 void vmb_engine_forget(struct vmb_nic_endpoint *ep); /* of either list */
@@ -210,9 +218,12 @@ static inline void vmb_events_unlock(struct vmb_nic_endpoint *ep)
 		vmb_publish(&ep->event_lock, 0);
 }
 
+/* Is what the client published a position it can be at? Else a fault. */
+void vmb_events_check(struct vmb_engine *engine, struct vmb_nic_endpoint *ep);
 /* Room for events, refreshed from what the client published. */
 uint32_t vmb_events_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 			 uint32_t wanted);
+/* Returns what it cost; ENGINE_HELD: not taken, come again. */
 int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 			struct vmb_slot *slot, const struct vmb_slot_ext *ext);
 void vmb_events_done(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,

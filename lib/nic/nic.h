@@ -67,6 +67,7 @@ struct vmb_nic_config {
 	const int *cpus;  /* of `threads` numbers, -1: not pinned; or NULL */
 	uint32_t endpoints_max; /* whole engine; at most 65535 */
 	uint32_t spin_us;	/* an endpoint without work stays hot so long */
+	uint32_t hold_us; /* a SEND waits for room so long before it bounces */
 	uint32_t quantum; /* bytes per domain of weight 1 and visit; 0: 4096 */
 	uint32_t fault_log;	 /* records kept; 0: 1024 */
 	uint32_t first_position; /* of every ring; 0 but in tests */
@@ -88,6 +89,12 @@ void vmb_nic_stop(struct vmb_nic *nic);
  * thread's loop by the caller. Returns the work done, 0: nothing.
  */
 unsigned vmb_nic_breathe(struct vmb_nic *nic, unsigned thread);
+
+/*
+ * For the same callers: may they wait for a kick now? If so every endpoint
+ * was armed and has nothing to do.
+ */
+bool vmb_nic_may_sleep(struct vmb_nic *nic, unsigned thread);
 
 /* From host->sleep() or after it: this endpoint may have work. */
 void vmb_nic_kicked(struct vmb_nic *nic, struct vmb_nic_endpoint *ep);

@@ -20,8 +20,10 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#ifdef __SSE2__
+/* ThreadSanitizer follows the atomic words only */
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
 #include <emmintrin.h>
+#define VMB_SLOT_BY_16
 #endif
 
 #include <vmbypass/abi/slot.h>
@@ -66,13 +68,20 @@ static inline uint32_t vmb_ring_room(const struct vmb_ring *r)
 	return r->mask + 1 - (r->pos - r->seen);
 }
 
+/* Is that a position the consumer can be at? */
+static inline bool vmb_ring_may_observe(const struct vmb_ring *r,
+					uint32_t consumed)
+{
+	return consumed - r->seen <= r->pos - r->seen;
+}
+
 /*
  * Take note of the consumer's published position.
  * -EPROTO: it runs backwards or ahead of what was produced.
  */
 static inline int vmb_ring_observe(struct vmb_ring *r, uint32_t consumed)
 {
-	if (consumed - r->seen > r->pos - r->seen)
+	if (!vmb_ring_may_observe(r, consumed))
 		return -EPROTO;
 	r->seen = consumed;
 	return 0;
@@ -103,8 +112,7 @@ static inline void vmb_slot_head(struct vmb_slot *slot, unsigned op,
 static inline void vmb_slot_store_tail(struct vmb_slot *dst, const void *src,
 				       uint32_t bytes)
 {
-	/* ThreadSanitizer follows the atomic words only */
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+#ifdef VMB_SLOT_BY_16
 	for (uint32_t i = 1; i < 4 && i * 16 < bytes; i++)
 		_mm_store_si128((__m128i *)(void *)dst + i,
 				_mm_loadu_si128((const __m128i *)src + i));
@@ -150,9 +158,8 @@ static inline void vmb_ring_prefetch_write(const struct vmb_ring *r)
 
 static inline void vmb_ring_prefetch_read(const struct vmb_ring *r)
 {
-	vmb_prefetch(&r->slots[(r->pos + 1) & r->mask]);
-	vmb_prefetch(&r->slots[(r->pos + 2) & r->mask]);
-	vmb_prefetch(&r->slots[(r->pos + VMB_RING_AHEAD) & r->mask]);
+	for (uint32_t i = 1; i <= VMB_RING_AHEAD; i++)
+		vmb_prefetch(&r->slots[(r->pos + i) & r->mask]);
 }
 
 /*
@@ -194,14 +201,24 @@ static inline uint32_t vmb_ring_seq(const struct vmb_ring *r)
 	return vmb_observe(&r->slots[r->pos & r->mask].seq);
 }
 
+/*
+ * Copied in the same pieces in which vmb_slot_store() reads it when it goes
+ * on: a load across two earlier stores has to wait for both.
+ */
 static inline void vmb_slot_load(struct vmb_slot *dst,
 				 const struct vmb_slot *src)
 {
+#ifdef VMB_SLOT_BY_16
+	for (int i = 0; i < 4; i++)
+		_mm_storeu_si128((__m128i *)(void *)dst + i,
+				 _mm_load_si128((const __m128i *)src + i));
+#else
 	uint64_t *d = (uint64_t *)(void *)dst;
 	const uint64_t *s = (const uint64_t *)(const void *)src;
 
 	for (int i = 0; i < 8; i++)
 		d[i] = vmb_load_relaxed(&s[i]);
+#endif
 }
 
 /* Is a valid slot due? 1 yes, 0 not yet, -EPROTO the word is a lie. */

@@ -137,6 +137,11 @@ unsigned t_nic_breathe(void)
 	return vmb_nic_breathe(t_inproc.nic, 0);
 }
 
+bool t_nic_may_sleep(void)
+{
+	return vmb_nic_may_sleep(t_inproc.nic, 0);
+}
+
 void t_nic_settle(void)
 {
 	/* a cold endpoint may need a few passes until it is looked at */

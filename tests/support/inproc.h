@@ -33,6 +33,8 @@ struct vmb_nic *t_nic(void);
 
 /* One pass of a stepped engine; returns the work done. */
 unsigned t_nic_breathe(void);
+/* Would its thread sleep now? Then every endpoint was armed. */
+bool t_nic_may_sleep(void);
 /* Breathe until a stepped engine finds nothing to do; else nothing. */
 void t_nic_settle(void);
 

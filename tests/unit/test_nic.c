@@ -244,10 +244,57 @@ START_TEST(unread_events_let_the_engine_sleep)
 	for (unsigned i = 0; i < 10000; i++)
 		work += t_nic_breathe();
 	ck_assert_uint_eq(work, 0);
+	ck_assert(t_nic_may_sleep());
 	ck_assert_uint_ne(vmb_load_relaxed(&a.ctl->room_arm), 0);
 	/* reading lets it go on */
 	for (unsigned n = 0; n < VMB_EQ_SLOTS_MIN + VMB_DOORBELL_SLOTS / 2; n++)
 		t_client_expect(&a, VMB_EV_BOUNCE, &slot);
+}
+END_TEST
+
+/* ---- waiting for room --------------------------------------------------------- */
+
+static void start_holding(uint32_t hold_us)
+{
+	stop();
+	t_nic_start(&(struct vmb_nic_config){.endpoints_max = 64,
+					     .hold_us = hold_us});
+	t_client_open(&a, "red", NULL);
+	t_client_open(&b, "blue", NULL);
+}
+
+/* A receiver that reads in time costs its sender nothing. */
+START_TEST(held_messages_arrive_in_order_without_a_bounce)
+{
+	const struct vmb_stats *sa;
+	struct vmb_slot event;
+
+	start_holding(10000000);
+	sa = vmb_nic_stats(t_nic(), a.pep.handle);
+	for (unsigned sent = 0, seen = 0; seen < 1000;) {
+		for (unsigned n = 0; n < VMB_DOORBELL_SLOTS / 2; n++)
+			t_client_send(&a, b.pep.handle, 0, sent++, NULL, 0);
+		t_nic_settle(); /* more than fits */
+		while (t_client_next(&b, &event, 0, NULL))
+			ck_assert_uint_eq(event.hdr, seen++);
+	}
+	ck_assert_uint_eq(sa->bounces, 0);
+}
+END_TEST
+
+/* One that does not read holds up the sender's other peers for so long only. */
+START_TEST(held_message_bounces_when_its_time_is_over)
+{
+	struct vmb_slot event;
+	struct t_client c;
+
+	start_holding(2000);
+	t_client_open(&c, NULL, NULL);
+	ck_assert_uint_gt(fill(2 * VMB_EQ_SLOTS_MIN), 0);
+	t_client_send(&a, c.pep.handle, 0, 7, NULL, 0);
+	t_client_expect(&c, VMB_EV_ARRIVE, &event);
+	ck_assert_uint_eq(event.hdr, 7);
+	t_client_close(&c);
 }
 END_TEST
 
@@ -530,6 +577,8 @@ int main(void)
 	tcase_add_test(t, full_receiver_does_not_hold_up_others);
 	tcase_add_test(t, bounce_returns_the_payload);
 	tcase_add_test(t, unread_events_let_the_engine_sleep);
+	tcase_add_test(t, held_messages_arrive_in_order_without_a_bounce);
+	tcase_add_test(t, held_message_bounces_when_its_time_is_over);
 	tcase_add_test(t, put_and_get_move_all_bytes);
 	tcase_add_test(t, put_of_nothing_is_done);
 	tcase_add_test(t, fence_holds_what_follows);

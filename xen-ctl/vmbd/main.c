@@ -109,6 +109,7 @@ static int open_engine(struct vmbd *d)
 		.cpus = o->cpu_count ? o->cpus : NULL,
 		.endpoints_max = o->endpoints_max,
 		.spin_us = o->spin_us,
+		.hold_us = o->hold_us,
 		.quantum = o->quantum,
 	};
 

@@ -19,6 +19,7 @@
 
 #define POLICY_DEFAULT "/etc/vmbypass/vmbd.conf"
 #define SPIN_US_DEFAULT 1000
+#define HOLD_US_DEFAULT 20
 #define ENDPOINTS_DEFAULT 4096
 
 enum {
@@ -29,6 +30,7 @@ enum {
 	OPT_ENGINES,
 	OPT_CPU,
 	OPT_SPIN,
+	OPT_HOLD,
 	OPT_QUANTUM,
 	OPT_ENDPOINTS,
 	OPT_LOG,
@@ -58,6 +60,10 @@ static const struct argp_option rows[] = {
 	{"spin-us", OPT_SPIN, "N", 0,
 	 "Look at an endpoint without work for so long before sleeping "
 	 "(default: 1000)",
+	 0},
+	{"hold-us", OPT_HOLD, "N", 0,
+	 "Let a message wait for room at its receiver for so long before it "
+	 "is given back (default: 20)",
 	 0},
 	{"quantum", OPT_QUANTUM, "BYTES", 0,
 	 "Bytes per visit to a protection domain of weight 1 (default: 4096)",
@@ -195,6 +201,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_SPIN:
 		o->spin_us = parse_count(state, "spin-us", arg, 0, 1000000);
 		break;
+	case OPT_HOLD:
+		o->hold_us = parse_count(state, "hold-us", arg, 0, 1000000);
+		break;
 	case OPT_QUANTUM:
 		o->quantum = parse_count(state, "quantum", arg, 64, 16u << 20);
 		break;
@@ -265,6 +274,7 @@ void vmbd_options_parse(struct vmbd_options *o, int argc, char **argv)
 				   .group = (gid_t)-1,
 				   .engines = 1,
 				   .spin_us = SPIN_US_DEFAULT,
+				   .hold_us = HOLD_US_DEFAULT,
 				   .endpoints_max = ENDPOINTS_DEFAULT,
 				   .log = VMB_LOG_INFO,
 				   .ready_fd = -1};

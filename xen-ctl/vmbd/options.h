@@ -26,6 +26,7 @@ struct vmbd_options {
 	int cpus[VMB_NIC_THREADS_MAX]; /* -1: not pinned */
 	unsigned cpu_count;	       /* 0: none was named */
 	uint32_t spin_us;
+	uint32_t hold_us;
 	uint32_t quantum; /* 0: the engine's own */
 	uint32_t endpoints_max;
 	enum vmb_log_level log;
