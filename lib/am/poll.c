@@ -13,12 +13,13 @@
 
 #include "am/internal.h"
 
-#define ALIVE_EVERY 65536u /* fruitless polls between looks at the daemon */
+#define IDLE_LOOK 4096u	    /* fruitless polls between looks at the clock */
+#define ALIVE_NS 100000000u /* idle for so long: is the daemon there? */
 
 /* An event that was copied and is being checked and acted upon. */
 struct event {
 	struct vmb_slot slot;
-	uint8_t pair[VMB_INLINE_PAIR] __attribute__((aligned(16)));
+	uint8_t more[VMB_INLINE_PAIR - VMB_INLINE_ONE]; /* goes on from slot */
 	const uint8_t *data;
 	size_t len;
 	uint32_t slots;	 /* of the queue */
@@ -27,16 +28,17 @@ struct event {
 
 /* ---- payload -------------------------------------------------------------------- */
 
-/* The extension of a pair, gathered with the first slot. */
+_Static_assert(offsetof(struct event, more) == VMB_SLOT_BYTES,
+	       "the payload of a pair is one piece");
+
+/* The extension of a pair, behind the first slot. */
 static int load_pair(struct vmb_am *am, struct event *e)
 {
 	struct vmb_slot_ext ext;
 
 	if (vmb_ring_peek_ext(&am->events, &ext) != 1)
 		return -EPROTO;
-	memcpy(e->pair, e->slot.payload, VMB_INLINE_ONE);
-	memcpy(e->pair + VMB_INLINE_ONE, ext.payload, sizeof(ext.payload));
-	e->data = e->pair;
+	memcpy(e->more, ext.payload, sizeof(ext.payload));
 	e->slots = 2;
 	return 0;
 }
@@ -46,7 +48,7 @@ static int load_inline(struct vmb_am *am, struct event *e)
 	bool pair = e->slot.flags & VMB_F_PAIR;
 
 	e->len = e->slot.len;
-	e->data = e->slot.payload;
+	e->data = (const uint8_t *)e + offsetof(struct vmb_slot, payload);
 	if (vmb_unlikely(e->len > (pair ? VMB_INLINE_PAIR : VMB_INLINE_ONE)))
 		return -EPROTO;
 	return pair ? load_pair(am, e) : 0;
@@ -211,16 +213,26 @@ static int take(struct vmb_am *am)
 	return 1;
 }
 
-/* Nothing has come for long: does anybody serve us? */
+/*
+ * Nothing has come for a while: does anybody serve us? The daemon is asked
+ * for by a system call, so not while a long transfer is merely under way.
+ */
 static void check_alive(struct vmb_am *am)
 {
 	uint32_t state = vmb_load_relaxed(&am->ctl->state);
+	uint64_t now = vmb_now_ns();
 
 	if (state == VMB_STATE_FAULTED)
 		vmb_am_fail(am, -EIO);
-	else if (state == VMB_STATE_CLOSED ||
-		 am->port->ops->alive(am->port) == -EPIPE)
+	else if (state == VMB_STATE_CLOSED)
 		vmb_am_fail(am, -EPIPE);
+	else if (am->idle == IDLE_LOOK)
+		am->idle_ns = now;
+	else if (now - am->idle_ns >= ALIVE_NS) {
+		am->idle_ns = now;
+		if (am->port->ops->alive(am->port) == -EPIPE)
+			vmb_am_fail(am, -EPIPE);
+	}
 }
 
 int vmb_am_poll(struct vmb_am *am, unsigned budget)
@@ -248,7 +260,7 @@ int vmb_am_poll(struct vmb_am *am, unsigned budget)
 				   published != am->published);
 	if (taken)
 		am->idle = 0;
-	else if (vmb_unlikely(++am->idle % ALIVE_EVERY == 0))
+	else if (vmb_unlikely(++am->idle % IDLE_LOOK == 0))
 		check_alive(am);
 	return am->error ? am->error : (int)taken;
 }

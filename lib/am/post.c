@@ -167,12 +167,17 @@ static void send_pair(struct vmb_am *am, struct vmb_slot *slot,
 		      size_t first_byte, size_t len)
 {
 	uint32_t second = (am->doorbell.pos + 1) % VMB_DOORBELL_SLOTS;
-	uint8_t data[VMB_INLINE_PAIR] = {0};
 	struct vmb_slot_ext ext = {0};
+	const char *data = as_one(segments, count, first_byte, len);
+	char gathered[VMB_INLINE_PAIR];
 
-	vmb_am_gather(data, segments, count, first_byte, len);
+	if (vmb_unlikely(!data)) {
+		vmb_am_gather(gathered, segments, count, first_byte, len);
+		data = gathered;
+	}
 	memcpy(slot->payload, data, VMB_INLINE_ONE);
-	memcpy(ext.payload, data + VMB_INLINE_ONE, sizeof(ext.payload));
+	vmb_copy_short(ext.payload, data + VMB_INLINE_ONE,
+		       len - VMB_INLINE_ONE);
 	slot->flags |= VMB_F_PAIR;
 	am->tx_end[am->doorbell.pos % VMB_DOORBELL_SLOTS] = am->tx_pos;
 	am->tx_end[second] = am->tx_pos;
@@ -276,7 +281,7 @@ int vmb_am_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 				 len, mode);
 	fill_head(&slot, peer, id, hdr, len);
 	memset(slot.payload, 0, sizeof(slot.payload));
-	memcpy(slot.payload, data, len);
+	vmb_copy_short(slot.payload, data, len);
 	vmb_am_commit(am, &slot, (uint32_t)len);
 	peer->last_post = am->doorbell.pos;
 	vmb_am_kick(am);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 #define VMB_LINE 64	  /* bytes of a cache line */
@@ -30,6 +31,30 @@ static inline void vmb_prefetch_write(const void *p)
 #else
 	__builtin_prefetch(p, 1);
 #endif
+}
+
+/* memcpy() for what fits in a slot or two: no call, no loop. */
+static inline void vmb_copy_short(void *dst, const void *src, size_t len)
+{
+	char *d = dst;
+	const char *s = src;
+
+	if (len > 32) {
+		memcpy(d, s, len);
+	} else if (len >= 16) {
+		memcpy(d, s, 16);
+		memcpy(d + len - 16, s + len - 16, 16);
+	} else if (len >= 8) {
+		memcpy(d, s, 8);
+		memcpy(d + len - 8, s + len - 8, 8);
+	} else if (len >= 4) {
+		memcpy(d, s, 4);
+		memcpy(d + len - 4, s + len - 4, 4);
+	} else if (len) {
+		d[0] = s[0];
+		d[len / 2] = s[len / 2];
+		d[len - 1] = s[len - 1];
+	}
 }
 
 static inline bool vmb_is_pow2(uint64_t v)

@@ -99,7 +99,7 @@ int vmb_connect_poll(struct vmb_msg *msg)
 	struct vmb_list *l, *tmp;
 	int ended = 0;
 
-	if (vmb_list_empty(&msg->connects) || vmb_now_ns() < msg->connect_due)
+	if (vmb_now_ns() < msg->connect_due)
 		return 0;
 	vmb_list_each_safe (l, tmp, &msg->connects) {
 		struct vmb_req *req = vmb_container_of(l, struct vmb_req, link);

@@ -89,7 +89,11 @@ int vmb_msg_progress(struct vmb_msg *msg)
 	}
 	if (vmb_unlikely(!vmb_list_empty(&msg->busy)))
 		n += vmb_msg_peers_drain(msg);
-	return n + vmb_timer_poll(msg) + vmb_connect_poll(msg);
+	if (vmb_unlikely(!vmb_list_empty(&msg->timers)))
+		n += vmb_timer_poll(msg);
+	if (vmb_unlikely(!vmb_list_empty(&msg->connects)))
+		n += vmb_connect_poll(msg);
+	return n;
 }
 
 void vmb_msg_fail(struct vmb_msg *msg, int code)

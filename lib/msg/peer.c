@@ -59,25 +59,8 @@ int vmb_msg_peer_post(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
 		      uint64_t hdr, const struct vmb_segment *segments,
 		      unsigned count, size_t len)
 {
-	int rc = vmb_am_post(msg->am, mp->peer, id, hdr, segments, count, 0,
-			     len, VMB_AM_TRY);
-
-	if (vmb_likely(rc != -EAGAIN))
-		return rc;
-	if (!mp->peer->queued && !mp->peer->blocked) {
-		mp->queued_posts = 0;
-		mp->queued_bytes = 0;
-	}
-	if (mp->queued_posts >= VMB_MSG_QUEUED_POSTS ||
-	    mp->queued_bytes + len > VMB_MSG_QUEUED_BYTES)
-		return -EAGAIN;
-	rc = vmb_am_post(msg->am, mp->peer, id, hdr, segments, count, 0, len,
-			 VMB_AM_QUEUE);
-	if (rc)
-		return rc == -ENOMEM ? -EAGAIN : rc;
-	mp->queued_posts++;
-	mp->queued_bytes += len;
-	return 0;
+	return vmb_am_post(msg->am, mp->peer, id, hdr, segments, count, 0, len,
+			   VMB_AM_TRY);
 }
 
 /* ---- replies ----------------------------------------------------------------- */

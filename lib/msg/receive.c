@@ -53,10 +53,15 @@ void vmb_receive_scatter(const struct vmb_req *req, uint64_t at,
 static uint64_t copy_out(const struct vmb_req *req,
 			 const struct vmb_incoming *in)
 {
-	uint64_t len = in->code ? 0 : vmb_min(in->len, vmb_receive_room(req));
+	uint64_t len = in->code ? 0 : in->len;
 
-	if (len)
+	if (vmb_likely(req->segment_count <= 1 && len)) {
+		len = req->segment_count ? vmb_min(len, req->one.len) : 0;
+		vmb_copy_short(req->one.ptr, in->data, len);
+	} else if (len) {
+		len = vmb_min(len, vmb_receive_room(req));
 		vmb_receive_scatter(req, 0, in->data, len);
+	}
 	return len;
 }
 

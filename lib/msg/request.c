@@ -169,8 +169,13 @@ int vmb_req_set_segments(struct vmb_req *req,
 			 const struct vmb_segment *segments, unsigned count)
 {
 	struct vmb_segment packed[VMB_SEGMENTS_MAX];
-	unsigned n = pack_segments(packed, segments, count);
+	unsigned n;
 
+	if (vmb_likely(count <= 1)) {
+		req->segment_count = pack_segments(&req->one, segments, count);
+		return 0;
+	}
+	n = pack_segments(packed, segments, count);
 	if (n > 1) {
 		req->segments = malloc(n * sizeof(*packed));
 		if (!req->segments) {

@@ -21,8 +21,6 @@
 #include "msg/wire.h"
 
 #define VMB_MSG_BUDGET 64u	   /* events of one pass */
-#define VMB_MSG_QUEUED_POSTS 1024u /* kept in am for one peer, at most */
-#define VMB_MSG_QUEUED_BYTES (1u << 20)
 #define VMB_MSG_HANDLER_DATA 4096u /* an unexpected handler sees so much */
 #define VMB_MSG_FETCH_SEGMENTS 16u /* more are streamed to */
 
@@ -76,8 +74,6 @@ struct vmb_msg_peer {
 	struct vmb_list active;	    /* vmb_req that wait for the peer */
 	struct vmb_list unexpected; /* vmb_unexpected */
 	struct vmb_index announced; /* vmb_announced, by its number */
-	uint32_t queued_posts;	    /* since am's queue was last empty */
-	size_t queued_bytes;
 };
 
 /* A message that arrived, whatever its kind. */
@@ -249,7 +245,7 @@ void vmb_msg_peer_begin(struct vmb_msg *msg, struct vmb_msg_peer *mp);
 void vmb_req_await(struct vmb_req *req, enum vmb_req_state state);
 /* Post what waits and finds room now: how much. */
 int vmb_msg_peers_drain(struct vmb_msg *msg);
-/* Post now, or keep a copy within the limits of one peer; -EAGAIN. */
+/* Post now or not at all: -EAGAIN. */
 int vmb_msg_peer_post(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
 		      uint64_t hdr, const struct vmb_segment *segments,
 		      unsigned count, size_t len);

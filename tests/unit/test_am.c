@@ -332,10 +332,11 @@ END_TEST
 
 START_TEST(lost_daemon_is_noticed)
 {
+	uint64_t begin = vmb_now_ns();
 	int rc = 0;
 
 	t_port_lose_daemon(true);
-	for (unsigned i = 0; i <= 65536 && !rc; i++)
+	while (!rc && vmb_now_ns() - begin < 10000000000u)
 		rc = vmb_am_poll(&a.am, 16);
 	ck_assert_int_eq(rc, -EPIPE);
 	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), -EPIPE);
