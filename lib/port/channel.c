@@ -16,12 +16,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/barrier.h"
 #include "base/log.h"
-#include "base/socket.h"
 
 #define BUCKETS 256u
 #define REPLIES_PER_LOOK 256 /* whoever looks is bounded in time */
@@ -30,16 +28,16 @@
 struct vmb_channel {
 	pthread_mutex_t lock; /* all that follows but the constants */
 	pthread_cond_t ended; /* a call ended, or the reader left */
-	int sock;
-	int error;    /* 0 or -EPIPE, for ever */
-	bool reading; /* a thread sleeps in poll() for all */
-	bool deaf;    /* the daemon takes no more requests */
+	int error;	      /* 0 or -EPIPE, for ever */
+	bool reading;	      /* a thread sleeps in poll() for all */
+	bool deaf;	      /* the daemon takes no more requests */
 	uint32_t last_tag;
 	struct vmb_list calls[BUCKETS]; /* by tag */
 	struct vmb_list unsent;		/* in order */
 
-	int timeout_ms; /* constant from here on */
-	pid_t daemon;
+	const struct vmb_carrier *carrier; /* constant from here on */
+	int fd;
+	int timeout_ms;
 	unsigned generation; /* of the process that opened it */
 	struct vmb_list node;
 };
@@ -52,8 +50,8 @@ struct reply {
 /* ---- fork --------------------------------------------------------------- */
 
 /*
- * A child must not use the socket, and must not keep it open either: the
- * daemon knows by the socket's end that the parent is dead.
+ * A child must not use the descriptor, and must not keep it open either: by
+ * its end the daemon, or the kernel shim, knows that the parent is dead.
  */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct vmb_list registry = {&registry, &registry};
@@ -75,7 +73,7 @@ static void fork_child(void)
 	struct vmb_list *pos;
 
 	vmb_list_each (pos, &registry)
-		close(vmb_container_of(pos, struct vmb_channel, node)->sock);
+		close(vmb_container_of(pos, struct vmb_channel, node)->fd);
 	vmb_list_init(&registry);
 	vmb_store_relaxed(&generation_now, generation_now + 1);
 	pthread_mutex_unlock(&registry_lock);
@@ -152,8 +150,9 @@ static void send_unsent(struct vmb_channel *ch)
 	while (!vmb_list_empty(&ch->unsent)) {
 		call = vmb_list_first(&ch->unsent, struct vmb_channel_call,
 				      unsent_node);
-		err = vmb_socket_send(ch->sock, &call->request,
-				      call->request.head.len, call->request_fd);
+		err = ch->carrier->send(ch->fd, &call->request,
+					call->request.head.len,
+					call->request_fd);
 		if (err == -EAGAIN)
 			return;
 		if (err == -EPIPE || err == -ECONNRESET) {
@@ -288,8 +287,8 @@ static int receive_one(struct vmb_channel *ch)
 	struct reply reply = {0};
 	int err;
 
-	err = vmb_socket_receive(ch->sock, &reply.body, sizeof(reply.body),
-				 &reply.packet);
+	err = ch->carrier->receive(ch->fd, &reply.body, sizeof(reply.body),
+				   &reply.packet);
 	if (err == -EAGAIN)
 		return 0;
 	if (err == -ECONNRESET) /* told once; last words may follow */
@@ -322,7 +321,7 @@ static void exchange(struct vmb_channel *ch)
 /* Sleep for all, until there is something to send or receive. */
 static void read_for_all(struct vmb_channel *ch, int timeout_ms)
 {
-	struct pollfd p = {.fd = ch->sock, .events = POLLIN};
+	struct pollfd p = {.fd = ch->fd, .events = POLLIN};
 
 	if (!vmb_list_empty(&ch->unsent))
 		p.events |= POLLOUT;
@@ -466,31 +465,14 @@ int vmb_channel_alive(struct vmb_channel *ch)
 	return err;
 }
 
-pid_t vmb_channel_daemon(const struct vmb_channel *ch)
+int vmb_channel_fd(const struct vmb_channel *ch)
 {
-	return ch->daemon;
+	return is_foreign(ch) ? -EPERM : ch->fd;
 }
 
 /* ---- open and close ----------------------------------------------------- */
 
-/* Anybody can listen in /tmp: speak to our own user's daemon or to root's. */
-static int check_daemon(struct vmb_channel *ch, const char *path)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	if (getsockopt(ch->sock, SOL_SOCKET, SO_PEERCRED, &peer, &len))
-		return -errno;
-	if (peer.uid != 0 && peer.uid != geteuid()) {
-		vmb_error("socket %s belongs to user %u, not to us or root",
-			  path, (unsigned)peer.uid);
-		return -EACCES;
-	}
-	ch->daemon = peer.pid;
-	return 0;
-}
-
-static void init_channel(struct vmb_channel *ch, int timeout_ms)
+static void init_channel(struct vmb_channel *ch)
 {
 	pthread_condattr_t attr;
 
@@ -502,7 +484,6 @@ static void init_channel(struct vmb_channel *ch, int timeout_ms)
 	for (unsigned i = 0; i < BUCKETS; i++)
 		vmb_list_init(&ch->calls[i]);
 	vmb_list_init(&ch->unsent);
-	ch->timeout_ms = timeout_ms;
 	pthread_once(&registry_once, registry_init);
 	pthread_mutex_lock(&registry_lock);
 	ch->generation = generation_now;
@@ -510,29 +491,19 @@ static void init_channel(struct vmb_channel *ch, int timeout_ms)
 	pthread_mutex_unlock(&registry_lock);
 }
 
-int vmb_channel_open(const char *path, int timeout_ms,
+int vmb_channel_open(const struct vmb_carrier *carrier, int fd, int timeout_ms,
 		     struct vmb_channel **channel)
 {
 	struct vmb_channel *ch = calloc(1, sizeof(*ch));
-	int err;
 
 	if (!ch)
 		return -ENOMEM;
-	err = vmb_socket_connect(path, SOCK_SEQPACKET, timeout_ms, &ch->sock);
-	if (err)
-		goto err_free;
-	err = check_daemon(ch, path);
-	if (err)
-		goto err_close;
-	init_channel(ch, timeout_ms);
+	ch->carrier = carrier;
+	ch->fd = fd;
+	ch->timeout_ms = timeout_ms;
+	init_channel(ch);
 	*channel = ch;
 	return 0;
-
-err_close:
-	close(ch->sock);
-err_free:
-	free(ch);
-	return err;
 }
 
 static void free_calls(struct vmb_channel *ch)
@@ -549,12 +520,12 @@ void vmb_channel_close(struct vmb_channel *ch)
 {
 	if (!ch)
 		return;
-	/* in a child the registry has let go of it, and the socket is closed */
+	/* in a child the registry has let go of it, and it is closed */
 	if (!is_foreign(ch)) {
 		pthread_mutex_lock(&registry_lock);
 		vmb_list_remove(&ch->node);
 		pthread_mutex_unlock(&registry_lock);
-		close(ch->sock);
+		close(ch->fd);
 		pthread_cond_destroy(&ch->ended);
 		pthread_mutex_destroy(&ch->lock);
 	}

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * channel.h - requests to the daemon and its replies, over one socket.
+ * channel.h - requests to the daemon and its replies, over one descriptor.
  *
- * Flow:  local.c -> vmb_channel_call() -> SOCK_SEQPACKET -> vmbd
- * Owns:  the socket, the tags, the requests under way.
- * Trust: the daemon's user was checked; every reply is checked for its shape
- *        and a descriptor that nobody asked for is closed.
+ * Flow:  calls.c -> vmb_channel_call() -> carrier -> vmbd
+ * Owns:  the descriptor, the tags, the requests under way.
+ * Trust: who is at the other end was found out by the port; every reply is
+ *        checked for its shape and a descriptor that nobody asked for is
+ *        closed.
  * Threads: every call, any thread. One of those that wait reads for all.
- * fork:  a child holds no copy of the socket, and every call there returns
- *        -EPERM.
+ * fork:  a child holds no copy of the descriptor, and every call there
+ *        returns -EPERM.
  */
 #ifndef VMB_PORT_CHANNEL_H
 #define VMB_PORT_CHANNEL_H
@@ -16,13 +17,32 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include <vmbypass/abi/control.h>
 
 #include "base/list.h"
+#include "base/socket.h"
 
 struct vmb_channel;
+
+/*
+ * What carries the messages: two calls on the descriptor, which never wait.
+ * poll() on it says when to try again.
+ */
+struct vmb_carrier {
+	/*
+	 * One whole message, with one descriptor unless pass is -1. -EAGAIN:
+	 * no room; -EPIPE, -ECONNRESET: the daemon is gone, its last replies
+	 * may be unread; others end this request only.
+	 */
+	int (*send)(int fd, const void *buf, size_t len, int pass);
+	/*
+	 * One whole message; of 0 bytes: the daemon is gone. -EAGAIN: none;
+	 * -ECONNRESET: try again; others: nothing will come any more.
+	 */
+	int (*receive)(int fd, void *buf, size_t size,
+		       struct vmb_socket_packet *packet);
+};
 
 #define VMB_CHANNEL_REPLY_FDS 2 /* descriptors of a reply, at most */
 
@@ -45,15 +65,15 @@ struct vmb_channel_call {
 };
 
 /*
- * Connect to the daemon at path. -EACCES: it is neither ours nor root's.
- * Others: see vmb_socket_connect(). timeout_ms: for each call that gives none.
+ * Over fd, which is the channel's from success on. timeout_ms: for each call
+ * that gives none. -ENOMEM.
  */
-int vmb_channel_open(const char *path, int timeout_ms,
+int vmb_channel_open(const struct vmb_carrier *carrier, int fd, int timeout_ms,
 		     struct vmb_channel **channel);
 /* No thread is in any other call. NULL is ignored. */
 void vmb_channel_close(struct vmb_channel *channel);
-/* Process id of the daemon, 0 when it lives where we cannot see it. */
-pid_t vmb_channel_daemon(const struct vmb_channel *channel);
+/* Its descriptor, for what is no message. -EPERM: it is our parent's. */
+int vmb_channel_fd(const struct vmb_channel *channel);
 
 /* 0; -EPIPE: the daemon is gone; -EPERM. One look, never waits. */
 int vmb_channel_alive(struct vmb_channel *channel);

@@ -14,7 +14,7 @@
 
 #include "base/barrier.h"
 #include "base/util.h"
-#include "port/local.h"
+#include "port/calls.h"
 #include "port/port.h"
 #include "unit/fake_daemon.h"
 
@@ -211,7 +211,7 @@ START_TEST(silence_times_out_and_a_late_reply_is_ignored)
 	uint64_t begin, took_ms;
 	int over = 0;
 
-	vmb_port_local_set_timeout(SHORT_MS);
+	vmb_calls_set_timeout(SHORT_MS);
 	t_fake_init(&fake, script_silence, &over);
 	port = t_fake_open_port(&fake);
 	begin = vmb_now_ns();
@@ -249,7 +249,7 @@ START_TEST(late_open_is_closed_again)
 	struct vmb_port *port;
 	int before, over = 0;
 
-	vmb_port_local_set_timeout(SHORT_MS);
+	vmb_calls_set_timeout(SHORT_MS);
 	t_fake_init(&fake, script_late_open, &over);
 	port = t_fake_open_port(&fake);
 	before = t_count_fds();

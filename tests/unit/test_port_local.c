@@ -20,7 +20,7 @@
 
 #include "base/paths.h"
 #include "base/util.h"
-#include "port/local.h"
+#include "port/calls.h"
 #include "port/port.h"
 #include "unit/fake_daemon.h"
 

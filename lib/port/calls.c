@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* calls.c - see calls.h. */
+#include "port/calls.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+
+static int call_timeout_ms = VMB_PORT_TIMEOUT_MS;
+
+int vmb_calls_timeout(void)
+{
+	return call_timeout_ms;
+}
+
+void vmb_calls_set_timeout(int timeout_ms)
+{
+	call_timeout_ms = timeout_ms;
+}
+
+struct vmb_channel *vmb_calls_channel(struct vmb_port *port)
+{
+	return vmb_container_of(port, struct vmb_calls_port, base)->channel;
+}
+
+/* A request of op, without descriptors, whose reply is reply_bytes long. */
+static struct vmb_channel_call make_call(uint32_t op, size_t request_bytes,
+					 size_t reply_bytes)
+{
+	return (struct vmb_channel_call){
+		.request.head = {.op = op, .len = (uint32_t)request_bytes},
+		.request_fd = -1,
+		.reply_bytes = reply_bytes,
+	};
+}
+
+static int call_daemon(struct vmb_port *port, struct vmb_channel_call *call)
+{
+	return vmb_channel_call(vmb_calls_channel(port), call, -1);
+}
+
+/* The end of something failed. Of a daemon that is gone it is no news. */
+static void warn_of_end(const char *what, uint64_t which, int err)
+{
+	if (err && err != -EPIPE && err != -EPERM)
+		vmb_warn("%s %#llx: %s", what, (unsigned long long)which,
+			 strerrordesc_np(-err));
+}
+
+/* ---- attaching ---------------------------------------------------------- */
+
+static int check_hello(const struct vmb_ctl_hello_reply *hello,
+		       uint64_t features)
+{
+	if (hello->abi_major != VMB_ABI_MAJOR) {
+		vmb_error("daemon speaks version %u.%u, we %u.%u",
+			  hello->abi_major, hello->abi_minor, VMB_ABI_MAJOR,
+			  VMB_ABI_MINOR);
+		return -EPROTO;
+	}
+	if (hello->abi_minor > VMB_ABI_MINOR || hello->features & ~features ||
+	    !hello->nic_id || hello->nic_id >> 48 ||
+	    !memchr(hello->name, 0, sizeof(hello->name))) {
+		vmb_error("daemon granted what was not offered, or has no "
+			  "valid nic id or name");
+		return -EPROTO;
+	}
+	return 0;
+}
+
+int vmb_calls_hello(struct vmb_port *port, const char *domain,
+		    uint64_t features)
+{
+	struct vmb_channel_call call =
+		make_call(VMB_CTL_HELLO, sizeof(call.request.hello),
+			  sizeof(call.reply.hello_reply));
+	struct vmb_ctl_hello *hello = &call.request.hello;
+	int err;
+
+	hello->abi_major = VMB_ABI_MAJOR;
+	hello->abi_minor = VMB_ABI_MINOR;
+	hello->features = features;
+	if (domain)
+		memcpy(hello->domain, domain, strlen(domain));
+	err = call_daemon(port, &call);
+	if (!err)
+		err = check_hello(&call.reply.hello_reply, features);
+	if (!err)
+		port->hello = call.reply.hello_reply;
+	return err;
+}
+
+int vmb_calls_alive(struct vmb_port *port)
+{
+	return vmb_channel_alive(vmb_calls_channel(port));
+}
+
+/* ---- endpoints ---------------------------------------------------------- */
+
+void vmb_calls_close(struct vmb_port *port, uint32_t handle)
+{
+	struct vmb_channel_call call =
+		make_call(VMB_CTL_CLOSE, sizeof(call.request.close),
+			  sizeof(call.reply.head));
+
+	call.request.close.handle = handle;
+	warn_of_end("close of endpoint", handle, call_daemon(port, &call));
+}
+
+static int check_open(const struct vmb_ctl_open *request,
+		      const struct vmb_ctl_open_reply *reply)
+{
+	if (reply->handle && reply->session && !reply->reserved_e0 &&
+	    reply->id <= VMB_ID_MAX &&
+	    (request->id == VMB_ID_ANY || reply->id == request->id))
+		return 0;
+	vmb_error("daemon opened endpoint %u as handle %#x id %u session %#x",
+		  request->id, reply->handle, reply->id, reply->session);
+	return -EPROTO;
+}
+
+int vmb_calls_open(struct vmb_port *port, uint32_t id, uint32_t key, int pass,
+		   int *fds, unsigned fd_count, struct vmb_port_endpoint *pep)
+{
+	struct vmb_channel_call call =
+		make_call(VMB_CTL_OPEN, sizeof(call.request.open),
+			  sizeof(call.reply.open_reply));
+	const struct vmb_ctl_open_reply *reply = &call.reply.open_reply;
+	int err;
+
+	call.request.open.id = id;
+	call.request.open.key = key;
+	call.request.open.geometry = pep->geometry;
+	call.request_fd = pass;
+	call.reply_fds = fd_count;
+	err = call_daemon(port, &call);
+	if (err)
+		return err;
+	err = check_open(&call.request.open, reply);
+	if (err) {
+		while (fd_count)
+			close(call.fds[--fd_count]);
+		vmb_calls_close(port, reply->handle);
+		return err;
+	}
+	for (unsigned i = 0; i < fd_count; i++)
+		fds[i] = call.fds[i];
+	pep->handle = reply->handle;
+	pep->id = reply->id;
+	pep->session = reply->session;
+	return 0;
+}
+
+/* ---- memory ------------------------------------------------------------- */
+
+int vmb_calls_register(struct vmb_port *port,
+		       const struct vmb_ctl_register *what, int pass,
+		       uint64_t *key)
+{
+	struct vmb_channel_call call =
+		make_call(VMB_CTL_REGISTER, sizeof(call.request.reg),
+			  sizeof(call.reply.reg_reply));
+	struct vmb_ctl_register *reg = &call.request.reg;
+	int err;
+
+	reg->kind = what->kind;
+	reg->access = what->access;
+	reg->base = what->base;
+	reg->len = what->len;
+	call.request_fd = pass;
+	err = call_daemon(port, &call);
+	if (err)
+		return err;
+	if (call.reply.reg_reply.key >> 32 == 0) {
+		vmb_error("daemon gave key %#llx, which is none",
+			  (unsigned long long)call.reply.reg_reply.key);
+		return -EPROTO;
+	}
+	*key = call.reply.reg_reply.key;
+	return 0;
+}
+
+int vmb_calls_deregister(struct vmb_port *port, uint64_t key)
+{
+	struct vmb_channel_call call =
+		make_call(VMB_CTL_DEREGISTER, sizeof(call.request.dereg),
+			  sizeof(call.reply.head));
+
+	call.request.dereg.key = key;
+	return call_daemon(port, &call);
+}
+
+void vmb_calls_end_key(struct vmb_port *port, uint64_t key)
+{
+	/* the index alone: the rest of a key is a secret */
+	warn_of_end("deregister of region", VMB_KEY_INDEX(key),
+		    vmb_calls_deregister(port, key));
+}
+
+/* ---- peers -------------------------------------------------------------- */
+
+static struct vmb_channel_call make_connect(uint64_t nic_id, uint32_t id,
+					    uint32_t key)
+{
+	struct vmb_channel_call call =
+		make_call(VMB_CTL_CONNECT, sizeof(call.request.connect),
+			  sizeof(call.reply.connect_reply));
+
+	call.request.connect.nic_id = nic_id;
+	call.request.connect.id = id;
+	call.request.connect.key = key;
+	return call;
+}
+
+static int take_connect(const struct vmb_channel_call *call, uint32_t *handle,
+			uint32_t *session)
+{
+	const struct vmb_ctl_connect_reply *reply = &call->reply.connect_reply;
+
+	if (!reply->handle || !reply->session) {
+		vmb_error("daemon connected us to handle %#x session %#x",
+			  reply->handle, reply->session);
+		return -EPROTO;
+	}
+	*handle = reply->handle;
+	*session = reply->session;
+	return 0;
+}
+
+int vmb_calls_connect(struct vmb_port *port, uint64_t nic_id, uint32_t id,
+		      uint32_t key, int timeout_ms, uint32_t *handle,
+		      uint32_t *session)
+{
+	struct vmb_channel_call call = make_connect(nic_id, id, key);
+	int err = vmb_channel_call(vmb_calls_channel(port), &call, timeout_ms);
+
+	return err ? err : take_connect(&call, handle, session);
+}
+
+int vmb_calls_connect_start(struct vmb_port *port, uint64_t nic_id, uint32_t id,
+			    uint32_t key, uint32_t *tag)
+{
+	struct vmb_channel_call call = make_connect(nic_id, id, key);
+
+	return vmb_channel_start(vmb_calls_channel(port), &call, tag);
+}
+
+int vmb_calls_connect_poll(struct vmb_port *port, uint32_t tag,
+			   uint32_t *handle, uint32_t *session)
+{
+	struct vmb_channel_call call;
+	int err = vmb_channel_poll(vmb_calls_channel(port), tag, &call);
+
+	return err ? err : take_connect(&call, handle, session);
+}
+
+void vmb_calls_connect_cancel(struct vmb_port *port, uint32_t tag)
+{
+	vmb_channel_cancel(vmb_calls_channel(port), tag);
+}
+
+/* Fill in what this kind of question takes. -EINVAL: not a name. */
+static int make_lookup(struct vmb_ctl_lookup *ask, uint32_t kind,
+		       uint32_t handle, const struct vmb_port_identity *who)
+{
+	size_t len = strnlen(who->name, sizeof(who->name));
+
+	ask->kind = kind;
+	switch (kind) {
+	case VMB_LOOKUP_NAME:
+		if (!len || len == sizeof(who->name))
+			return -EINVAL;
+		memcpy(ask->name, who->name, len);
+		return 0;
+	case VMB_LOOKUP_NIC:
+		ask->nic_id = who->nic_id;
+		return 0;
+	case VMB_LOOKUP_HANDLE:
+		ask->handle = handle;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+int vmb_calls_lookup(struct vmb_port *port, uint32_t kind, uint32_t handle,
+		     struct vmb_port_identity *who)
+{
+	struct vmb_channel_call call =
+		make_call(VMB_CTL_LOOKUP, sizeof(call.request.lookup),
+			  sizeof(call.reply.lookup));
+	const struct vmb_ctl_lookup *reply = &call.reply.lookup;
+	int err;
+
+	err = make_lookup(&call.request.lookup, kind, handle, who);
+	if (!err)
+		err = call_daemon(port, &call);
+	if (err)
+		return err;
+	if (!memchr(reply->name, 0, sizeof(reply->name)) ||
+	    reply->nic_id >> 48 || (kind != VMB_LOOKUP_NIC && !reply->nic_id)) {
+		vmb_error("daemon answered a lookup of kind %u with nic id "
+			  "%#llx, or no name",
+			  kind, (unsigned long long)reply->nic_id);
+		return -EPROTO;
+	}
+	if (kind != VMB_LOOKUP_NIC)
+		who->nic_id = reply->nic_id;
+	if (kind == VMB_LOOKUP_HANDLE) {
+		who->id = reply->id;
+		who->session = reply->session;
+	}
+	if (kind != VMB_LOOKUP_NAME)
+		memcpy(who->name, reply->name, sizeof(who->name));
+	return 0;
+}
