@@ -12,8 +12,17 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <vmbypass/abi/chardev.h>
 
 #include "base/log.h"
+#include "base/util.h"
+
+static const struct vmb_port_ops *const ports[] = {
+	&vmb_port_local,
+	&vmb_port_kshim,
+};
 
 static const struct vmb_port_ops *override;
 
@@ -33,6 +42,13 @@ static bool is_named(const char *text, const char *name, const char **where)
 	return true;
 }
 
+/* A guest has the device of its kernel shim. */
+static const struct vmb_port_ops *default_port(void)
+{
+	return access(VMB_CHARDEV_PATH, F_OK) ? &vmb_port_local
+					      : &vmb_port_kshim;
+}
+
 int vmb_port_open(struct vmb_port **port)
 {
 	const char *domain = getenv("VMB_DOMAIN");
@@ -41,15 +57,13 @@ int vmb_port_open(struct vmb_port **port)
 
 	if (override)
 		return override->open(NULL, domain, port);
-	if (!text || !*text || is_named(text, vmb_port_local.name, &where))
-		return vmb_port_local.open(where, domain, port);
-	if (is_named(text, "kshim", &where)) {
-		vmb_error("VMB_PORT=%s: this version has no kernel shim; use "
-			  "local or local:PATH",
-			  text);
-		return -ENOSYS;
-	}
-	vmb_error("VMB_PORT=%s: not a port; use local, local:PATH or kshim",
+	if (!text || !*text)
+		return default_port()->open(NULL, domain, port);
+	for (size_t i = 0; i < vmb_array_size(ports); i++)
+		if (is_named(text, ports[i]->name, &where))
+			return ports[i]->open(where, domain, port);
+	vmb_error("VMB_PORT=%s: not a port; use local, local:PATH, kshim or "
+		  "kshim:PATH",
 		  text);
 	return -EINVAL;
 }

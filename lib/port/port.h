@@ -16,6 +16,7 @@
 #ifndef VMB_PORT_PORT_H
 #define VMB_PORT_PORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,7 +38,7 @@ struct vmb_port_endpoint {
 	struct vmb_geometry geometry;
 	void *area;  /* VMB_AREA_BYTES(&geometry), mapped, zeroed at open */
 	int wait_fd; /* readable after a notification; EOF: daemon gone */
-	int kick_fd;
+	int kick_fd; /* may be the same */
 };
 
 /* Who is behind a handle, a name or a nic id. */
@@ -49,6 +50,11 @@ struct vmb_port_identity {
 
 struct vmb_port_ops {
 	const char *name; /* as in VMB_PORT: "local", "kshim" */
+	/*
+	 * A registration holds the pages that were there when it was made. If
+	 * not: it holds addresses, and reaches whatever is there later.
+	 */
+	bool pins;
 
 	/*
 	 * Attach. where: text after "NAME:", or NULL for the default; domain:
@@ -125,10 +131,11 @@ struct vmb_port_ops {
 };
 
 extern const struct vmb_port_ops vmb_port_local;
+extern const struct vmb_port_ops vmb_port_kshim;
 
 /*
- * Choose by VMB_PORT ("local", "local:PATH", "kshim") or, without it, what
- * this machine has, and attach.
+ * Choose by VMB_PORT ("NAME" or "NAME:PATH") or, without it, kshim where this
+ * machine has its device, else local; and attach.
  */
 int vmb_port_open(struct vmb_port **port);
 

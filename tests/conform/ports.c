@@ -13,6 +13,7 @@
 #include "conform/conform.h"
 #include "support/daemon.h"
 #include "support/inproc.h"
+#include "support/shim.h"
 
 /* ---- the engine in this process --------------------------------------------- */
 
@@ -55,12 +56,39 @@ static void local_kill(void)
 	t_daemon_kill(&vmbd);
 }
 
+/* ---- a kernel shim --------------------------------------------------------------- */
+
+static bool shim_runs;
+
+static void kshim_start(void)
+{
+	char where[64];
+
+	t_nic_start(NULL);
+	t_shim_start();
+	shim_runs = true;
+	snprintf(where, sizeof(where), "kshim:%s", t_shim_path());
+	setenv("VMB_PORT", where, 1);
+}
+
+/* The backend goes: the shim ends all files, nothing is left behind. */
+static void kshim_kill(void)
+{
+	if (!shim_runs)
+		return;
+	t_shim_stop();
+	t_nic_stop();
+	shim_runs = false;
+}
+
 /* ---- the table ----------------------------------------------------------------- */
 
 static const struct t_port ports[] = {
 	{"inproc", inproc_start, inproc_stop, NULL, t_port_hold_connects,
 	 false},
 	{"local", local_start, local_stop, local_kill, NULL, true},
+	{"kshim", kshim_start, kshim_kill, kshim_kill, t_shim_hold_connects,
+	 false},
 };
 
 const struct t_port *t_port_named(const char *name)

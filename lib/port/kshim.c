@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * kshim.c - in a Xen guest: reach the engine of the driver domain through the
+ * kernel shim, docs/chardev.md.
+ *
+ * Flow:  api, am -> vmb_port_kshim -> calls.c, channel.c -> /dev/vmbypass
+ * Owns:  the control file; between open and close of an endpoint its file and
+ *        its mapping; between alloc and free of memory the mapping.
+ * Trust: the kernel, shim included, is believed; what the daemon answers is
+ *        checked by channel.c and calls.c.
+ *
+ * A registration pins pages: the key names these, whatever the addresses come
+ * to mean afterwards (docs/regcache.md).
+ */
+#include "port/port.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <vmbypass/abi/chardev.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "port/calls.h"
+#include "port/pages.h"
+
+/* ---- the control file as a carrier -------------------------------------- */
+
+static int send_request(int fd, const void *buf, size_t len, int pass)
+{
+	ssize_t n;
+
+	(void)pass; /* memory comes along by its address, not by a file */
+	do
+		n = write(fd, buf, len);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+static int receive_reply(int fd, void *buf, size_t size,
+			 struct vmb_socket_packet *packet)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, buf, size);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	*packet = (struct vmb_socket_packet){.len = (size_t)n};
+	return 0;
+}
+
+static const struct vmb_carrier by_file = {
+	.send = send_request,
+	.receive = receive_reply,
+};
+
+/* ---- open --------------------------------------------------------------- */
+
+/* Say what to do next, and with which error vmb_init() returns. */
+static int explain(const char *path, int err)
+{
+	switch (err) {
+	case -ENOENT:
+		vmb_error("no %s: load the module vmbypass, and have this "
+			  "guest attached (vmbctl attach) in the driver domain",
+			  path);
+		return err;
+	case -EACCES:
+	case -EPERM:
+		vmb_error("%s may be opened by root and the group vmbypass; "
+			  "add this user to it",
+			  path);
+		return -EACCES;
+	case -EBUSY:
+	case -EUSERS:
+		vmb_error("%s is open in as many processes of this guest as "
+			  "it can be: end one",
+			  path);
+		return -EUSERS;
+	case -ENXIO:
+	case -ENODEV:
+	case -ENOTCONN:
+	case -ECONNREFUSED:
+	case -EAGAIN:
+	case -EPIPE:
+		vmb_error("%s is not connected: does vmbd run in the driver "
+			  "domain, and is this guest attached (vmbctl attach)?",
+			  path);
+		return -ECONNREFUSED;
+	default:
+		vmb_error("%s: %s", path, strerrordesc_np(-err));
+		return err;
+	}
+}
+
+/* Nothing is written to what is no device. */
+static int check_device(const char *path, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (S_ISCHR(st.st_mode))
+		return 0;
+	vmb_error("%s is not a device", path);
+	return -EINVAL;
+}
+
+static int open_channel(struct vmb_calls_port *port, const char *path)
+{
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return explain(path, -errno);
+	err = check_device(path, fd);
+	if (!err)
+		err = vmb_channel_open(&by_file, fd, vmb_calls_timeout(),
+				       &port->channel);
+	if (err)
+		close(fd);
+	return err;
+}
+
+/* No feature is offered: the daemon is in another domain. */
+static int attach(struct vmb_calls_port *port, const char *path)
+{
+	int err = open_channel(port, path);
+
+	if (err)
+		return err;
+	err = vmb_calls_hello(&port->base, NULL, 0);
+	if (err) {
+		vmb_error("daemon behind %s does not admit us: %s", path,
+			  strerrordesc_np(-err));
+		vmb_channel_close(port->channel);
+	}
+	return err;
+}
+
+static int kshim_open(const char *where, const char *domain,
+		      struct vmb_port **port)
+{
+	const char *path = where && *where ? where : VMB_CHARDEV_PATH;
+	struct vmb_calls_port *p;
+	int err;
+
+	if (domain && *domain) {
+		vmb_error("VMB_DOMAIN=%s: in a guest the protection domain is "
+			  "the guest; unset it",
+			  domain);
+		return -EINVAL;
+	}
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->base.ops = &vmb_port_kshim;
+	err = attach(p, path);
+	if (err) {
+		free(p);
+		return err;
+	}
+	*port = &p->base;
+	return 0;
+}
+
+static void kshim_close(struct vmb_port *port)
+{
+	vmb_channel_close(vmb_calls_channel(port));
+	free(vmb_container_of(port, struct vmb_calls_port, base));
+}
+
+/* ---- endpoints ---------------------------------------------------------- */
+
+/* The file of an endpoint, or -errno. */
+static int open_file(struct vmb_port *port, uint32_t handle)
+{
+	struct vmb_chardev_endpoint ask = {.handle = handle};
+	int control = vmb_channel_fd(vmb_calls_channel(port));
+	int fd, err;
+
+	if (control < 0)
+		return control;
+	fd = ioctl(control, VMB_IOC_ENDPOINT, &ask);
+	if (fd < 0) {
+		err = -errno;
+		/* it ended with the backend, or the handle is a lie */
+		if (err == -ENOENT)
+			err = vmb_calls_alive(port) ? -EPIPE : -EPROTO;
+		return err;
+	}
+	/* two threads may be told of one notification */
+	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int obtain_area(struct vmb_port *port, struct vmb_port_endpoint *pep)
+{
+	int fd = open_file(port, pep->handle);
+	void *area;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	area = mmap(NULL, VMB_AREA_BYTES(&pep->geometry),
+		    PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (area == MAP_FAILED) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	pep->area = area;
+	pep->wait_fd = pep->kick_fd = fd;
+	return 0;
+}
+
+static int kshim_endpoint_open(struct vmb_port *port, uint32_t id, uint32_t key,
+			       const struct vmb_geometry *geometry,
+			       struct vmb_port_endpoint *pep)
+{
+	struct vmb_port_endpoint p = {.geometry = *geometry};
+	int err = vmb_calls_open(port, id, key, -1, NULL, 0, &p);
+
+	if (err)
+		return err;
+	err = obtain_area(port, &p);
+	if (err) {
+		vmb_calls_close(port, p.handle);
+		return err;
+	}
+	*pep = p;
+	return 0;
+}
+
+static void kshim_endpoint_close(struct vmb_port *port,
+				 struct vmb_port_endpoint *pep)
+{
+	bool inherited = vmb_channel_fd(vmb_calls_channel(port)) == -EPERM;
+
+	if (!pep->area)
+		return;
+	vmb_calls_close(port, pep->handle);
+	/* a child has the file, not the area: there may be other memory now */
+	if (!inherited)
+		munmap(pep->area, VMB_AREA_BYTES(&pep->geometry));
+	close(pep->wait_fd); /* and kick_fd: it is the same */
+	*pep = (struct vmb_port_endpoint){.wait_fd = -1, .kick_fd = -1};
+}
+
+static void kshim_kick(struct vmb_port_endpoint *pep)
+{
+	uint64_t one = 1;
+	ssize_t n;
+
+	/* where it fails the endpoint has ended, and wait() says so */
+	n = write(pep->kick_fd, &one, sizeof(one));
+	(void)n;
+}
+
+static int take_note(int fd)
+{
+	uint64_t note;
+	ssize_t n = read(fd, &note, sizeof(note));
+
+	if (n < 0)
+		return -errno;
+	return n ? 0 : -EPIPE;
+}
+
+static int kshim_wait(struct vmb_port_endpoint *pep, int timeout_ms)
+{
+	struct pollfd p = {.fd = pep->wait_fd, .events = POLLIN};
+	int n, err;
+
+	/* who was told that it is there pays for one system call */
+	err = take_note(pep->wait_fd);
+	if (err != -EAGAIN)
+		return err;
+	n = poll(&p, 1, timeout_ms);
+	if (n < 0)
+		return -errno;
+	if (n == 0)
+		return -ETIMEDOUT;
+	err = take_note(pep->wait_fd);
+	/* another thread may have taken it: the caller looks again */
+	return err == -EAGAIN ? 0 : err;
+}
+
+/* ---- memory ------------------------------------------------------------- */
+
+static int kshim_mem_register(struct vmb_port *port, void *addr, size_t len,
+			      uint32_t access, uint64_t *key)
+{
+	struct vmb_ctl_register what = {
+		.kind = VMB_REGION_GRANT,
+		.access = access,
+		.base = (uintptr_t)addr,
+		.len = len,
+	};
+
+	return vmb_calls_register(port, &what, -1, key);
+}
+
+static int kshim_mem_alloc(struct vmb_port *port, size_t len, void **addr,
+			   uint64_t *key)
+{
+	void *p = vmb_pages_map(-1, len);
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	err = kshim_mem_register(port, p, len, VMB_ACCESS_REMOTE_READ, key);
+	if (err) {
+		munmap(p, len);
+		return err;
+	}
+	*addr = p;
+	return 0;
+}
+
+static void kshim_mem_free(struct vmb_port *port, void *addr, size_t len,
+			   uint64_t key)
+{
+	vmb_calls_end_key(port, key);
+	munmap(addr, len);
+}
+
+const struct vmb_port_ops vmb_port_kshim = {
+	.name = "kshim",
+	.pins = true,
+	.open = kshim_open,
+	.close = kshim_close,
+	.alive = vmb_calls_alive,
+	.endpoint_open = kshim_endpoint_open,
+	.endpoint_close = kshim_endpoint_close,
+	.kick = kshim_kick,
+	.wait = kshim_wait,
+	.mem_alloc = kshim_mem_alloc,
+	.mem_free = kshim_mem_free,
+	.mem_register = kshim_mem_register,
+	.mem_deregister = vmb_calls_deregister,
+	.connect = vmb_calls_connect,
+	.connect_start = vmb_calls_connect_start,
+	.connect_poll = vmb_calls_connect_poll,
+	.connect_cancel = vmb_calls_connect_cancel,
+	.lookup = vmb_calls_lookup,
+};
