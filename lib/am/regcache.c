@@ -33,7 +33,7 @@ static struct vmb_regcache_entry *settle(struct vmb_regcache *c,
 {
 	struct vmb_regcache_entry *other;
 
-	vmb_kept_update(c); /* may make it loose */
+	watched = watched && vmb_kept_settle(c); /* may make it loose */
 	e->refs = 1;
 	if (!watched || e->state != VMB_REGENTRY_PENDING)
 		goto loose;
@@ -122,7 +122,7 @@ static struct vmb_regcache_entry *look_up(struct vmb_regcache *c,
 
 	vmb_kept_update(c);
 	e = vmb_spans_cover(&c->own, start, end);
-	if (!e)
+	if (!e && vmb_spans_cover(&c->kept, start, end) && vmb_kept_settle(c))
 		e = vmb_spans_cover(&c->kept, start, end);
 	if (e) {
 		vmb_kept_hold(c, e);

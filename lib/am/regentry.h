@@ -79,6 +79,11 @@ void vmb_kept_kill(struct vmb_regcache *c, uintptr_t start, uintptr_t end,
 void vmb_kept_kill_all(struct vmb_regcache *c, struct vmb_list *list);
 /* Apply what the kernel reported. Comes first in every call. */
 void vmb_kept_update(struct vmb_regcache *c);
+/*
+ * The same, where registrations hold pages: true when what is kept now is not
+ * of memory that another thread is giving up in this moment.
+ */
+bool vmb_kept_settle(struct vmb_regcache *c);
 
 /* ---- regsweep.c; all without the lock ---------------------------------- */
 

@@ -98,3 +98,15 @@ void vmb_kept_update(struct vmb_regcache *c)
 	while (vmb_watch_take(c->watch, &change))
 		vmb_kept_kill(c, change.start, change.end, &c->dead);
 }
+
+/*
+ * Where registrations hold addresses an old one reaches the new memory. With
+ * pages it would not, so nothing kept is handed out during a change.
+ */
+bool vmb_kept_settle(struct vmb_regcache *c)
+{
+	if (c->port->ops->pins && (!c->watch || vmb_watch_changing(c->watch)))
+		return false;
+	vmb_kept_update(c);
+	return true;
+}

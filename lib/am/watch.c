@@ -291,3 +291,18 @@ bool vmb_watch_take(struct vmb_watch *w, struct vmb_watch_change *change)
 	w->taken = begun;
 	return false;
 }
+
+/*
+ * A kernel with changes under way answers -EAGAIN before it looks at the
+ * range; else it refuses the empty one, whatever is mapped.
+ */
+bool vmb_watch_changing(const struct vmb_watch *w)
+{
+	struct uffdio_writeprotect nothing = {.range.len = 0};
+	bool settled = ioctl(w->fd, UFFDIO_WRITEPROTECT, &nothing) &&
+		       errno == EINVAL && !vmb_observe(&w->broken);
+
+	/* what ended before the look was read before it: pairs with `begun` */
+	vmb_arm_fence();
+	return !settled;
+}

@@ -61,4 +61,11 @@ int vmb_watch_add(struct vmb_watch *watch, uintptr_t start, uintptr_t end);
 bool vmb_watch_changed(const struct vmb_watch *watch);
 bool vmb_watch_take(struct vmb_watch *watch, struct vmb_watch_change *change);
 
+/*
+ * Is a call that changes watched memory under way? Then addresses that are
+ * free again may have been given to another thread before changed() says so.
+ * False: what changed before is there to take. One system call.
+ */
+bool vmb_watch_changing(const struct vmb_watch *watch);
+
 #endif

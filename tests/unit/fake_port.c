@@ -130,8 +130,8 @@ static const struct vmb_port_ops fake_ops = {
 
 void fake_port_init(struct fake_port *f)
 {
-	*f = (struct fake_port){.port.ops = &fake_ops,
-				.live_max = FAKE_RECORDS};
+	*f = (struct fake_port){
+		.port.ops = &f->ops, .ops = fake_ops, .live_max = FAKE_RECORDS};
 	f->records = calloc(FAKE_RECORDS, sizeof(*f->records));
 	if (!f->records)
 		abort();

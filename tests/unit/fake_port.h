@@ -25,6 +25,7 @@ struct fake_record {
 
 struct fake_port {
 	struct vmb_port port;
+	struct vmb_port_ops ops; /* of this port; a test may change them */
 	pthread_mutex_t lock;
 	pthread_cond_t fewer;	     /* `live` went down */
 	struct fake_record *records; /* key - 1 is the index */

@@ -494,6 +494,7 @@ static void add_kept(Suite *s)
 	suite_add_tcase(s, kept);
 	suite_add_tcase(s, t_changes());
 	suite_add_tcase(s, t_sequence());
+	suite_add_tcase(s, t_pins());
 }
 
 static Suite *regcache_suite(bool watching)

@@ -30,5 +30,6 @@ struct vmb_regcache_counters t_counters(struct t_cache *t);
 
 TCase *t_changes(void);	 /* test_regcache_changes.c */
 TCase *t_sequence(void); /* test_regcache_sequence.c */
+TCase *t_pins(void);	 /* test_regcache_pins.c */
 
 #endif
