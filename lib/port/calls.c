@@ -3,6 +3,7 @@
 #include "port/calls.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,11 +11,6 @@
 #include "base/util.h"
 
 static int call_timeout_ms = VMB_PORT_TIMEOUT_MS;
-
-int vmb_calls_timeout(void)
-{
-	return call_timeout_ms;
-}
 
 void vmb_calls_set_timeout(int timeout_ms)
 {
@@ -71,8 +67,8 @@ static int check_hello(const struct vmb_ctl_hello_reply *hello,
 	return 0;
 }
 
-int vmb_calls_hello(struct vmb_port *port, const char *domain,
-		    uint64_t features)
+static int say_hello(struct vmb_port *port, const char *domain,
+		     uint64_t features)
 {
 	struct vmb_channel_call call =
 		make_call(VMB_CTL_HELLO, sizeof(call.request.hello),
@@ -90,6 +86,26 @@ int vmb_calls_hello(struct vmb_port *port, const char *domain,
 		err = check_hello(&call.reply.hello_reply, features);
 	if (!err)
 		port->hello = call.reply.hello_reply;
+	return err;
+}
+
+int vmb_calls_attach(struct vmb_calls_port *port,
+		     const struct vmb_carrier *carrier, int fd,
+		     const char *where, const char *domain, uint64_t features)
+{
+	int err =
+		vmb_channel_open(carrier, fd, call_timeout_ms, &port->channel);
+
+	if (err) {
+		close(fd);
+		return err;
+	}
+	err = say_hello(&port->base, domain, features);
+	if (err) {
+		vmb_error("daemon at %s does not admit us: %s", where,
+			  strerrordesc_np(-err));
+		vmb_channel_close(port->channel);
+	}
 	return err;
 }
 
@@ -152,6 +168,20 @@ int vmb_calls_open(struct vmb_port *port, uint32_t id, uint32_t key, int pass,
 	pep->id = reply->id;
 	pep->session = reply->session;
 	return 0;
+}
+
+int vmb_calls_wait(int fd, int timeout_ms, int (*take)(int fd))
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int n = poll(&p, 1, timeout_ms), err;
+
+	if (n < 0)
+		return -errno;
+	if (n == 0)
+		return -ETIMEDOUT;
+	err = take(fd);
+	/* another thread may have taken it: the caller looks again */
+	return err == -EAGAIN ? 0 : err;
 }
 
 /* ---- memory ------------------------------------------------------------- */

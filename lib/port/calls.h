@@ -22,16 +22,18 @@ struct vmb_calls_port {
 
 struct vmb_channel *vmb_calls_channel(struct vmb_port *port);
 
-/* For a new channel: VMB_PORT_TIMEOUT_MS, unless a test turned it. */
-int vmb_calls_timeout(void);
+/* Instead of VMB_PORT_TIMEOUT_MS, for ports attached from now on: tests. */
 void vmb_calls_set_timeout(int timeout_ms);
 
 /*
- * HELLO: offer features, fill in port->hello. domain: a padded name, or NULL
- * for none. -EPROTO: an answer that cannot be; else what the daemon says.
+ * Make the channel over fd, which is taken in any case, say HELLO, and fill in
+ * port->base.hello. where: for messages; domain: a checked name, or NULL;
+ * features: what we offer. -EPROTO: an answer that cannot be; else what the
+ * daemon says.
  */
-int vmb_calls_hello(struct vmb_port *port, const char *domain,
-		    uint64_t features);
+int vmb_calls_attach(struct vmb_calls_port *port,
+		     const struct vmb_carrier *carrier, int fd,
+		     const char *where, const char *domain, uint64_t features);
 
 /*
  * OPEN with pep->geometry: fills in handle, id and session. pass: a
@@ -42,6 +44,12 @@ int vmb_calls_open(struct vmb_port *port, uint32_t id, uint32_t key, int pass,
 		   int *fds, unsigned fd_count, struct vmb_port_endpoint *pep);
 /* Best effort: when the daemon is gone, so is what it held for us. */
 void vmb_calls_close(struct vmb_port *port, uint32_t handle);
+
+/*
+ * Sleep until fd is readable, then take what is there, without waiting. The
+ * wait of struct vmb_port_ops.
+ */
+int vmb_calls_wait(int fd, int timeout_ms, int (*take)(int fd));
 
 /* what: kind, access, base and len. */
 int vmb_calls_register(struct vmb_port *port,

@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -80,18 +79,13 @@ static int explain(const char *path, int err)
 			  "add this user to it",
 			  path);
 		return -EACCES;
-	case -EBUSY:
 	case -EUSERS:
 		vmb_error("%s is open in as many processes of this guest as "
 			  "it can be: end one",
 			  path);
-		return -EUSERS;
-	case -ENXIO:
+		return err;
+	case -ENXIO: /* the shim; ENODEV: a node without a shim */
 	case -ENODEV:
-	case -ENOTCONN:
-	case -ECONNREFUSED:
-	case -EAGAIN:
-	case -EPIPE:
 		vmb_error("%s is not connected: does vmbd run in the driver "
 			  "domain, and is this guest attached (vmbctl attach)?",
 			  path);
@@ -115,35 +109,16 @@ static int check_device(const char *path, int fd)
 	return -EINVAL;
 }
 
-static int open_channel(struct vmb_calls_port *port, const char *path)
+static int open_device(const char *path, int *fd)
 {
-	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	int err;
 
-	if (fd < 0)
+	*fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (*fd < 0)
 		return explain(path, -errno);
-	err = check_device(path, fd);
-	if (!err)
-		err = vmb_channel_open(&by_file, fd, vmb_calls_timeout(),
-				       &port->channel);
+	err = check_device(path, *fd);
 	if (err)
-		close(fd);
-	return err;
-}
-
-/* No feature is offered: the daemon is in another domain. */
-static int attach(struct vmb_calls_port *port, const char *path)
-{
-	int err = open_channel(port, path);
-
-	if (err)
-		return err;
-	err = vmb_calls_hello(&port->base, NULL, 0);
-	if (err) {
-		vmb_error("daemon behind %s does not admit us: %s", path,
-			  strerrordesc_np(-err));
-		vmb_channel_close(port->channel);
-	}
+		close(*fd);
 	return err;
 }
 
@@ -152,7 +127,7 @@ static int kshim_open(const char *where, const char *domain,
 {
 	const char *path = where && *where ? where : VMB_CHARDEV_PATH;
 	struct vmb_calls_port *p;
-	int err;
+	int fd, err;
 
 	if (domain && *domain) {
 		vmb_error("VMB_DOMAIN=%s: in a guest the protection domain is "
@@ -164,7 +139,9 @@ static int kshim_open(const char *where, const char *domain,
 	if (!p)
 		return -ENOMEM;
 	p->base.ops = &vmb_port_kshim;
-	err = attach(p, path);
+	err = open_device(path, &fd);
+	if (!err) /* no feature: the daemon is in another domain */
+		err = vmb_calls_attach(p, &by_file, fd, path, NULL, 0);
 	if (err) {
 		free(p);
 		return err;
@@ -282,21 +259,12 @@ static int take_note(int fd)
 
 static int kshim_wait(struct vmb_port_endpoint *pep, int timeout_ms)
 {
-	struct pollfd p = {.fd = pep->wait_fd, .events = POLLIN};
-	int n, err;
-
 	/* who was told that it is there pays for one system call */
-	err = take_note(pep->wait_fd);
-	if (err != -EAGAIN)
-		return err;
-	n = poll(&p, 1, timeout_ms);
-	if (n < 0)
-		return -errno;
-	if (n == 0)
-		return -ETIMEDOUT;
-	err = take_note(pep->wait_fd);
-	/* another thread may have taken it: the caller looks again */
-	return err == -EAGAIN ? 0 : err;
+	int err = take_note(pep->wait_fd);
+
+	return err != -EAGAIN
+		       ? err
+		       : vmb_calls_wait(pep->wait_fd, timeout_ms, take_note);
 }
 
 /* ---- memory ------------------------------------------------------------- */

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -120,38 +119,18 @@ static int choose_path(const char *where, char *path, size_t size)
 	return err;
 }
 
-static int open_channel(struct vmb_calls_port *port, const char *path)
+static int connect_daemon(const char *path, int *sock)
 {
-	int timeout_ms = vmb_calls_timeout();
-	int sock, err;
+	int err = vmb_socket_connect(path, SOCK_SEQPACKET, VMB_PORT_TIMEOUT_MS,
+				     sock);
 
-	err = vmb_socket_connect(path, SOCK_SEQPACKET, timeout_ms, &sock);
 	if (err == -ENOENT || err == -ECONNREFUSED)
 		vmb_error("no daemon at %s: start one with vmbd --local", path);
 	if (err)
 		return err;
-	err = admit_daemon(sock, path);
-	if (!err)
-		err = vmb_channel_open(&by_socket, sock, timeout_ms,
-				       &port->channel);
+	err = admit_daemon(*sock, path);
 	if (err)
-		close(sock);
-	return err;
-}
-
-static int attach(struct vmb_calls_port *port, const char *path,
-		  const char *domain)
-{
-	int err = open_channel(port, path);
-
-	if (err)
-		return err;
-	err = vmb_calls_hello(&port->base, domain, offered_features());
-	if (err) {
-		vmb_error("daemon at %s does not admit us: %s", path,
-			  strerrordesc_np(-err));
-		vmb_channel_close(port->channel);
-	}
+		close(*sock);
 	return err;
 }
 
@@ -160,7 +139,7 @@ static int local_open(const char *where, const char *domain,
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct local_port *lp;
-	int err;
+	int sock, err;
 
 	err = domain ? check_domain_name(domain) : 0;
 	if (!err)
@@ -171,7 +150,10 @@ static int local_open(const char *where, const char *domain,
 	if (!lp)
 		return -ENOMEM;
 	lp->calls.base.ops = &vmb_port_local;
-	err = attach(&lp->calls, path, domain);
+	err = connect_daemon(path, &sock);
+	if (!err)
+		err = vmb_calls_attach(&lp->calls, &by_socket, sock, path,
+				       domain, offered_features());
 	if (err) {
 		free(lp);
 		return err;
@@ -290,10 +272,14 @@ static int take_notes(int fd, int flags)
 	return 0;
 }
 
+static int take_at_once(int fd)
+{
+	return take_notes(fd, MSG_DONTWAIT);
+}
+
 static int local_wait(struct vmb_port_endpoint *pep, int timeout_ms)
 {
-	struct pollfd p = {.fd = pep->wait_fd, .events = POLLIN};
-	int n, err;
+	int err;
 
 	/* without a limit one system call does it, if the socket blocks */
 	if (timeout_ms < 0) {
@@ -301,14 +287,7 @@ static int local_wait(struct vmb_port_endpoint *pep, int timeout_ms)
 		if (err != -EAGAIN)
 			return err;
 	}
-	n = poll(&p, 1, timeout_ms);
-	if (n < 0)
-		return -errno;
-	if (n == 0)
-		return -ETIMEDOUT;
-	err = take_notes(pep->wait_fd, MSG_DONTWAIT);
-	/* another thread may have taken it: the caller looks again */
-	return err == -EAGAIN ? 0 : err;
+	return vmb_calls_wait(pep->wait_fd, timeout_ms, take_at_once);
 }
 
 /* ---- memory ------------------------------------------------------------- */

@@ -57,6 +57,7 @@ struct file {
 
 static struct file files[FILES];
 static char link_to[128];
+static int refusal;
 static t_device_endpoint_fn on_endpoint;
 static void *on_endpoint_arg;
 
@@ -98,6 +99,11 @@ static void add(int fd, void *area, size_t len)
 void t_device_link(const char *path)
 {
 	strncpy(link_to, path ? path : "", sizeof(link_to) - 1);
+}
+
+void t_device_refuse(int error)
+{
+	refusal = error;
 }
 
 void t_device_on_endpoint(t_device_endpoint_fn fn, void *arg)
@@ -154,12 +160,14 @@ int __wrap_open(const char *path, int flags, ...)
 	va_end(ap);
 	if (!is_device(path, &address))
 		return __real_open(path, flags, mode);
+	if (refusal)
+		return refuse(refusal);
 	fd = socket(AF_UNIX,
 		    SOCK_SEQPACKET | (flags & (O_CLOEXEC | O_NONBLOCK)), 0);
 	ck_assert_int_ge(fd, 0);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
 		__real_close(fd);
-		return refuse(ENODEV); /* the backend is not connected */
+		return refuse(ENXIO); /* the backend is not connected */
 	}
 	add(fd, NULL, 0);
 	return fd;

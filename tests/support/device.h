@@ -24,6 +24,9 @@
 /* Where VMB_CHARDEV_PATH leads to; NULL: there is no such file. */
 void t_device_link(const char *path);
 
+/* open() of a device fails with this error; 0: it does not. */
+void t_device_refuse(int error);
+
 /* Who answers VMB_IOC_ENDPOINT: a new file, or -errno. NULL: -ENOENT. */
 typedef int (*t_device_endpoint_fn)(void *arg,
 				    const struct vmb_chardev_endpoint *asked);

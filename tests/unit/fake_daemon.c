@@ -14,6 +14,13 @@
 
 #define PATIENCE_MS 20000
 
+const struct vmb_port_ops *t_fake_port = &vmb_port_local;
+
+bool t_fake_passes_fds(void)
+{
+	return t_fake_port == &vmb_port_local;
+}
+
 void t_fake_send(struct t_fake *fake, const void *bytes, size_t len,
 		 const int *fds, unsigned fd_count)
 {
@@ -131,7 +138,9 @@ void t_fake_init(struct t_fake *fake, void (*script)(struct t_fake *fake),
 		.hello = {.abi_major = VMB_ABI_MAJOR,
 			  .abi_minor = VMB_ABI_MINOR,
 			  .domain_id = 3,
-			  .features = VMB_FEATURE_PROCESS_MEMORY,
+			  .features = t_fake_passes_fds()
+					      ? VMB_FEATURE_PROCESS_MEMORY
+					      : 0,
 			  .nic_id = 0x020000000001,
 			  .endpoints_max = 4,
 			  .name = "fake:0"},
@@ -167,15 +176,61 @@ struct vmb_port *t_fake_open_port(struct t_fake *fake)
 	struct vmb_port *port = NULL;
 
 	t_fake_start(fake);
-	ck_assert_int_eq(vmb_port_local.open(fake->path, NULL, &port), 0);
+	ck_assert_int_eq(t_fake_port->open(fake->path, NULL, &port), 0);
 	return port;
 }
 
 void t_fake_close_port(struct t_fake *fake, struct vmb_port *port)
 {
-	vmb_port_local.close(port);
+	t_fake_port->close(port);
 	t_fake_stop(fake);
 }
+
+void t_fake_script_register(struct t_fake *fake)
+{
+	struct t_registered *r = fake->arg;
+	struct t_request request = t_fake_expect(fake, VMB_CTL_REGISTER);
+	union vmb_ctl_any reply = {.reg_reply = {.key = r->key}};
+
+	r->asked = request.body.reg;
+	r->fd = request.fd;
+	reply.head.status = r->status;
+	t_fake_reply(fake, &request, &reply,
+		     r->status ? sizeof(reply.head) : sizeof(reply.reg_reply),
+		     NULL, 0);
+}
+
+void t_fake_check_register(__u32 kind)
+{
+	struct t_registered r = {.key = 0x0123456700020001ull};
+	static char buffer[100];
+	struct vmb_port *port;
+	struct t_fake fake;
+	uint64_t key;
+
+	t_fake_init(&fake, t_fake_script_register, &r);
+	port = t_fake_open_port(&fake);
+	ck_assert_int_eq(t_fake_port->mem_register(port, buffer, 100,
+						   VMB_ACCESS_REMOTE_WRITE,
+						   &key),
+			 0);
+	ck_assert_uint_eq(key, r.key);
+	ck_assert_int_eq(t_fake_port->mem_deregister(port, key), 0);
+	t_fake_close_port(&fake, port);
+	ck_assert_uint_eq(r.asked.kind, kind);
+	ck_assert_uint_eq(r.asked.access, VMB_ACCESS_REMOTE_WRITE);
+	ck_assert_uint_eq(r.asked.base, (uintptr_t)buffer);
+	ck_assert_uint_eq(r.asked.len, 100);
+	ck_assert_int_eq(r.fd, -1);
+	ck_assert_int_eq(fake.deregisters, 1);
+}
+
+const struct vmb_ctl_open_reply t_fake_bad_opens[T_FAKE_BAD_OPENS] = {
+	{.handle = 0, .id = 17, .session = 1},
+	{.handle = 4, .id = 18, .session = 1},
+	{.handle = 4, .id = 17, .session = 0},
+	{.handle = 4, .id = 17, .session = 1, .reserved_e0 = 1},
+};
 
 int t_count_fds(void)
 {

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * fake_daemon.h - a daemon that does what a test tells it, lies included, in
- * a thread of the test.
+ * a thread of the test. The kernel shim's port reaches it as its device, where
+ * the program is linked with vmb_test_device.
  */
 #ifndef VMB_TESTS_FAKE_DAEMON_H
 #define VMB_TESTS_FAKE_DAEMON_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include <vmbypass/abi/control.h>
 
 #include "base/socket.h"
 #include "port/port.h"
+
+/* The port under test; vmb_port_local unless the program says otherwise. */
+extern const struct vmb_port_ops *t_fake_port;
+/* Does it pass descriptors? */
+bool t_fake_passes_fds(void);
 
 struct t_fake {
 	char dir[32], path[64];
@@ -55,6 +62,22 @@ void t_fake_reply(struct t_fake *fake, const struct t_request *request,
 void t_fake_send(struct t_fake *fake, const void *bytes, size_t len,
 		 const int *fds, unsigned fd_count);
 void t_fake_hang_up(struct t_fake *fake);
+
+/* A script: answer one REGISTER. arg: struct t_registered. */
+struct t_registered {
+	struct vmb_ctl_register asked;
+	int fd;	   /* that came along, or -1 */
+	__u64 key; /* answered */
+	int status;
+};
+void t_fake_script_register(struct t_fake *fake);
+
+/* Register memory, deregister it; see what was asked for. */
+void t_fake_check_register(__u32 kind);
+
+/* Answers to OPEN with id 17 that cannot be. */
+#define T_FAKE_BAD_OPENS 4
+extern const struct vmb_ctl_open_reply t_fake_bad_opens[T_FAKE_BAD_OPENS];
 
 /* Descriptors that this process has open. */
 int t_count_fds(void);
