@@ -95,8 +95,9 @@ struct vmb_status {
  * daemon: "local:PATH" or "kshim"), VMB_DOMAIN (protection domain to join;
  * none: one of our own), VMB_WAIT, VMB_EAGER, VMB_LOG: see vmbypass(7).
  *
- * Returns 0; -ENOENT or -ECONNREFUSED: no daemon listens there (start vmbd);
- * -EACCES: the policy does not admit this user; -EPROTO: the daemon speaks
+ * Returns 0; -ENOENT or -ECONNREFUSED: no daemon listens there (start vmbd), or
+ * this guest has no device or is not attached; -EACCES: the policy does not
+ * admit this user, or the device is not for it; -EPROTO: the daemon speaks
  * another major version; -ENOMEM; -EUSERS: too many clients; -EINVAL: VMB_PORT
  * or VMB_DOMAIN makes no sense; -EPIPE: we are attached to a daemon that is
  * gone, vmb_finalize() first.
@@ -397,8 +398,9 @@ VMB_PUBLIC int vmb_set_unexpected_handler(struct vmb_endpoint *ep,
  * waits until the NIC has left it (NULL is ignored, what vmb_alloc() did not
  * give is -EINVAL); vmb_finalize() frees what was forgotten.
  *
- * Returns 0; -ENOMEM; -EDQUOT: over the registered-memory limit of the policy;
- * -EINVAL: len is 0; -ENOTCONN: no vmb_init().
+ * Returns 0; -ENOMEM; -EDQUOT: over the registered-memory limit of the policy,
+ * or in a guest over RLIMIT_MEMLOCK; -EFBIG: more than 96 MiB in a guest;
+ * -ENOSPC; -EINVAL: len is 0; -ENOTCONN: no vmb_init().
  */
 VMB_PUBLIC int vmb_alloc(size_t len, void **ptr);
 VMB_PUBLIC int vmb_free(void *ptr);
@@ -413,9 +415,10 @@ struct vmb_mem; /* memory that was registered by vmb_register() */
  * vmb_alloc() are both welcome. Messages need no registration: the library
  * registers, and keeps registrations, by itself.
  *
- * Returns 0 and *mem, ended by vmb_deregister(); -EDQUOT; -EFAULT: not
- * readable and writable memory of this process; -EOPNOTSUPP: the kernel
- * does not let the engine reach it (use vmb_alloc()); -EINVAL.
+ * Returns 0 and *mem, ended by vmb_deregister(); -EDQUOT, -EFBIG, -ENOSPC as
+ * for vmb_alloc(); -EFAULT: not readable and writable memory of this process;
+ * -EOPNOTSUPP: the kernel does not let the engine reach it (use vmb_alloc());
+ * -EINVAL.
  */
 VMB_PUBLIC int vmb_register(void *ptr, size_t len, unsigned access,
 			    struct vmb_mem **mem);

@@ -89,7 +89,7 @@ START_TEST(strerror_has_a_text_for_every_number)
 		-EAGAIN,  -ENXIO,	 -ETIMEDOUT,	-EMSGSIZE,
 		-EBADF,	  -EOPNOTSUPP,	 -EFAULT,	-ENOKEY,
 		-ERANGE,  -ECONNRESET,	 -ESTALE,	-ECANCELED,
-		-ENOBUFS, -EKEYREJECTED,
+		-ENOBUFS, -EKEYREJECTED, -EFBIG,	-ENOSPC,
 	};
 
 	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {

@@ -58,7 +58,7 @@ static struct {
 	struct source listens, stops;
 	int epoll_fd, listener, stop_fd;
 	struct vmb_list clients, endpoints;
-	unsigned regions;
+	unsigned pages_max, registers, regions;
 } shim = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void watch(int fd, struct source *source, void (*look)(void *owner),
@@ -188,7 +188,7 @@ static int check_memory(const struct vmb_ctl_register *r)
 		return -EOPNOTSUPP;
 	if (!r->len || r->base + r->len < r->base)
 		return -EINVAL;
-	if ((end - start) / 4096 > PAGES_MAX)
+	if ((end - start) / 4096 > shim.pages_max)
 		return -EFBIG;
 	return madvise((void *)start, end - start, MADV_POPULATE_WRITE)
 		       ? -EFAULT
@@ -210,6 +210,7 @@ static int do_register(struct client *c, const union vmb_ctl_any *msg,
 	uint64_t *key = find_key(c, 0);
 	int err = check_memory(r);
 
+	shim.registers++;
 	if (err)
 		return err;
 	if (!key)
@@ -442,7 +443,8 @@ void t_shim_start(void)
 	address.sun_path[0] = 0;
 	vmb_list_init(&shim.clients);
 	vmb_list_init(&shim.endpoints);
-	shim.regions = 0;
+	shim.pages_max = PAGES_MAX;
+	shim.registers = shim.regions = 0;
 	shim.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	shim.stop_fd = eventfd(0, EFD_CLOEXEC);
 	shim.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -485,12 +487,29 @@ void t_shim_hold_connects(bool hold)
 	pthread_mutex_unlock(&shim.lock);
 }
 
-unsigned t_shim_regions(void)
+void t_shim_set_pages_max(unsigned pages)
 {
-	unsigned regions;
+	pthread_mutex_lock(&shim.lock);
+	shim.pages_max = pages;
+	pthread_mutex_unlock(&shim.lock);
+}
+
+static unsigned read_counter(const unsigned *counter)
+{
+	unsigned n;
 
 	pthread_mutex_lock(&shim.lock);
-	regions = shim.regions;
+	n = *counter;
 	pthread_mutex_unlock(&shim.lock);
-	return regions;
+	return n;
+}
+
+unsigned t_shim_registers(void)
+{
+	return read_counter(&shim.registers);
+}
+
+unsigned t_shim_regions(void)
+{
+	return read_counter(&shim.regions);
 }

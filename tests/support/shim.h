@@ -22,7 +22,11 @@ const char *t_shim_path(void);
 /* As t_port_hold_connects(), and answers them when they are let go. */
 void t_shim_hold_connects(bool hold);
 
-/* Regions that clients registered and did not end yet. */
+/* Pages of one region, at most; t_shim_start() sets 24576. */
+void t_shim_set_pages_max(unsigned pages);
+
+/* REGISTER requests so far, and regions that clients registered and did not end yet. */
+unsigned t_shim_registers(void);
 unsigned t_shim_regions(void);
 
 #endif
