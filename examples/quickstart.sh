@@ -94,8 +94,8 @@ exec </dev/null
 trap finish EXIT
 trap 'exit 130' INT TERM
 work=$(mktemp -d)
-export VMB_SOCKET=$work/vmbd.sock
-unset VMB_PORT VMB_DOMAIN
+export VMB_SOCKET=$work/vmbd.sock VMB_PORT=local
+unset VMB_DOMAIN
 
 say "packages"
 "$root/tests/packages.sh" build
