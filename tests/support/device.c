@@ -18,6 +18,8 @@
 
 #include <vmbypass/abi/control.h>
 
+#include "base/barrier.h"
+
 #define FILES 4096u
 #define POLL_MAX 16u
 
@@ -56,6 +58,7 @@ struct file {
 };
 
 static struct file files[FILES];
+static unsigned files_used; /* entries that were ever taken */
 static char link_to[128];
 static int refusal;
 static t_device_endpoint_fn on_endpoint;
@@ -67,9 +70,8 @@ static struct file *find(int fd)
 
 	if (fd < 0 || __real_fstat(fd, &st) || !S_ISSOCK(st.st_mode))
 		return NULL;
-	for (unsigned i = 0; i < FILES; i++)
-		if (__atomic_load_n(&files[i].ino, __ATOMIC_ACQUIRE) ==
-		    st.st_ino)
+	for (unsigned i = 0; i < vmb_load_relaxed(&files_used); i++)
+		if (vmb_observe(&files[i].ino) == st.st_ino)
 			return &files[i];
 	return NULL;
 }
@@ -90,7 +92,13 @@ static void add(int fd, void *area, size_t len)
 		files[i].area = area;
 		files[i].len = len;
 		files[i].outstanding = 0;
-		__atomic_store_n(&files[i].ino, st.st_ino, __ATOMIC_RELEASE);
+		vmb_publish(&files[i].ino, st.st_ino);
+		/* another thread may take entries beyond: never less */
+		for (unsigned n = vmb_load_relaxed(&files_used); n <= i;)
+			if (__atomic_compare_exchange_n(&files_used, &n, i + 1,
+							false, __ATOMIC_RELEASE,
+							__ATOMIC_RELAXED))
+				break;
 		return;
 	}
 	ck_abort_msg("more than %u files are open", FILES);
@@ -194,7 +202,7 @@ int __wrap_close(int fd)
 	struct file *f = find(fd);
 
 	if (f)
-		__atomic_store_n(&f->ino, 0, __ATOMIC_RELEASE);
+		vmb_publish(&f->ino, 0);
 	return __real_close(fd);
 }
 
