@@ -60,6 +60,8 @@ struct file {
 static struct file files[FILES];
 static unsigned files_used; /* entries that were ever taken */
 static char link_to[128];
+static bool
+	hidden; /* there is no VMB_CHARDEV_PATH, whatever this machine has */
 static int refusal;
 static t_device_endpoint_fn on_endpoint;
 static void *on_endpoint_arg;
@@ -107,6 +109,7 @@ static void add(int fd, void *area, size_t len)
 void t_device_link(const char *path)
 {
 	strncpy(link_to, path ? path : "", sizeof(link_to) - 1);
+	hidden = !path;
 }
 
 void t_device_refuse(int error)
@@ -183,8 +186,8 @@ int __wrap_open(const char *path, int flags, ...)
 
 int __wrap_access(const char *path, int mode)
 {
-	if (!strcmp(path, VMB_CHARDEV_PATH))
-		return *link_to ? 0 : refuse(ENOENT);
+	if (!strcmp(path, VMB_CHARDEV_PATH) && (*link_to || hidden))
+		return hidden ? refuse(ENOENT) : 0;
 	return __real_access(path, mode);
 }
 

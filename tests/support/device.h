@@ -21,7 +21,10 @@
 
 #include <vmbypass/abi/chardev.h>
 
-/* Where VMB_CHARDEV_PATH leads to; NULL: there is no such file. */
+/*
+ * Where VMB_CHARDEV_PATH leads to; NULL: there is no such file. Without a call
+ * it is what this machine has.
+ */
 void t_device_link(const char *path);
 
 /* open() of a device fails with this error; 0: it does not. */
