@@ -13,7 +13,11 @@
 #define VMBYPASS_ABI_SLOT_H
 
 #include <linux/types.h>
+#ifdef __KERNEL__
+#include <linux/stddef.h>
+#else
 #include <stddef.h>
+#endif
 
 #define VMB_ABI_AT(type, field, byte)                   \
 	_Static_assert(offsetof(type, field) == (byte), \

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * conn.c - one connection with a backend: the ring page, the events page, the
+ * event channel, and how all of it ends.
+ *
+ * Flow:  client.c -> vmb_conn_send() -> ring page -> backend;
+ *        backend -> ring page -> interrupt thread -> client.c;
+ *        backend -> events page -> interrupt -> endpoint->wait
+ * Owns:  both pages, the channel, the numbers of clients, the endpoints' slots
+ * Trust: a reply is copied once; it must answer a request that is under way,
+ *        for the same client, in the right shape. If not, the connection ends.
+ */
+#include "shim.h"
+
+#include <linux/interrupt.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <asm/sync_bitops.h>
+#include <xen/events.h>
+
+static const u32 reply_len[] = {
+	[VMB_CTL_HELLO] = sizeof(struct vmb_ctl_hello_reply),
+	[VMB_CTL_OPEN] = sizeof(struct vmb_ctl_open_reply),
+	[VMB_CTL_CLOSE] = sizeof(struct vmb_ctl_head),
+	[VMB_CTL_REGISTER] = sizeof(struct vmb_ctl_register_reply),
+	[VMB_CTL_DEREGISTER] = sizeof(struct vmb_ctl_head),
+	[VMB_CTL_CONNECT] = sizeof(struct vmb_ctl_connect_reply),
+	[VMB_CTL_LOOKUP] = sizeof(struct vmb_ctl_lookup),
+	[VMB_CTL_LEAVE] = sizeof(struct vmb_ctl_head),
+};
+
+/* ---- the end -------------------------------------------------------------- */
+
+/* Every request comes back to its client, which drops it. */
+static void requests_return(struct vmb_conn *conn)
+{
+	struct vmb_request *request, *next;
+	u32 i;
+
+	for (i = 0; i < VMB_FLIGHT; i++) {
+		request = conn->flight[i];
+		if (request)
+			list_add_tail(&request->link,
+				      &request->client->answered);
+		conn->flight[i] = NULL;
+	}
+	list_for_each_entry_safe(request, next, &conn->queue, link)
+		list_move_tail(&request->link, &request->client->answered);
+}
+
+static void conn_kill(struct vmb_conn *conn)
+{
+	struct vmb_endpoint *endpoint;
+	struct vmb_client *client;
+	u32 slot;
+
+	lockdep_assert_held(&conn->lock);
+
+	WRITE_ONCE(conn->dead, true);
+	requests_return(conn);
+	for (slot = 0; slot < VMB_XEN_SLOTS; slot++) {
+		endpoint = rcu_dereference_protected(
+			conn->slots[slot], lockdep_is_held(&conn->lock));
+		if (endpoint) {
+			WRITE_ONCE(endpoint->ended, true);
+			wake_up_all(&endpoint->wait);
+		}
+	}
+	list_for_each_entry(client, &conn->clients, link) {
+		wake_up_all(&client->wait);
+		vmb_client_work(client);
+	}
+}
+
+/* Ends all clients, as often as anybody likes. */
+void vmb_conn_end(struct vmb_conn *conn)
+{
+	spin_lock(&conn->lock);
+	if (!conn->dead)
+		conn_kill(conn);
+	spin_unlock(&conn->lock);
+}
+
+/* The backend did @what no backend does. */
+void vmb_conn_fail(struct vmb_conn *conn, const char *what, u64 value)
+{
+	bool first;
+
+	spin_lock(&conn->lock);
+	first = !conn->dead;
+	if (first) {
+		WRITE_ONCE(conn->broken, true);
+		conn_kill(conn);
+	}
+	spin_unlock(&conn->lock);
+
+	if (first) {
+		pr_err_ratelimited("domain %u: %s %#llx, connection ended\n",
+				   conn->backend, what, value);
+		vmb_xenbus_broken();
+	}
+}
+
+/* ---- requests ------------------------------------------------------------- */
+
+static struct vmb_memory *request_memory(struct vmb_request *request)
+{
+	switch (request->msg.head.op) {
+	case VMB_CTL_OPEN:
+		return request->endpoint->area;
+	case VMB_CTL_REGISTER:
+		return request->region;
+	default:
+		return NULL;
+	}
+}
+
+static void request_compose(struct vmb_request *request,
+			    struct vmb_xen_request *out)
+{
+	struct vmb_memory *memory = request_memory(request), *named;
+
+	memset(out, 0, sizeof(*out));
+	out->id = request->id;
+	out->client = request->client->number;
+	memcpy(out->msg, &request->msg, request->msg.head.len);
+	if (request->msg.head.op == VMB_CTL_OPEN)
+		out->slot = request->endpoint->slot;
+	if (memory) {
+		named = memory->lists ?: memory;
+		out->pages = memory->count;
+		memcpy(out->refs, named->refs,
+		       named->granted * sizeof(*named->refs));
+	}
+}
+
+/* Moves what fits from the queue to the ring. */
+static void conn_push(struct vmb_conn *conn)
+{
+	struct vmb_request *request;
+	u32 place = 0;
+	int notify;
+
+	lockdep_assert_held(&conn->lock);
+	BUILD_BUG_ON(__CONST_RING_SIZE(vmb_xen, PAGE_SIZE) != VMB_FLIGHT);
+
+	while (!RING_FULL(&conn->ring)) {
+		request = list_first_entry_or_null(&conn->queue,
+						   struct vmb_request, link);
+		if (!request)
+			break;
+		/* No more requests are under way than the ring has slots. */
+		while (conn->flight[place])
+			place++;
+		list_del(&request->link);
+		request->id = conn->requests++ * VMB_FLIGHT + place;
+		conn->flight[place] = request;
+		request_compose(request,
+				RING_GET_REQUEST(&conn->ring,
+						 conn->ring.req_prod_pvt));
+		conn->ring.req_prod_pvt++;
+	}
+	RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&conn->ring, notify);
+	if (notify)
+		notify_remote_via_irq(conn->irq);
+}
+
+/* The connection is not dead; conn->lock is held. */
+void vmb_conn_send(struct vmb_conn *conn, struct vmb_request *request)
+{
+	list_add_tail(&request->link, &conn->queue);
+	request->client->unanswered++;
+	conn_push(conn);
+}
+
+/* ---- replies -------------------------------------------------------------- */
+
+/* Which request it answers, or NULL and what is wrong. */
+static struct vmb_request *reply_match(struct vmb_conn *conn,
+				       const struct vmb_xen_reply *reply,
+				       const struct vmb_ctl_head *head,
+				       const char **what, u64 *value)
+{
+	struct vmb_request *request = conn->flight[reply->id % VMB_FLIGHT];
+	u32 len;
+
+	*what = "reply to no request";
+	*value = reply->id;
+	if (!request || request->id != reply->id)
+		return NULL;
+	*what = "reply for client";
+	*value = reply->client;
+	if (reply->client != request->client->number)
+		return NULL;
+	*what = "reply of operation";
+	*value = head->op;
+	if (head->op != request->msg.head.op ||
+	    head->tag != request->msg.head.tag)
+		return NULL;
+	*what = "reply with status";
+	*value = head->status;
+	if (head->status > 0 || head->status < -MAX_ERRNO)
+		return NULL;
+	*what = "reply of length";
+	*value = head->len;
+	len = head->status ? sizeof(*head) : reply_len[head->op];
+	return head->len == len ? request : NULL;
+}
+
+/* Takes one reply, or says what is wrong with it. */
+static const char *reply_take(struct vmb_conn *conn,
+			      const struct vmb_xen_reply *reply, u64 *value)
+{
+	struct vmb_request *request;
+	struct vmb_client *client;
+	struct vmb_ctl_head head;
+	const char *what;
+
+	memcpy(&head, reply->msg, sizeof(head));
+	request = reply_match(conn, reply, &head, &what, value);
+	if (!request)
+		return what;
+
+	client = request->client;
+	if (head.op == VMB_CTL_LEAVE && client->unanswered != 1) {
+		*value = client->unanswered;
+		return "early reply to LEAVE, unanswered";
+	}
+	conn->flight[reply->id % VMB_FLIGHT] = NULL;
+	client->unanswered--;
+	memset(&request->msg, 0, sizeof(request->msg));
+	memcpy(&request->msg, reply->msg, head.len);
+	list_add_tail(&request->link, &client->answered);
+	vmb_client_work(client);
+	return NULL;
+}
+
+/* Takes the replies up to @prod; -EPROTO and what is wrong. */
+static int replies_take(struct vmb_conn *conn, RING_IDX prod,
+			const char **what, u64 *value)
+{
+	struct vmb_xen_reply reply;
+
+	*what = "reply index";
+	*value = prod;
+	if (RING_RESPONSE_PROD_OVERFLOW(&conn->ring, prod))
+		return -EPROTO;
+	virt_rmb(); /* replies after the index, pairs with RING_PUSH_RESPONSES */
+
+	while (conn->ring.rsp_cons != prod) {
+		RING_COPY_RESPONSE(&conn->ring, conn->ring.rsp_cons, &reply);
+		*what = reply_take(conn, &reply, value);
+		if (*what)
+			return -EPROTO;
+		conn->ring.rsp_cons++;
+	}
+	return 0;
+}
+
+/*
+ * Takes all replies, and sends what waited for room. Ends, since each reply
+ * takes a request of a process. Returns whether there was anything.
+ */
+static bool conn_replies(struct vmb_conn *conn)
+{
+	const char *what = NULL;
+	bool useful = false;
+	int more = 1;
+	u64 value;
+
+	spin_lock(&conn->lock);
+	while (more && !conn->dead) {
+		RING_IDX prod = READ_ONCE(conn->ring.sring->rsp_prod);
+
+		useful |= prod != conn->ring.rsp_cons;
+		if (replies_take(conn, prod, &what, &value))
+			break;
+		conn_push(conn);
+		RING_FINAL_CHECK_FOR_RESPONSES(&conn->ring, more);
+		what = NULL;
+	}
+	spin_unlock(&conn->lock);
+
+	if (what)
+		vmb_conn_fail(conn, what, value);
+	return useful;
+}
+
+/* ---- interrupts ----------------------------------------------------------- */
+
+static bool word_notes(struct vmb_conn *conn, u32 word)
+{
+	unsigned long *notes = (unsigned long *)conn->events->notes + word;
+	struct vmb_endpoint *endpoint;
+	unsigned long bits;
+	bool useful = false;
+	u32 bit;
+
+	if (!READ_ONCE(*notes))
+		return false;
+
+	bits = xchg(notes, 0);
+	for_each_set_bit(bit, &bits, BITS_PER_LONG) {
+		endpoint = rcu_dereference(
+			conn->slots[word * BITS_PER_LONG + bit]);
+		if (!endpoint)
+			continue;
+		WRITE_ONCE(endpoint->noted, true);
+		wake_up(&endpoint->wait);
+		useful = true;
+	}
+	return useful;
+}
+
+static bool conn_notes(struct vmb_conn *conn)
+{
+	bool useful = false;
+	u32 word;
+
+	rcu_read_lock();
+	for (word = 0; word < VMB_XEN_SLOTS / BITS_PER_LONG; word++)
+		useful |= word_notes(conn, word);
+	rcu_read_unlock();
+	return useful;
+}
+
+static bool backend_gone(struct vmb_conn *conn)
+{
+	return READ_ONCE(conn->connected) && !READ_ONCE(conn->events->alive);
+}
+
+/*
+ * The channel stays masked until xen_irq_lateeoi(), so the interrupt and its
+ * thread never run at once; events that bring nothing are unmasked later and
+ * later by the kernel.
+ */
+static irqreturn_t conn_interrupt(int irq, void *data)
+{
+	struct vmb_conn *conn = data;
+	bool useful = conn_notes(conn);
+
+	if (!READ_ONCE(conn->dead) &&
+	    (READ_ONCE(conn->ring.sring->rsp_prod) != conn->ring.rsp_cons ||
+	     backend_gone(conn)))
+		return IRQ_WAKE_THREAD;
+
+	if (!READ_ONCE(conn->events->alive))
+		wake_up(&conn->gone);
+	xen_irq_lateeoi(irq, useful ? 0 : XEN_EOI_FLAG_SPURIOUS);
+	return IRQ_HANDLED;
+}
+
+static irqreturn_t conn_thread(int irq, void *data)
+{
+	struct vmb_conn *conn = data;
+	bool useful = conn_replies(conn);
+
+	if (backend_gone(conn))
+		vmb_conn_end(conn);
+	xen_irq_lateeoi(irq, useful ? 0 : XEN_EOI_FLAG_SPURIOUS);
+	return IRQ_HANDLED;
+}
+
+/*
+ * Kicks the engine for @slot. Under RCU, because after a grace period that
+ * follows the end the channel is somebody else's.
+ */
+int vmb_conn_kick(struct vmb_conn *conn, u32 slot)
+{
+	int err = -EPIPE;
+
+	rcu_read_lock();
+	if (!READ_ONCE(conn->dead)) {
+		if (!sync_test_and_set_bit(slot,
+					   (unsigned long *)conn->events->kicks))
+			notify_remote_via_irq(conn->irq);
+		err = 0;
+	}
+	rcu_read_unlock();
+	return err;
+}
+
+/* ---- begin and end -------------------------------------------------------- */
+
+static int conn_channel(struct vmb_conn *conn, struct xenbus_device *dev)
+{
+	int err, irq;
+
+	err = xenbus_alloc_evtchn(dev, &conn->port);
+	if (err)
+		return err;
+
+	irq = bind_evtchn_to_irq_lateeoi(conn->port);
+	if (irq < 0) {
+		xenbus_free_evtchn(dev, conn->port);
+		return irq;
+	}
+	conn->irq = irq;
+
+	err = request_threaded_irq(irq, conn_interrupt, conn_thread, 0,
+				   KBUILD_MODNAME, conn);
+	if (err)
+		unbind_from_irqhandler(irq, conn);
+	return err;
+}
+
+static void conn_free(struct kref *kref)
+{
+	struct vmb_conn *conn = container_of(kref, struct vmb_conn, kref);
+
+	vmb_memory_put(conn->pages);
+	kvfree(conn);
+}
+
+void vmb_conn_put(struct vmb_conn *conn)
+{
+	kref_put(&conn->kref, conn_free);
+}
+
+/* Makes the pages and the channel that will be offered in @session. */
+struct vmb_conn *vmb_conn_open(struct xenbus_device *dev, const char *session)
+{
+	struct vmb_xen_sring *sring;
+	struct vmb_conn *conn;
+	int err;
+
+	conn = kvzalloc(sizeof(*conn), GFP_KERNEL);
+	if (!conn)
+		return ERR_PTR(-ENOMEM);
+
+	kref_init(&conn->kref);
+	spin_lock_init(&conn->lock);
+	init_waitqueue_head(&conn->gone);
+	INIT_LIST_HEAD(&conn->queue);
+	INIT_LIST_HEAD(&conn->clients);
+	conn->backend = dev->otherend_id;
+	strscpy(conn->session, session, sizeof(conn->session));
+
+	conn->pages = vmb_memory_alloc(2, conn->backend, false);
+	if (IS_ERR(conn->pages)) {
+		err = PTR_ERR(conn->pages);
+		kvfree(conn);
+		return ERR_PTR(err);
+	}
+	sring = page_address(conn->pages->pages[0]);
+	XEN_FRONT_RING_INIT(&conn->ring, sring, PAGE_SIZE);
+	conn->events = page_address(conn->pages->pages[1]);
+
+	err = conn_channel(conn, dev);
+	if (err) {
+		vmb_conn_put(conn);
+		return ERR_PTR(err);
+	}
+	return conn;
+}
+
+/*
+ * Ends it and gives back the channel and the grants of its pages. A backend
+ * that is there and has been told gets a second to unmap them, so that none of
+ * them is left over.
+ */
+void vmb_conn_close(struct vmb_conn *conn, bool told)
+{
+	vmb_conn_end(conn);
+	if (told)
+		wait_event_timeout(conn->gone,
+				   !READ_ONCE(conn->events->alive), HZ);
+	synchronize_rcu(); /* vmb_conn_kick() */
+	unbind_from_irqhandler(conn->irq, conn);
+	vmb_memory_revoke(conn->pages);
+	vmb_conn_put(conn);
+}

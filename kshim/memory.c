@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * memory.c - pages that the backend may use: allocated here or pinned in a
+ * process, granted, and let go of.
+ *
+ * Flow:  OPEN, REGISTER -> [here] -> grant references -> the backend maps them;
+ *        CLOSE, DEREGISTER, LEAVE answered, or the backend gone -> [here]
+ * Owns:  pages, pins, grants, and the memory that is stuck
+ * Trust: that the backend says it let go of a page is not believed: a page is
+ *        used for something else only after its grant could be ended.
+ */
+#include "shim.h"
+
+#include <linux/capability.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#define BATCH 512u /* pages between two chances for others to run */
+
+/* Of a version 1 grant table; disks and networks need some, too. */
+#define GRANTS_PER_FRAME (PAGE_SIZE / sizeof(struct grant_entry_v1))
+
+static unsigned int grants_max;
+module_param(grants_max, uint, 0444);
+MODULE_PARM_DESC(grants_max, "Grant references in use at most (0: half of those this guest may have)");
+
+static atomic_t grants = ATOMIC_INIT(0);
+
+/*
+ * Memory that nobody holds, but the backend has mapped: it died, or it lied.
+ * It counts as granted until the grants could be ended.
+ */
+static LIST_HEAD(stuck);
+static DEFINE_SPINLOCK(stuck_lock);
+static void stuck_retry(struct work_struct *work);
+static DECLARE_DELAYED_WORK(stuck_work, stuck_retry);
+
+static struct vmb_memory *memory_new(u32 count)
+{
+	struct vmb_memory *memory;
+
+	memory = kzalloc(sizeof(*memory), GFP_KERNEL_ACCOUNT);
+	if (!memory)
+		return NULL;
+
+	kref_init(&memory->kref);
+	INIT_LIST_HEAD(&memory->stuck);
+	INIT_HLIST_NODE(&memory->node);
+	memory->pages = kvmalloc_array(count, sizeof(*memory->pages),
+				       GFP_KERNEL_ACCOUNT);
+	memory->refs = kvmalloc_array(count, sizeof(*memory->refs),
+				      GFP_KERNEL_ACCOUNT);
+	if (!memory->pages || !memory->refs) {
+		kvfree(memory->pages);
+		kvfree(memory->refs);
+		kfree(memory);
+		return NULL;
+	}
+	return memory;
+}
+
+/* No grant of it is left. */
+static void memory_free(struct vmb_memory *memory)
+{
+	u32 i;
+
+	for (i = 0; i < memory->count; i++) {
+		if (memory->mm)
+			unpin_user_pages_dirty_lock(memory->pages + i, 1, true);
+		else
+			put_page(memory->pages[i]); /* a process may map it */
+		if (i % BATCH == BATCH - 1)
+			cond_resched();
+	}
+	if (memory->mm) {
+		atomic64_sub(memory->charged, &memory->mm->pinned_vm);
+		mmdrop(memory->mm);
+	}
+	kvfree(memory->pages);
+	kvfree(memory->refs);
+	kfree(memory);
+}
+
+/* ---- grants --------------------------------------------------------------- */
+
+static int grant_batch(struct vmb_memory *memory, u32 n, domid_t backend,
+		       bool readonly)
+{
+	grant_ref_t head;
+	u32 i;
+
+	if (gnttab_alloc_grant_references(n, &head))
+		return -ENOSPC;
+
+	for (i = 0; i < n; i++) {
+		struct page *page = memory->pages[memory->granted];
+		grant_ref_t ref = gnttab_claim_grant_reference(&head);
+
+		gnttab_grant_foreign_access_ref(ref, backend,
+						xen_page_to_gfn(page),
+						readonly);
+		memory->refs[memory->granted++] = ref;
+	}
+	return 0;
+}
+
+/* Grants all its pages, or some and an error. */
+static int memory_grant(struct vmb_memory *memory, domid_t backend,
+			bool readonly)
+{
+	u32 rest, n;
+	int err;
+
+	while (memory->granted < memory->count) {
+		rest = memory->count - memory->granted;
+		n = min(rest, BATCH);
+		if (atomic_add_return(n, &grants) > grants_max) {
+			atomic_sub(n, &grants);
+			return -ENOSPC;
+		}
+		err = grant_batch(memory, n, backend, readonly);
+		if (err) {
+			atomic_sub(n, &grants);
+			return err;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * Ends the grants that the backend does not use any more. One caller at a time.
+ */
+void vmb_memory_revoke(struct vmb_memory *memory)
+{
+	u32 i, kept = 0;
+
+	for (i = 0; i < memory->granted; i++) {
+		if (!gnttab_try_end_foreign_access(memory->refs[i]))
+			memory->refs[kept++] = memory->refs[i];
+		if (i % BATCH == BATCH - 1)
+			cond_resched();
+	}
+	atomic_sub(memory->granted - kept, &grants);
+	memory->granted = kept;
+}
+
+/* ---- what the backend does not let go of ---------------------------------- */
+
+static void stuck_add(struct vmb_memory *memory)
+{
+	spin_lock(&stuck_lock);
+	list_add_tail(&memory->stuck, &stuck);
+	spin_unlock(&stuck_lock);
+	queue_delayed_work(vmb_wq, &stuck_work, HZ);
+}
+
+static void stuck_retry(struct work_struct *work)
+{
+	struct vmb_memory *memory, *next;
+	LIST_HEAD(list);
+
+	spin_lock(&stuck_lock);
+	list_splice_init(&stuck, &list);
+	spin_unlock(&stuck_lock);
+
+	list_for_each_entry_safe(memory, next, &list, stuck) {
+		list_del_init(&memory->stuck);
+		vmb_memory_revoke(memory);
+		if (memory->granted)
+			stuck_add(memory);
+		else
+			memory_free(memory);
+	}
+}
+
+/* The kernel ends the grants when it can, and keeps the pages until then. */
+static void stuck_give_up(struct vmb_memory *memory)
+{
+	u32 i;
+
+	for (i = 0; i < memory->granted; i++)
+		gnttab_end_foreign_access(memory->refs[i], NULL);
+	memory_free(memory);
+}
+
+static void memory_release(struct kref *kref)
+{
+	struct vmb_memory *memory = container_of(kref, struct vmb_memory, kref);
+
+	vmb_memory_unlist(memory);
+	vmb_memory_revoke(memory);
+	if (memory->granted) {
+		pr_notice_ratelimited("%u pages are still mapped by the backend, kept\n",
+				      memory->granted);
+		stuck_add(memory);
+	} else {
+		memory_free(memory);
+	}
+}
+
+/* May sleep, for pinned memory as long as somebody else locks a page of it. */
+void vmb_memory_put(struct vmb_memory *memory)
+{
+	kref_put(&memory->kref, memory_release);
+}
+
+/* ---- allocated memory ----------------------------------------------------- */
+
+/* @count zeroed pages, one by one: any page will do, and the guest may be full. */
+struct vmb_memory *vmb_memory_alloc(u32 count, domid_t backend, bool readonly)
+{
+	struct vmb_memory *memory = memory_new(count);
+	int err;
+
+	if (!memory)
+		return ERR_PTR(-ENOMEM);
+
+	for (; memory->count < count; memory->count++) {
+		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+					       __GFP_NOWARN);
+
+		if (!page) {
+			vmb_memory_put(memory);
+			return ERR_PTR(-ENOMEM);
+		}
+		memory->pages[memory->count] = page;
+		if (memory->count % BATCH == BATCH - 1)
+			cond_resched();
+	}
+
+	err = memory_grant(memory, backend, readonly);
+	if (err) {
+		vmb_memory_put(memory);
+		return ERR_PTR(err);
+	}
+	return memory;
+}
+
+/* Makes list pages where a request cannot name all pages itself. */
+static int memory_list(struct vmb_memory *memory, domid_t backend)
+{
+	struct vmb_memory *lists;
+	u32 i;
+
+	if (memory->count <= VMB_XEN_REFS)
+		return 0;
+
+	lists = vmb_memory_alloc(DIV_ROUND_UP(memory->count, VMB_XEN_LIST_REFS),
+				 backend, true);
+	if (IS_ERR(lists))
+		return PTR_ERR(lists);
+
+	for (i = 0; i < memory->count; i++) {
+		u32 *list = page_address(lists->pages[i / VMB_XEN_LIST_REFS]);
+
+		list[i % VMB_XEN_LIST_REFS] = memory->refs[i];
+	}
+	memory->lists = lists;
+	return 0;
+}
+
+/* The backend has read the list pages. */
+void vmb_memory_unlist(struct vmb_memory *memory)
+{
+	if (memory->lists)
+		vmb_memory_put(memory->lists);
+	memory->lists = NULL;
+}
+
+/* Memory of an endpoint: zeroed, for both to write. */
+struct vmb_memory *vmb_memory_area(u32 count, domid_t backend)
+{
+	struct vmb_memory *memory = vmb_memory_alloc(count, backend, false);
+	int err;
+
+	if (IS_ERR(memory))
+		return memory;
+
+	err = memory_list(memory, backend);
+	if (err) {
+		vmb_memory_put(memory);
+		return ERR_PTR(err);
+	}
+	return memory;
+}
+
+/* ---- pinned memory -------------------------------------------------------- */
+
+static int memory_charge(struct vmb_memory *memory, u32 count)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	u64 all = atomic64_add_return(count, &current->mm->pinned_vm);
+
+	if (all > limit && !capable(CAP_IPC_LOCK)) {
+		atomic64_sub(count, &current->mm->pinned_vm);
+		return -EDQUOT;
+	}
+	memory->mm = current->mm;
+	memory->charged = count;
+	mmgrab(memory->mm);
+	return 0;
+}
+
+static int memory_pin(struct vmb_memory *memory, unsigned long base, u32 count)
+{
+	while (memory->count < count) {
+		int n = pin_user_pages_fast(
+			base + (unsigned long)memory->count * PAGE_SIZE,
+			min(count - memory->count, BATCH),
+			FOLL_WRITE | FOLL_LONGTERM,
+			memory->pages + memory->count);
+
+		if (n == -ENOMEM)
+			return n;
+		if (n <= 0)
+			return -EFAULT;
+		memory->count += n;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * Pins @count pages of the caller from the one at @base on.
+ *
+ * -EDQUOT: over RLIMIT_MEMLOCK; -EFAULT: not memory, or not writable;
+ * -EINTR: the process is being killed.
+ */
+struct vmb_memory *vmb_memory_pin(u64 base, u32 count, domid_t backend)
+{
+	struct vmb_memory *memory = memory_new(count);
+	int err;
+
+	if (!memory)
+		return ERR_PTR(-ENOMEM);
+
+	err = memory_charge(memory, count) ?:
+	      memory_pin(memory, base, count) ?:
+	      memory_grant(memory, backend, false) ?:
+	      memory_list(memory, backend);
+	if (err) {
+		vmb_memory_put(memory);
+		return ERR_PTR(err);
+	}
+	return memory;
+}
+
+/* ---- begin and end -------------------------------------------------------- */
+
+int vmb_memory_init(void)
+{
+	if (!grants_max)
+		grants_max = gnttab_max_grant_frames() * GRANTS_PER_FRAME / 2;
+	/* it is compared with an atomic_t */
+	grants_max = min_t(unsigned int, grants_max, INT_MAX / 2);
+	return 0;
+}
+
+/* The workqueue is idle and everything was put. */
+void vmb_memory_exit(void)
+{
+	struct vmb_memory *memory, *next;
+
+	cancel_delayed_work_sync(&stuck_work);
+	list_for_each_entry_safe(memory, next, &stuck, stuck)
+		stuck_give_up(memory);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * shim.h - what the files of vmbypass.ko share.
+ *
+ *   main.c      module: begin and end
+ *   xenbus.c    the device: store nodes, states, one connection at a time
+ *   conn.c      a connection: ring, events page, interrupt, its end
+ *   client.c    clients and what they hold; what replies change about it
+ *   memory.c    pages: allocated or pinned, granted, and let go of
+ *   chardev.c   /dev/vmbypass: clients and endpoints as files
+ *
+ * Trust: processes and the backend are both unknown; neither may hurt this
+ * kernel or another process. What the backend writes is copied once, checked,
+ * and used from the copy. What a process writes likewise.
+ *
+ * Objects, each counted:
+ *
+ *   conn       one session with a backend; it is replaced, never reused
+ *   client     an open control file; held by the file, and by its place in
+ *              conn->clients until the backend has let go of all it had
+ *   endpoint   held by its client, its files, and an OPEN or CLOSE under way
+ *   memory     held by its endpoint, its client or a request
+ *
+ * A client holds its conn, an endpoint holds its conn and its memory.
+ *
+ * Locks, outermost first:
+ *
+ *   misc_mtx       (kernel) open of the control file
+ *   shim.mutex     the device and its states: shim.dev, which conn is current;
+ *                  held across store operations, never taken by a process
+ *   shim.lock      the pointer shim.conn, for open
+ *   conn->lock     all that hangs on a connection: dead, ring, flight, queue,
+ *                  clients, numbers, slots, and of each client its lists,
+ *                  regions, counts and flags; handle of an endpoint. Process
+ *                  context and the interrupt thread. Nothing sleeps under it.
+ *   stuck_lock     (memory.c) memory that the backend has not let go of
+ *
+ * The hard interrupt takes no lock: it finds endpoints in conn->slots under RCU.
+ * A kick reads conn->dead under RCU, too: the channel is unbound after a grace
+ * period. endpoint->noted and ->ended are single words.
+ *
+ * Replies are worked on by client->work, in order, one client apart from the
+ * others: giving back pinned pages may wait for whoever locked them.
+ */
+#ifndef VMBYPASS_KSHIM_SHIM_H
+#define VMBYPASS_KSHIM_SHIM_H
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/hashtable.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <xen/grant_table.h>
+#include <xen/interface/io/ring.h>
+#include <xen/xenbus.h>
+
+#include <vmbypass/abi/chardev.h>
+#include <vmbypass/abi/xenbus.h>
+
+#include "kcompat.h"
+
+/* A page of ours is a page of a grant, and a word holds 64 bits. */
+static_assert(PAGE_SIZE == VMB_PAGE && PAGE_SIZE == XEN_PAGE_SIZE);
+static_assert(BITS_PER_LONG == 64);
+
+DEFINE_RING_TYPES(vmb_xen, struct vmb_xen_request, struct vmb_xen_reply);
+
+#define VMB_FLIGHT 8u /* requests on the ring; a power of two */
+
+extern struct workqueue_struct *vmb_wq;
+
+/* ---- memory.c ------------------------------------------------------------- */
+
+struct vmb_memory {
+	struct kref kref;
+	struct list_head stuck;	  /* the backend still has it */
+	struct hlist_node node;	  /* client->regions */
+	u64 key;		  /* of the region */
+	struct vmb_memory *lists; /* list pages, until the reply came */
+	struct page **pages;
+	grant_ref_t *refs;    /* refs[0..granted) are the backend's to use */
+	u32 count;	      /* pages[] that are filled */
+	u32 granted;
+	struct mm_struct *mm; /* pinned memory: whose pinned_vm counts it */
+	u32 charged;	      /* pages, there */
+};
+
+int vmb_memory_init(void);
+void vmb_memory_exit(void);
+
+/* All of them return ERR_PTR: -ENOMEM, -ENOSPC, and vmb_memory_pin() more. */
+struct vmb_memory *vmb_memory_alloc(u32 count, domid_t backend, bool readonly);
+struct vmb_memory *vmb_memory_area(u32 count, domid_t backend);
+struct vmb_memory *vmb_memory_pin(u64 base, u32 count, domid_t backend);
+
+void vmb_memory_unlist(struct vmb_memory *memory);
+void vmb_memory_revoke(struct vmb_memory *memory);
+void vmb_memory_put(struct vmb_memory *memory);
+
+/* ---- conn.c --------------------------------------------------------------- */
+
+struct vmb_client;
+struct vmb_endpoint;
+
+struct vmb_request {
+	struct list_head link;	       /* conn->queue or a list of the client */
+	struct vmb_client *client;
+	struct vmb_memory *region;     /* of REGISTER, DEREGISTER */
+	struct vmb_endpoint *endpoint; /* of OPEN, CLOSE */
+	u32 id;			       /* on the ring */
+	union vmb_ctl_any msg;	       /* the request; later its reply */
+};
+
+struct vmb_conn {
+	struct kref kref;
+	domid_t backend;
+	char session[17]; /* 16 hex digits */
+	bool connected;	  /* the backend said so, in this session */
+	bool dead;	  /* for ever */
+	bool broken;	  /* dead, and the backend is to blame */
+
+	struct vmb_memory *pages; /* ring page, events page */
+	struct vmb_xen_events *events;
+	evtchn_port_t port;
+	int irq;
+	wait_queue_head_t gone; /* events->alive fell */
+
+	spinlock_t lock; /* see above */
+	struct vmb_xen_front_ring ring;
+	struct vmb_request *flight[VMB_FLIGHT];
+	u32 requests; /* so far: makes ids */
+	struct list_head queue;
+	struct list_head clients;
+	DECLARE_BITMAP(numbers, VMB_XEN_CLIENTS + 1); /* 0 is not used */
+	struct vmb_endpoint __rcu *slots[VMB_XEN_SLOTS];
+};
+
+struct vmb_client {
+	struct kref kref;
+	struct vmb_conn *conn;
+	struct list_head link; /* conn->clients */
+	u32 number;
+	wait_queue_head_t wait;
+	struct list_head answered; /* replies for the work */
+	struct list_head replies;  /* replies for read() */
+	struct list_head endpoints;
+	DECLARE_HASHTABLE(regions, 6);
+	struct work_struct work;
+	struct vmb_request leave;
+	u32 outstanding; /* requests of the process, until their reply is read */
+	u32 unanswered;	 /* requests in queue and flight */
+	bool greeted;	 /* HELLO is on its way or there */
+	bool closed;	 /* the file is gone */
+	bool left;	 /* the backend holds nothing of it */
+	bool removed;	 /* not in conn->clients */
+};
+
+struct vmb_endpoint {
+	struct kref kref;
+	struct rcu_head rcu;
+	struct list_head link; /* client->endpoints */
+	struct vmb_conn *conn;
+	struct vmb_memory *area;
+	wait_queue_head_t wait;
+	u32 slot;
+	u32 handle;
+	bool noted; /* a notification that nobody took */
+	bool ended;
+};
+
+struct vmb_conn *vmb_conn_open(struct xenbus_device *dev, const char *session);
+void vmb_conn_close(struct vmb_conn *conn, bool told);
+void vmb_conn_put(struct vmb_conn *conn);
+void vmb_conn_end(struct vmb_conn *conn);
+void vmb_conn_fail(struct vmb_conn *conn, const char *what, u64 value);
+void vmb_conn_send(struct vmb_conn *conn, struct vmb_request *request);
+int vmb_conn_kick(struct vmb_conn *conn, u32 slot);
+
+/* ---- client.c ------------------------------------------------------------- */
+
+int vmb_client_open(struct vmb_conn *conn, struct vmb_client **out);
+void vmb_client_close(struct vmb_client *client);
+void vmb_client_work(struct vmb_client *client);
+
+void vmb_request_deliver(struct vmb_request *request);
+void vmb_request_drop(struct vmb_request *request);
+
+int vmb_endpoint_new(struct vmb_conn *conn, struct vmb_memory *area,
+		     struct vmb_endpoint **out);
+struct vmb_endpoint *vmb_endpoint_find(struct vmb_client *client, u32 handle);
+void vmb_endpoint_put(struct vmb_endpoint *endpoint);
+struct vmb_memory *vmb_region_find(struct vmb_client *client, u64 key);
+
+/* ---- chardev.c, xenbus.c -------------------------------------------------- */
+
+int vmb_chardev_register(struct device *parent);
+void vmb_chardev_deregister(void);
+
+int vmb_xenbus_register(void);
+void vmb_xenbus_unregister(void);
+struct vmb_conn *vmb_xenbus_conn(void); /* with a reference, or NULL */
+void vmb_xenbus_broken(void);		/* the current one may be: look */
+
+#endif
