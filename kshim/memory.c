@@ -26,6 +26,15 @@ MODULE_PARM_DESC(grants_max, "Grant references in use at most (0: half of those 
 
 static atomic_t grants = ATOMIC_INIT(0);
 
+static int grants_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%d\n", atomic_read(&grants));
+}
+
+static const struct kernel_param_ops grants_ops = { .get = grants_get };
+module_param_cb(grants, &grants_ops, NULL, 0444);
+MODULE_PARM_DESC(grants, "Grant references in use (to be read)");
+
 /*
  * Memory that nobody holds, but the backend has mapped: it died, or it lied.
  * It counts as granted until the grants could be ended.
@@ -190,13 +199,10 @@ static void memory_release(struct kref *kref)
 
 	vmb_memory_unlist(memory);
 	vmb_memory_revoke(memory);
-	if (memory->granted) {
-		pr_notice_ratelimited("%u pages are still mapped by the backend, kept\n",
-				      memory->granted);
+	if (memory->granted)
 		stuck_add(memory);
-	} else {
+	else
 		memory_free(memory);
-	}
 }
 
 /* May sleep, for pinned memory as long as somebody else locks a page of it. */
