@@ -19,16 +19,6 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-static const u32 request_len[] = {
-	[VMB_CTL_HELLO] = sizeof(struct vmb_ctl_hello),
-	[VMB_CTL_OPEN] = sizeof(struct vmb_ctl_open),
-	[VMB_CTL_CLOSE] = sizeof(struct vmb_ctl_close),
-	[VMB_CTL_REGISTER] = sizeof(struct vmb_ctl_register),
-	[VMB_CTL_DEREGISTER] = sizeof(struct vmb_ctl_deregister),
-	[VMB_CTL_CONNECT] = sizeof(struct vmb_ctl_connect),
-	[VMB_CTL_LOOKUP] = sizeof(struct vmb_ctl_lookup),
-};
-
 /* ---- requests that bring or take memory ----------------------------------- */
 
 static bool size_ok(u32 size, u32 min, u32 max)
@@ -39,45 +29,23 @@ static bool size_ok(u32 size, u32 min, u32 max)
 static int prepare_open(struct vmb_client *client, struct vmb_request *request)
 {
 	const struct vmb_geometry *g = &request->msg.open.geometry;
-	struct vmb_memory *area;
-	int err;
+	struct vmb_conn *conn = client->conn;
 
 	if (!size_ok(g->eq_slots, VMB_EQ_SLOTS_MIN, VMB_EQ_SLOTS_MAX) ||
 	    !size_ok(g->rx_bytes, VMB_RX_BYTES_MIN, VMB_RX_BYTES_MAX) ||
 	    !size_ok(g->tx_bytes, VMB_TX_BYTES_MIN, VMB_TX_BYTES_MAX))
 		return -EINVAL;
 
-	area = vmb_memory_area(VMB_AREA_BYTES(g) / VMB_PAGE,
-			       client->conn->backend);
-	if (IS_ERR(area))
-		return PTR_ERR(area);
-
-	err = vmb_endpoint_new(client->conn, area, &request->endpoint);
-	if (err)
-		vmb_memory_put(area);
-	return err;
+	return vmb_object_new(conn,
+			      vmb_memory_alloc(VMB_AREA_BYTES(g) / VMB_PAGE, conn->backend, false),
+			      true, &request->object);
 }
 
-static int prepare_close(struct vmb_client *client, struct vmb_request *request)
-{
-	struct vmb_endpoint *endpoint;
-
-	spin_lock(&client->conn->lock);
-	endpoint = vmb_endpoint_find(client, request->msg.close.handle);
-	if (endpoint)
-		list_del_init(&endpoint->link);
-	spin_unlock(&client->conn->lock);
-
-	request->endpoint = endpoint;
-	return endpoint ? 0 : -ENOENT;
-}
-
-static int prepare_register(struct vmb_client *client,
-			    struct vmb_request *request)
+static int prepare_register(struct vmb_client *client, struct vmb_request *request)
 {
 	struct vmb_ctl_register *reg = &request->msg.reg;
 	u64 base = reg->base, len = reg->len;
-	struct vmb_memory *region;
+	struct vmb_conn *conn = client->conn;
 	u64 pages;
 
 	if (reg->kind != VMB_REGION_GRANT)
@@ -90,28 +58,25 @@ static int prepare_register(struct vmb_client *client,
 	if (pages > VMB_XEN_PAGES_MAX)
 		return -EFBIG;
 
-	region = vmb_memory_pin(base & PAGE_MASK, pages,
-				client->conn->backend);
-	if (IS_ERR(region))
-		return PTR_ERR(region);
-	request->region = region;
 	reg->base = offset_in_page(base);
-	return 0;
+	return vmb_object_new(conn, vmb_memory_pin(base & PAGE_MASK, pages, conn->backend), false,
+			      &request->object);
 }
 
-static int prepare_deregister(struct vmb_client *client,
-			      struct vmb_request *request)
+/* CLOSE, DEREGISTER: the object is the request's until the reply. */
+static int prepare_end(struct vmb_client *client, struct vmb_request *request, bool endpoint,
+		       u64 name)
 {
-	struct vmb_memory *region;
+	struct vmb_object *object;
 
 	spin_lock(&client->conn->lock);
-	region = vmb_region_find(client, request->msg.dereg.key);
-	if (region)
-		hash_del(&region->node);
+	object = vmb_object_find(client, endpoint, name);
+	if (object)
+		hash_del(&object->node);
 	spin_unlock(&client->conn->lock);
 
-	request->region = region;
-	return region ? 0 : -ENOENT;
+	request->object = object;
+	return object ? 0 : -ENOENT;
 }
 
 /* 0, or the status that the shim itself answers with. */
@@ -126,11 +91,11 @@ static int prepare(struct vmb_client *client, struct vmb_request *request)
 	case VMB_CTL_OPEN:
 		return prepare_open(client, request);
 	case VMB_CTL_CLOSE:
-		return prepare_close(client, request);
+		return prepare_end(client, request, true, request->msg.close.handle);
 	case VMB_CTL_REGISTER:
 		return prepare_register(client, request);
 	case VMB_CTL_DEREGISTER:
-		return prepare_deregister(client, request);
+		return prepare_end(client, request, false, request->msg.dereg.key);
 	default:
 		return 0;
 	}
@@ -161,44 +126,39 @@ static int control_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Copies one request and looks whether it is one. */
-static int request_copy(const char __user *buf, size_t count,
-			struct vmb_client *client, struct vmb_request **out)
+/* One request, copied, or ERR_PTR where it is none. */
+static struct vmb_request *request_copy(struct vmb_client *client, const char __user *buf,
+					size_t count)
 {
 	struct vmb_request *request;
 	struct vmb_ctl_head *head;
-	int err;
+	int err = -EFAULT;
 
 	if (count < sizeof(*head) || count > sizeof(request->msg))
-		return -EMSGSIZE;
-
+		return ERR_PTR(-EMSGSIZE);
 	request = kzalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
 	if (!request)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 
 	request->client = client;
 	head = &request->msg.head;
-	err = -EFAULT;
 	if (copy_from_user(&request->msg, buf, count))
 		goto err_free;
 	err = -EINVAL;
-	if (head->op < VMB_CTL_HELLO || head->op > VMB_CTL_LOOKUP ||
-	    head->status)
+	if (head->op < VMB_CTL_HELLO || head->op > VMB_CTL_LOOKUP || head->status)
 		goto err_free;
 	err = -EMSGSIZE;
-	if (head->len != count || head->len != request_len[head->op])
+	if (head->len != count || head->len != vmb_lens[head->op].request)
 		goto err_free;
-
-	*out = request;
-	return 0;
+	return request;
 
 err_free:
 	kfree(request);
-	return err;
+	return ERR_PTR(err);
 }
 
-/* Takes a place among the outstanding requests. */
-static int outstanding_get(struct vmb_client *client)
+/* Counts it among those whose reply was not read. */
+static int request_count(struct vmb_client *client)
 {
 	int err = 0;
 
@@ -213,90 +173,67 @@ static int outstanding_get(struct vmb_client *client)
 	return err;
 }
 
-static void outstanding_put(struct vmb_client *client)
-{
-	bool full;
-
-	spin_lock(&client->conn->lock);
-	full = client->outstanding-- == VMB_CHARDEV_OUTSTANDING;
-	spin_unlock(&client->conn->lock);
-	if (full)
-		wake_up_interruptible(&client->wait);
-}
-
-static void answer(struct vmb_request *request, int status)
-{
-	request->msg.head.status = status;
-	request->msg.head.len = sizeof(request->msg.head);
-	vmb_request_deliver(request);
-}
-
 static int request_send(struct vmb_client *client, struct vmb_request *request)
 {
-	bool dead;
+	int err = 0;
 
 	spin_lock(&client->conn->lock);
-	dead = client->conn->dead;
-	if (!dead) {
-		if (request->msg.head.op == VMB_CTL_HELLO)
-			WRITE_ONCE(client->greeted, true);
+	if (client->conn->dead) {
+		err = -EPIPE;
+	} else {
+		client->greeted |= request->msg.head.op == VMB_CTL_HELLO;
 		vmb_conn_send(client->conn, request);
 	}
 	spin_unlock(&client->conn->lock);
-
-	if (!dead)
-		return 0;
-	vmb_request_drop(request);
-	return -EPIPE;
+	return err;
 }
 
-static ssize_t control_write(struct file *file, const char __user *buf,
-			     size_t count, loff_t *pos)
+static ssize_t control_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
 {
 	struct vmb_client *client = file->private_data;
 	struct vmb_request *request;
-	int err;
+	int status, err;
 
-	err = request_copy(buf, count, client, &request);
+	request = request_copy(client, buf, count);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+
+	err = request_count(client);
 	if (err)
-		return err;
+		goto err_drop;
 
-	err = outstanding_get(client);
-	if (err) {
-		kfree(request);
-		return err;
-	}
-
-	err = prepare(client, request);
-	if (err) {
-		answer(request, err);
+	status = prepare(client, request);
+	if (status) {
+		request->msg.head.status = status;
+		request->msg.head.len = sizeof(request->msg.head);
+		vmb_request_deliver(request);
 		return count;
 	}
 
 	err = request_send(client, request);
-	if (err) {
-		outstanding_put(client);
-		return err;
-	}
+	if (err)
+		goto err_drop; /* for ever: it need not be counted right */
 	return count;
+
+err_drop:
+	vmb_request_drop(request);
+	return err;
 }
 
-/* One reply that fits, or NULL and: 0 ended, -EAGAIN none yet, -EMSGSIZE. */
-static struct vmb_request *reply_next(struct vmb_client *client, size_t room,
-				      int *err)
+/* The next reply; NULL: there will be none; -EAGAIN: not yet; -EMSGSIZE. */
+static struct vmb_request *reply_take(struct vmb_client *client, size_t room)
 {
 	struct vmb_request *reply;
 
 	spin_lock(&client->conn->lock);
-	reply = list_first_entry_or_null(&client->replies, struct vmb_request,
-					 link);
-	if (!reply) {
-		*err = client->conn->dead ? 0 : -EAGAIN;
-	} else if (room < reply->msg.head.len) {
-		*err = -EMSGSIZE;
-		reply = NULL;
-	} else {
+	reply = list_first_entry_or_null(&client->replies, struct vmb_request, link);
+	if (!reply && !client->conn->dead) {
+		reply = ERR_PTR(-EAGAIN);
+	} else if (reply && room < reply->msg.head.len) {
+		reply = ERR_PTR(-EMSGSIZE);
+	} else if (reply) {
 		list_del(&reply->link);
+		client->outstanding--;
 	}
 	spin_unlock(&client->conn->lock);
 	return reply;
@@ -306,39 +243,33 @@ static void reply_back(struct vmb_client *client, struct vmb_request *reply)
 {
 	spin_lock(&client->conn->lock);
 	list_add(&reply->link, &client->replies);
+	client->outstanding++;
 	spin_unlock(&client->conn->lock);
-	wake_up_interruptible(&client->wait);
 }
 
-/* For waiting only; what it says is looked at again under the lock. */
-static bool control_readable(struct vmb_client *client)
-{
-	return !list_empty_careful(&client->replies) ||
-	       READ_ONCE(client->conn->dead);
-}
-
-static ssize_t control_read(struct file *file, char __user *buf, size_t count,
-			    loff_t *pos)
+static ssize_t control_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
 {
 	struct vmb_client *client = file->private_data;
 	struct vmb_request *reply;
-	int err;
 
-	while (!(reply = reply_next(client, count, &err))) {
-		if (err != -EAGAIN || file->f_flags & O_NONBLOCK)
-			return err;
-		if (wait_event_interruptible(client->wait,
-					     control_readable(client)))
+	while (IS_ERR(reply = reply_take(client, count))) {
+		if (PTR_ERR(reply) != -EAGAIN || file->f_flags & O_NONBLOCK)
+			return PTR_ERR(reply);
+		if (wait_event_interruptible(client->wait, !list_empty_careful(&client->replies) ||
+								   READ_ONCE(client->conn->dead)))
 			return -EINTR;
 	}
+	if (!reply)
+		return 0;
 
-	if (copy_to_user(buf, &reply->msg, reply->msg.head.len)) {
-		reply_back(client, reply);
-		return -EFAULT;
-	}
 	count = reply->msg.head.len;
-	kfree(reply);
-	outstanding_put(client);
+	if (copy_to_user(buf, &reply->msg, count)) {
+		reply_back(client, reply);
+		count = -EFAULT;
+	} else {
+		kfree(reply);
+	}
+	wake_up_interruptible(&client->wait); /* there is room, or a reply again */
 	return count;
 }
 
@@ -364,28 +295,25 @@ static __poll_t control_poll(struct file *file, poll_table *wait)
 
 static int endpoint_release(struct inode *inode, struct file *file)
 {
-	vmb_endpoint_put(file->private_data);
+	vmb_object_put(file->private_data);
 	return 0;
 }
 
 static int endpoint_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct vmb_endpoint *endpoint = file->private_data;
-	unsigned long count = endpoint->area->count;
+	struct vmb_object *endpoint = file->private_data;
+	unsigned long count = endpoint->memory->count;
 
-	if (vma->vm_pgoff || vma_pages(vma) != count ||
-	    !(vma->vm_flags & VM_SHARED))
+	if (vma->vm_pgoff || vma_pages(vma) != count || !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 
 	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
-	return vm_insert_pages(vma, vma->vm_start, endpoint->area->pages,
-			       &count);
+	return vm_insert_pages(vma, vma->vm_start, endpoint->memory->pages, &count);
 }
 
-static ssize_t endpoint_write(struct file *file, const char __user *buf,
-			      size_t count, loff_t *pos)
+static ssize_t endpoint_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
 {
-	struct vmb_endpoint *endpoint = file->private_data;
+	struct vmb_object *endpoint = file->private_data;
 	int err;
 
 	if (count != sizeof(u64))
@@ -396,10 +324,9 @@ static ssize_t endpoint_write(struct file *file, const char __user *buf,
 	return err ?: count;
 }
 
-static ssize_t endpoint_read(struct file *file, char __user *buf, size_t count,
-			     loff_t *pos)
+static ssize_t endpoint_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
 {
-	struct vmb_endpoint *endpoint = file->private_data;
+	struct vmb_object *endpoint = file->private_data;
 	const u64 one = 1;
 
 	if (count < sizeof(one))
@@ -408,9 +335,8 @@ static ssize_t endpoint_read(struct file *file, char __user *buf, size_t count,
 	while (!READ_ONCE(endpoint->ended) && !xchg(&endpoint->noted, false)) {
 		if (file->f_flags & O_NONBLOCK)
 			return -EAGAIN;
-		if (wait_event_interruptible(endpoint->wait,
-					     READ_ONCE(endpoint->ended) ||
-					     READ_ONCE(endpoint->noted)))
+		if (wait_event_interruptible(endpoint->wait, READ_ONCE(endpoint->ended) ||
+								     READ_ONCE(endpoint->noted)))
 			return -EINTR;
 	}
 	if (READ_ONCE(endpoint->ended))
@@ -420,7 +346,7 @@ static ssize_t endpoint_read(struct file *file, char __user *buf, size_t count,
 
 static __poll_t endpoint_poll(struct file *file, poll_table *wait)
 {
-	struct vmb_endpoint *endpoint = file->private_data;
+	struct vmb_object *endpoint = file->private_data;
 
 	poll_wait(file, &endpoint->wait, wait);
 	if (READ_ONCE(endpoint->ended))
@@ -442,7 +368,7 @@ static const struct file_operations endpoint_fops = {
 static int control_endpoint(struct vmb_client *client, const void __user *arg)
 {
 	struct vmb_chardev_endpoint which;
-	struct vmb_endpoint *endpoint;
+	struct vmb_object *endpoint;
 	int fd;
 
 	if (copy_from_user(&which, arg, sizeof(which)))
@@ -451,22 +377,20 @@ static int control_endpoint(struct vmb_client *client, const void __user *arg)
 		return -EINVAL;
 
 	spin_lock(&client->conn->lock);
-	endpoint = vmb_endpoint_find(client, which.handle);
+	endpoint = vmb_object_find(client, true, which.handle);
 	if (endpoint)
 		kref_get(&endpoint->kref);
 	spin_unlock(&client->conn->lock);
 	if (!endpoint)
 		return -ENOENT;
 
-	fd = anon_inode_getfd("[vmbypass]", &endpoint_fops, endpoint,
-			      O_RDWR | O_CLOEXEC);
+	fd = anon_inode_getfd("[vmbypass]", &endpoint_fops, endpoint, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
-		vmb_endpoint_put(endpoint);
+		vmb_object_put(endpoint);
 	return fd;
 }
 
-static long control_ioctl(struct file *file, unsigned int cmd,
-			  unsigned long arg)
+static long control_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	if (cmd != VMB_IOC_ENDPOINT)
 		return -ENOTTY;

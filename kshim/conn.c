@@ -18,15 +18,20 @@
 #include <asm/sync_bitops.h>
 #include <xen/events.h>
 
-static const u32 reply_len[] = {
-	[VMB_CTL_HELLO] = sizeof(struct vmb_ctl_hello_reply),
-	[VMB_CTL_OPEN] = sizeof(struct vmb_ctl_open_reply),
-	[VMB_CTL_CLOSE] = sizeof(struct vmb_ctl_head),
-	[VMB_CTL_REGISTER] = sizeof(struct vmb_ctl_register_reply),
-	[VMB_CTL_DEREGISTER] = sizeof(struct vmb_ctl_head),
-	[VMB_CTL_CONNECT] = sizeof(struct vmb_ctl_connect_reply),
-	[VMB_CTL_LOOKUP] = sizeof(struct vmb_ctl_lookup),
-	[VMB_CTL_LEAVE] = sizeof(struct vmb_ctl_head),
+#define LEN(request_, reply_)                                  \
+	{                                                      \
+		sizeof(struct request_), sizeof(struct reply_) \
+	}
+
+const struct vmb_len vmb_lens[] = {
+	[VMB_CTL_HELLO] = LEN(vmb_ctl_hello, vmb_ctl_hello_reply),
+	[VMB_CTL_OPEN] = LEN(vmb_ctl_open, vmb_ctl_open_reply),
+	[VMB_CTL_CLOSE] = LEN(vmb_ctl_close, vmb_ctl_head),
+	[VMB_CTL_REGISTER] = LEN(vmb_ctl_register, vmb_ctl_register_reply),
+	[VMB_CTL_DEREGISTER] = LEN(vmb_ctl_deregister, vmb_ctl_head),
+	[VMB_CTL_CONNECT] = LEN(vmb_ctl_connect, vmb_ctl_connect_reply),
+	[VMB_CTL_LOOKUP] = LEN(vmb_ctl_lookup, vmb_ctl_lookup),
+	[VMB_CTL_LEAVE] = LEN(vmb_ctl_head, vmb_ctl_head),
 };
 
 /* ---- the end -------------------------------------------------------------- */
@@ -40,8 +45,7 @@ static void requests_return(struct vmb_conn *conn)
 	for (i = 0; i < VMB_FLIGHT; i++) {
 		request = conn->flight[i];
 		if (request)
-			list_add_tail(&request->link,
-				      &request->client->answered);
+			list_add_tail(&request->link, &request->client->answered);
 		conn->flight[i] = NULL;
 	}
 	list_for_each_entry_safe(request, next, &conn->queue, link)
@@ -50,7 +54,7 @@ static void requests_return(struct vmb_conn *conn)
 
 static void conn_kill(struct vmb_conn *conn)
 {
-	struct vmb_endpoint *endpoint;
+	struct vmb_object *endpoint;
 	struct vmb_client *client;
 	u32 slot;
 
@@ -59,8 +63,8 @@ static void conn_kill(struct vmb_conn *conn)
 	WRITE_ONCE(conn->dead, true);
 	requests_return(conn);
 	for (slot = 0; slot < VMB_XEN_SLOTS; slot++) {
-		endpoint = rcu_dereference_protected(
-			conn->slots[slot], lockdep_is_held(&conn->lock));
+		endpoint =
+			rcu_dereference_protected(conn->slots[slot], lockdep_is_held(&conn->lock));
 		if (endpoint) {
 			WRITE_ONCE(endpoint->ended, true);
 			wake_up_all(&endpoint->wait);
@@ -81,57 +85,35 @@ void vmb_conn_end(struct vmb_conn *conn)
 	spin_unlock(&conn->lock);
 }
 
-/* The backend did @what no backend does. */
-void vmb_conn_fail(struct vmb_conn *conn, const char *what, u64 value)
+/* The backend did what no backend does. */
+static void conn_break(struct vmb_conn *conn)
 {
-	bool first;
+	lockdep_assert_held(&conn->lock);
 
-	spin_lock(&conn->lock);
-	first = !conn->dead;
-	if (first) {
-		WRITE_ONCE(conn->broken, true);
-		conn_kill(conn);
-	}
-	spin_unlock(&conn->lock);
-
-	if (first) {
-		pr_err_ratelimited("domain %u: %s %#llx, connection ended\n",
-				   conn->backend, what, value);
-		vmb_xenbus_broken();
-	}
+	WRITE_ONCE(conn->broken, true);
+	conn_kill(conn);
+	vmb_xenbus_broken();
 }
 
 /* ---- requests ------------------------------------------------------------- */
 
-static struct vmb_memory *request_memory(struct vmb_request *request)
+static void request_compose(struct vmb_request *request, struct vmb_xen_request *out)
 {
-	switch (request->msg.head.op) {
-	case VMB_CTL_OPEN:
-		return request->endpoint->area;
-	case VMB_CTL_REGISTER:
-		return request->region;
-	default:
-		return NULL;
-	}
-}
-
-static void request_compose(struct vmb_request *request,
-			    struct vmb_xen_request *out)
-{
-	struct vmb_memory *memory = request_memory(request), *named;
+	struct vmb_memory *memory, *named;
+	u32 op = request->msg.head.op;
 
 	memset(out, 0, sizeof(*out));
 	out->id = request->id;
 	out->client = request->client->number;
 	memcpy(out->msg, &request->msg, request->msg.head.len);
-	if (request->msg.head.op == VMB_CTL_OPEN)
-		out->slot = request->endpoint->slot;
-	if (memory) {
-		named = memory->lists ?: memory;
-		out->pages = memory->count;
-		memcpy(out->refs, named->refs,
-		       named->granted * sizeof(*named->refs));
-	}
+	if (op != VMB_CTL_OPEN && op != VMB_CTL_REGISTER)
+		return;
+
+	memory = request->object->memory;
+	named = memory->lists ?: memory;
+	out->slot = request->object->slot;
+	out->pages = memory->count;
+	memcpy(out->refs, named->refs, named->granted * sizeof(*named->refs));
 }
 
 /* Moves what fits from the queue to the ring. */
@@ -145,8 +127,7 @@ static void conn_push(struct vmb_conn *conn)
 	BUILD_BUG_ON(__CONST_RING_SIZE(vmb_xen, PAGE_SIZE) != VMB_FLIGHT);
 
 	while (!RING_FULL(&conn->ring)) {
-		request = list_first_entry_or_null(&conn->queue,
-						   struct vmb_request, link);
+		request = list_first_entry_or_null(&conn->queue, struct vmb_request, link);
 		if (!request)
 			break;
 		/* No more requests are under way than the ring has slots. */
@@ -155,9 +136,7 @@ static void conn_push(struct vmb_conn *conn)
 		list_del(&request->link);
 		request->id = conn->requests++ * VMB_FLIGHT + place;
 		conn->flight[place] = request;
-		request_compose(request,
-				RING_GET_REQUEST(&conn->ring,
-						 conn->ring.req_prod_pvt));
+		request_compose(request, RING_GET_REQUEST(&conn->ring, conn->ring.req_prod_pvt));
 		conn->ring.req_prod_pvt++;
 	}
 	RING_PUSH_REQUESTS_AND_CHECK_NOTIFY(&conn->ring, notify);
@@ -175,86 +154,64 @@ void vmb_conn_send(struct vmb_conn *conn, struct vmb_request *request)
 
 /* ---- replies -------------------------------------------------------------- */
 
-/* Which request it answers, or NULL and what is wrong. */
-static struct vmb_request *reply_match(struct vmb_conn *conn,
-				       const struct vmb_xen_reply *reply,
-				       const struct vmb_ctl_head *head,
-				       const char **what, u64 *value)
+/* Whether it answers that request of that client, in the right shape. */
+static bool reply_fits(const struct vmb_xen_reply *reply, const struct vmb_ctl_head *head,
+		       const struct vmb_request *request)
+{
+	const struct vmb_ctl_head *asked = &request->msg.head;
+
+	if (request->id != reply->id || request->client->number != reply->client)
+		return false;
+	if (head->op != asked->op || head->tag != asked->tag)
+		return false;
+	if (head->status > 0 || head->status < -MAX_ERRNO)
+		return false;
+	if (head->len != (head->status ? sizeof(*head) : vmb_lens[head->op].reply))
+		return false;
+	return head->op != VMB_CTL_LEAVE || request->client->unanswered == 1;
+}
+
+/* Takes one reply, if it is one. */
+static bool reply_take(struct vmb_conn *conn, const struct vmb_xen_reply *reply)
 {
 	struct vmb_request *request = conn->flight[reply->id % VMB_FLIGHT];
-	u32 len;
-
-	*what = "reply to no request";
-	*value = reply->id;
-	if (!request || request->id != reply->id)
-		return NULL;
-	*what = "reply for client";
-	*value = reply->client;
-	if (reply->client != request->client->number)
-		return NULL;
-	*what = "reply of operation";
-	*value = head->op;
-	if (head->op != request->msg.head.op ||
-	    head->tag != request->msg.head.tag)
-		return NULL;
-	*what = "reply with status";
-	*value = head->status;
-	if (head->status > 0 || head->status < -MAX_ERRNO)
-		return NULL;
-	*what = "reply of length";
-	*value = head->len;
-	len = head->status ? sizeof(*head) : reply_len[head->op];
-	return head->len == len ? request : NULL;
-}
-
-/* Takes one reply, or says what is wrong with it. */
-static const char *reply_take(struct vmb_conn *conn,
-			      const struct vmb_xen_reply *reply, u64 *value)
-{
-	struct vmb_request *request;
-	struct vmb_client *client;
 	struct vmb_ctl_head head;
-	const char *what;
 
 	memcpy(&head, reply->msg, sizeof(head));
-	request = reply_match(conn, reply, &head, &what, value);
-	if (!request)
-		return what;
-
-	client = request->client;
-	if (head.op == VMB_CTL_LEAVE && client->unanswered != 1) {
-		*value = client->unanswered;
-		return "early reply to LEAVE, unanswered";
+	if (!request || !reply_fits(reply, &head, request)) {
+		pr_err_ratelimited(
+			"domain %u: reply %u for client %u answers nothing: operation %u status %d length %u, connection ended\n",
+			conn->backend, reply->id, reply->client, head.op, head.status, head.len);
+		return false;
 	}
 	conn->flight[reply->id % VMB_FLIGHT] = NULL;
-	client->unanswered--;
 	memset(&request->msg, 0, sizeof(request->msg));
 	memcpy(&request->msg, reply->msg, head.len);
-	list_add_tail(&request->link, &client->answered);
-	vmb_client_work(client);
-	return NULL;
+	request->client->unanswered--;
+	list_add_tail(&request->link, &request->client->answered);
+	vmb_client_work(request->client);
+	return true;
 }
 
-/* Takes the replies up to @prod; -EPROTO and what is wrong. */
-static int replies_take(struct vmb_conn *conn, RING_IDX prod,
-			const char **what, u64 *value)
+/* Takes the replies up to @prod, if all of them are. */
+static bool replies_take(struct vmb_conn *conn, RING_IDX prod)
 {
 	struct vmb_xen_reply reply;
 
-	*what = "reply index";
-	*value = prod;
-	if (RING_RESPONSE_PROD_OVERFLOW(&conn->ring, prod))
-		return -EPROTO;
+	if (RING_RESPONSE_PROD_OVERFLOW(&conn->ring, prod)) {
+		pr_err_ratelimited("domain %u: reply index %u after %u, connection ended\n",
+				   conn->backend, prod, conn->ring.rsp_cons);
+		return false;
+	}
 	virt_rmb(); /* replies after the index, pairs with RING_PUSH_RESPONSES */
 
 	while (conn->ring.rsp_cons != prod) {
 		RING_COPY_RESPONSE(&conn->ring, conn->ring.rsp_cons, &reply);
-		*what = reply_take(conn, &reply, value);
-		if (*what)
-			return -EPROTO;
+		if (!reply_take(conn, &reply))
+			return false;
 		conn->ring.rsp_cons++;
 	}
-	return 0;
+	return true;
 }
 
 /*
@@ -263,26 +220,22 @@ static int replies_take(struct vmb_conn *conn, RING_IDX prod,
  */
 static bool conn_replies(struct vmb_conn *conn)
 {
-	const char *what = NULL;
 	bool useful = false;
 	int more = 1;
-	u64 value;
 
 	spin_lock(&conn->lock);
 	while (more && !conn->dead) {
 		RING_IDX prod = READ_ONCE(conn->ring.sring->rsp_prod);
 
 		useful |= prod != conn->ring.rsp_cons;
-		if (replies_take(conn, prod, &what, &value))
-			break;
-		conn_push(conn);
-		RING_FINAL_CHECK_FOR_RESPONSES(&conn->ring, more);
-		what = NULL;
+		if (replies_take(conn, prod)) {
+			conn_push(conn);
+			RING_FINAL_CHECK_FOR_RESPONSES(&conn->ring, more);
+		} else {
+			conn_break(conn);
+		}
 	}
 	spin_unlock(&conn->lock);
-
-	if (what)
-		vmb_conn_fail(conn, what, value);
 	return useful;
 }
 
@@ -291,7 +244,7 @@ static bool conn_replies(struct vmb_conn *conn)
 static bool word_notes(struct vmb_conn *conn, u32 word)
 {
 	unsigned long *notes = (unsigned long *)conn->events->notes + word;
-	struct vmb_endpoint *endpoint;
+	struct vmb_object *endpoint;
 	unsigned long bits;
 	bool useful = false;
 	u32 bit;
@@ -301,8 +254,7 @@ static bool word_notes(struct vmb_conn *conn, u32 word)
 
 	bits = xchg(notes, 0);
 	for_each_set_bit(bit, &bits, BITS_PER_LONG) {
-		endpoint = rcu_dereference(
-			conn->slots[word * BITS_PER_LONG + bit]);
+		endpoint = rcu_dereference(conn->slots[word * BITS_PER_LONG + bit]);
 		if (!endpoint)
 			continue;
 		WRITE_ONCE(endpoint->noted, true);
@@ -340,8 +292,7 @@ static irqreturn_t conn_interrupt(int irq, void *data)
 	bool useful = conn_notes(conn);
 
 	if (!READ_ONCE(conn->dead) &&
-	    (READ_ONCE(conn->ring.sring->rsp_prod) != conn->ring.rsp_cons ||
-	     backend_gone(conn)))
+	    (READ_ONCE(conn->ring.sring->rsp_prod) != conn->ring.rsp_cons || backend_gone(conn)))
 		return IRQ_WAKE_THREAD;
 
 	if (!READ_ONCE(conn->events->alive))
@@ -371,8 +322,7 @@ int vmb_conn_kick(struct vmb_conn *conn, u32 slot)
 
 	rcu_read_lock();
 	if (!READ_ONCE(conn->dead)) {
-		if (!sync_test_and_set_bit(slot,
-					   (unsigned long *)conn->events->kicks))
+		if (!sync_test_and_set_bit(slot, (unsigned long *)conn->events->kicks))
 			notify_remote_via_irq(conn->irq);
 		err = 0;
 	}
@@ -397,8 +347,7 @@ static int conn_channel(struct vmb_conn *conn, struct xenbus_device *dev)
 	}
 	conn->irq = irq;
 
-	err = request_threaded_irq(irq, conn_interrupt, conn_thread, 0,
-				   KBUILD_MODNAME, conn);
+	err = request_threaded_irq(irq, conn_interrupt, conn_thread, 0, KBUILD_MODNAME, conn);
 	if (err)
 		unbind_from_irqhandler(irq, conn);
 	return err;
@@ -408,7 +357,7 @@ static void conn_free(struct kref *kref)
 {
 	struct vmb_conn *conn = container_of(kref, struct vmb_conn, kref);
 
-	vmb_memory_put(conn->pages);
+	vmb_memory_free(conn->pages);
 	kvfree(conn);
 }
 
@@ -463,8 +412,7 @@ void vmb_conn_close(struct vmb_conn *conn, bool told)
 {
 	vmb_conn_end(conn);
 	if (told)
-		wait_event_timeout(conn->gone,
-				   !READ_ONCE(conn->events->alive), HZ);
+		wait_event_timeout(conn->gone, !READ_ONCE(conn->events->alive), HZ);
 	synchronize_rcu(); /* vmb_conn_kick() */
 	unbind_from_irqhandler(conn->irq, conn);
 	vmb_memory_revoke(conn->pages);

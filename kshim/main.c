@@ -24,20 +24,10 @@ static int __init vmb_init(void)
 	if (!vmb_wq)
 		return -ENOMEM;
 
-	err = vmb_memory_init();
-	if (err)
-		goto err_wq;
-
+	vmb_memory_init();
 	err = vmb_xenbus_register();
 	if (err)
-		goto err_memory;
-
-	return 0;
-
-err_memory:
-	vmb_memory_exit();
-err_wq:
-	destroy_workqueue(vmb_wq);
+		destroy_workqueue(vmb_wq);
 	return err;
 }
 

@@ -22,7 +22,8 @@
 
 static unsigned int grants_max;
 module_param(grants_max, uint, 0444);
-MODULE_PARM_DESC(grants_max, "Grant references in use at most (0: half of those this guest may have)");
+MODULE_PARM_DESC(grants_max,
+		 "Grant references in use at most (0: half of those this guest may have)");
 
 static atomic_t grants = ATOMIC_INIT(0);
 
@@ -31,7 +32,7 @@ static int grants_get(char *buf, const struct kernel_param *kp)
 	return sysfs_emit(buf, "%d\n", atomic_read(&grants));
 }
 
-static const struct kernel_param_ops grants_ops = { .get = grants_get };
+static const struct kernel_param_ops grants_ops = {.get = grants_get};
 module_param_cb(grants, &grants_ops, NULL, 0444);
 MODULE_PARM_DESC(grants, "Grant references in use (to be read)");
 
@@ -52,13 +53,9 @@ static struct vmb_memory *memory_new(u32 count)
 	if (!memory)
 		return NULL;
 
-	kref_init(&memory->kref);
 	INIT_LIST_HEAD(&memory->stuck);
-	INIT_HLIST_NODE(&memory->node);
-	memory->pages = kvmalloc_array(count, sizeof(*memory->pages),
-				       GFP_KERNEL_ACCOUNT);
-	memory->refs = kvmalloc_array(count, sizeof(*memory->refs),
-				      GFP_KERNEL_ACCOUNT);
+	memory->pages = kvmalloc_array(count, sizeof(*memory->pages), GFP_KERNEL_ACCOUNT);
+	memory->refs = kvmalloc_array(count, sizeof(*memory->refs), GFP_KERNEL_ACCOUNT);
 	if (!memory->pages || !memory->refs) {
 		kvfree(memory->pages);
 		kvfree(memory->refs);
@@ -69,7 +66,7 @@ static struct vmb_memory *memory_new(u32 count)
 }
 
 /* No grant of it is left. */
-static void memory_free(struct vmb_memory *memory)
+static void memory_release(struct vmb_memory *memory)
 {
 	u32 i;
 
@@ -92,45 +89,26 @@ static void memory_free(struct vmb_memory *memory)
 
 /* ---- grants --------------------------------------------------------------- */
 
-static int grant_batch(struct vmb_memory *memory, u32 n, domid_t backend,
-		       bool readonly)
+/* Grants all its pages, or some and an error. */
+static int memory_grant(struct vmb_memory *memory, domid_t backend, bool readonly)
 {
 	grant_ref_t head;
-	u32 i;
-
-	if (gnttab_alloc_grant_references(n, &head))
-		return -ENOSPC;
-
-	for (i = 0; i < n; i++) {
-		struct page *page = memory->pages[memory->granted];
-		grant_ref_t ref = gnttab_claim_grant_reference(&head);
-
-		gnttab_grant_foreign_access_ref(ref, backend,
-						xen_page_to_gfn(page),
-						readonly);
-		memory->refs[memory->granted++] = ref;
-	}
-	return 0;
-}
-
-/* Grants all its pages, or some and an error. */
-static int memory_grant(struct vmb_memory *memory, domid_t backend,
-			bool readonly)
-{
-	u32 rest, n;
-	int err;
+	u32 n;
 
 	while (memory->granted < memory->count) {
-		rest = memory->count - memory->granted;
-		n = min(rest, BATCH);
-		if (atomic_add_return(n, &grants) > grants_max) {
+		n = min(memory->count - memory->granted, BATCH);
+		if (atomic_add_return(n, &grants) > grants_max ||
+		    gnttab_alloc_grant_references(n, &head)) {
 			atomic_sub(n, &grants);
 			return -ENOSPC;
 		}
-		err = grant_batch(memory, n, backend, readonly);
-		if (err) {
-			atomic_sub(n, &grants);
-			return err;
+		for (; n; n--, memory->granted++) {
+			struct page *page = memory->pages[memory->granted];
+			grant_ref_t ref = gnttab_claim_grant_reference(&head);
+
+			gnttab_grant_foreign_access_ref(ref, backend, xen_page_to_gfn(page),
+							readonly);
+			memory->refs[memory->granted] = ref;
 		}
 		cond_resched();
 	}
@@ -179,7 +157,7 @@ static void stuck_retry(struct work_struct *work)
 		if (memory->granted)
 			stuck_add(memory);
 		else
-			memory_free(memory);
+			memory_release(memory);
 	}
 }
 
@@ -190,58 +168,21 @@ static void stuck_give_up(struct vmb_memory *memory)
 
 	for (i = 0; i < memory->granted; i++)
 		gnttab_end_foreign_access(memory->refs[i], NULL);
-	memory_free(memory);
+	memory_release(memory);
 }
 
-static void memory_release(struct kref *kref)
+/* May sleep, for pinned memory as long as somebody else locks a page of it. */
+void vmb_memory_free(struct vmb_memory *memory)
 {
-	struct vmb_memory *memory = container_of(kref, struct vmb_memory, kref);
-
 	vmb_memory_unlist(memory);
 	vmb_memory_revoke(memory);
 	if (memory->granted)
 		stuck_add(memory);
 	else
-		memory_free(memory);
+		memory_release(memory);
 }
 
-/* May sleep, for pinned memory as long as somebody else locks a page of it. */
-void vmb_memory_put(struct vmb_memory *memory)
-{
-	kref_put(&memory->kref, memory_release);
-}
-
-/* ---- allocated memory ----------------------------------------------------- */
-
-/* @count zeroed pages, one by one: any page will do, and the guest may be full. */
-struct vmb_memory *vmb_memory_alloc(u32 count, domid_t backend, bool readonly)
-{
-	struct vmb_memory *memory = memory_new(count);
-	int err;
-
-	if (!memory)
-		return ERR_PTR(-ENOMEM);
-
-	for (; memory->count < count; memory->count++) {
-		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO |
-					       __GFP_NOWARN);
-
-		if (!page) {
-			vmb_memory_put(memory);
-			return ERR_PTR(-ENOMEM);
-		}
-		memory->pages[memory->count] = page;
-		if (memory->count % BATCH == BATCH - 1)
-			cond_resched();
-	}
-
-	err = memory_grant(memory, backend, readonly);
-	if (err) {
-		vmb_memory_put(memory);
-		return ERR_PTR(err);
-	}
-	return memory;
-}
+/* ---- making it ------------------------------------------------------------ */
 
 /* Makes list pages where a request cannot name all pages itself. */
 static int memory_list(struct vmb_memory *memory, domid_t backend)
@@ -252,8 +193,7 @@ static int memory_list(struct vmb_memory *memory, domid_t backend)
 	if (memory->count <= VMB_XEN_REFS)
 		return 0;
 
-	lists = vmb_memory_alloc(DIV_ROUND_UP(memory->count, VMB_XEN_LIST_REFS),
-				 backend, true);
+	lists = vmb_memory_alloc(DIV_ROUND_UP(memory->count, VMB_XEN_LIST_REFS), backend, true);
 	if (IS_ERR(lists))
 		return PTR_ERR(lists);
 
@@ -270,28 +210,40 @@ static int memory_list(struct vmb_memory *memory, domid_t backend)
 void vmb_memory_unlist(struct vmb_memory *memory)
 {
 	if (memory->lists)
-		vmb_memory_put(memory->lists);
+		vmb_memory_free(memory->lists);
 	memory->lists = NULL;
 }
 
-/* Memory of an endpoint: zeroed, for both to write. */
-struct vmb_memory *vmb_memory_area(u32 count, domid_t backend)
+/* One by one: any page will do, and there may be no two together. */
+static int memory_fill(struct vmb_memory *memory, u32 count)
 {
-	struct vmb_memory *memory = vmb_memory_alloc(count, backend, false);
-	int err;
+	for (; memory->count < count; memory->count++) {
+		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 
-	if (IS_ERR(memory))
-		return memory;
-
-	err = memory_list(memory, backend);
-	if (err) {
-		vmb_memory_put(memory);
-		return ERR_PTR(err);
+		if (!page)
+			return -ENOMEM;
+		memory->pages[memory->count] = page;
 	}
-	return memory;
+	return 0;
 }
 
-/* ---- pinned memory -------------------------------------------------------- */
+/* @count zeroed pages for @backend. -ENOMEM; -ENOSPC: no grants are left. */
+struct vmb_memory *vmb_memory_alloc(u32 count, domid_t backend, bool readonly)
+{
+	struct vmb_memory *memory = memory_new(count);
+	int err;
+
+	if (!memory)
+		return ERR_PTR(-ENOMEM);
+
+	err = memory_fill(memory, count) ?:
+	      memory_grant(memory, backend, readonly) ?:
+	      memory_list(memory, backend);
+	if (!err)
+		return memory;
+	vmb_memory_free(memory);
+	return ERR_PTR(err);
+}
 
 static int memory_charge(struct vmb_memory *memory, u32 count)
 {
@@ -311,11 +263,10 @@ static int memory_charge(struct vmb_memory *memory, u32 count)
 static int memory_pin(struct vmb_memory *memory, unsigned long base, u32 count)
 {
 	while (memory->count < count) {
-		int n = pin_user_pages_fast(
-			base + (unsigned long)memory->count * PAGE_SIZE,
-			min(count - memory->count, BATCH),
-			FOLL_WRITE | FOLL_LONGTERM,
-			memory->pages + memory->count);
+		int n = pin_user_pages_fast(base + (unsigned long)memory->count * PAGE_SIZE,
+					    min(count - memory->count, BATCH),
+					    FOLL_WRITE | FOLL_LONGTERM,
+					    memory->pages + memory->count);
 
 		if (n == -ENOMEM)
 			return n;
@@ -330,10 +281,10 @@ static int memory_pin(struct vmb_memory *memory, unsigned long base, u32 count)
 }
 
 /*
- * Pins @count pages of the caller from the one at @base on.
+ * Pins @count pages of the caller from the one at @base on, for @backend.
  *
- * -EDQUOT: over RLIMIT_MEMLOCK; -EFAULT: not memory, or not writable;
- * -EINTR: the process is being killed.
+ * -EDQUOT: over RLIMIT_MEMLOCK; -EFAULT: not memory, or not writable; -EINTR: the
+ * process is being killed; -ENOMEM, -ENOSPC.
  */
 struct vmb_memory *vmb_memory_pin(u64 base, u32 count, domid_t backend)
 {
@@ -347,22 +298,19 @@ struct vmb_memory *vmb_memory_pin(u64 base, u32 count, domid_t backend)
 	      memory_pin(memory, base, count) ?:
 	      memory_grant(memory, backend, false) ?:
 	      memory_list(memory, backend);
-	if (err) {
-		vmb_memory_put(memory);
-		return ERR_PTR(err);
-	}
-	return memory;
+	if (!err)
+		return memory;
+	vmb_memory_free(memory);
+	return ERR_PTR(err);
 }
 
 /* ---- begin and end -------------------------------------------------------- */
 
-int vmb_memory_init(void)
+void vmb_memory_init(void)
 {
 	if (!grants_max)
 		grants_max = gnttab_max_grant_frames() * GRANTS_PER_FRAME / 2;
-	/* it is compared with an atomic_t */
 	grants_max = min_t(unsigned int, grants_max, INT_MAX / 2);
-	return 0;
 }
 
 /* The workqueue is idle and everything was put. */

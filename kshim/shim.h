@@ -18,10 +18,10 @@
  *   conn       one session with a backend; it is replaced, never reused
  *   client     an open control file; held by the file, and by its place in
  *              conn->clients until the backend has let go of all it had
- *   endpoint   held by its client, its files, and an OPEN or CLOSE under way
- *   memory     held by its endpoint, its client or a request
+ *   object     an endpoint or a region; held by its client or by the request
+ *              that makes or ends it, and by files of the endpoint
  *
- * A client holds its conn, an endpoint holds its conn and its memory.
+ * Clients and objects hold their conn. Memory belongs to one object or conn.
  *
  * Locks, outermost first:
  *
@@ -31,13 +31,13 @@
  *   shim.lock      the pointer shim.conn, for open
  *   conn->lock     all that hangs on a connection: dead, ring, flight, queue,
  *                  clients, numbers, slots, and of each client its lists,
- *                  regions, counts and flags; handle of an endpoint. Process
- *                  context and the interrupt thread. Nothing sleeps under it.
+ *                  objects, counts and flags. Taken by processes, works and
+ *                  the interrupt thread; nothing sleeps under it.
  *   stuck_lock     (memory.c) memory that the backend has not let go of
  *
  * The hard interrupt takes no lock: it finds endpoints in conn->slots under RCU.
  * A kick reads conn->dead under RCU, too: the channel is unbound after a grace
- * period. endpoint->noted and ->ended are single words.
+ * period. object->noted and ->ended are read and written as single words.
  *
  * Replies are worked on by client->work, in order, one client apart from the
  * others: giving back pinned pages may wait for whoever locked them.
@@ -70,6 +70,9 @@ static_assert(BITS_PER_LONG == 64);
 
 DEFINE_RING_TYPES(vmb_xen, struct vmb_xen_request, struct vmb_xen_reply);
 
+struct vmb_client;
+struct vmb_object;
+
 #define VMB_FLIGHT 8u /* requests on the ring; a power of two */
 
 extern struct workqueue_struct *vmb_wq;
@@ -77,43 +80,32 @@ extern struct workqueue_struct *vmb_wq;
 /* ---- memory.c ------------------------------------------------------------- */
 
 struct vmb_memory {
-	struct kref kref;
 	struct list_head stuck;	  /* the backend still has it */
-	struct hlist_node node;	  /* client->regions */
-	u64 key;		  /* of the region */
 	struct vmb_memory *lists; /* list pages, until the reply came */
 	struct page **pages;
-	grant_ref_t *refs;    /* refs[0..granted) are the backend's to use */
-	u32 count;	      /* pages[] that are filled */
+	grant_ref_t *refs; /* refs[0..granted) are the backend's to use */
+	u32 count;	   /* pages[] that are filled */
 	u32 granted;
 	struct mm_struct *mm; /* pinned memory: whose pinned_vm counts it */
 	u32 charged;	      /* pages, there */
 };
 
-int vmb_memory_init(void);
+void vmb_memory_init(void);
 void vmb_memory_exit(void);
-
-/* All of them return ERR_PTR: -ENOMEM, -ENOSPC, and vmb_memory_pin() more. */
 struct vmb_memory *vmb_memory_alloc(u32 count, domid_t backend, bool readonly);
-struct vmb_memory *vmb_memory_area(u32 count, domid_t backend);
 struct vmb_memory *vmb_memory_pin(u64 base, u32 count, domid_t backend);
-
 void vmb_memory_unlist(struct vmb_memory *memory);
 void vmb_memory_revoke(struct vmb_memory *memory);
-void vmb_memory_put(struct vmb_memory *memory);
+void vmb_memory_free(struct vmb_memory *memory);
 
 /* ---- conn.c --------------------------------------------------------------- */
 
-struct vmb_client;
-struct vmb_endpoint;
-
 struct vmb_request {
-	struct list_head link;	       /* conn->queue or a list of the client */
+	struct list_head link; /* conn->queue, or a list of the client */
 	struct vmb_client *client;
-	struct vmb_memory *region;     /* of REGISTER, DEREGISTER */
-	struct vmb_endpoint *endpoint; /* of OPEN, CLOSE */
-	u32 id;			       /* on the ring */
-	union vmb_ctl_any msg;	       /* the request; later its reply */
+	struct vmb_object *object; /* that it makes or ends */
+	u32 id;			   /* on the ring */
+	union vmb_ctl_any msg;	   /* the request; later its reply */
 };
 
 struct vmb_conn {
@@ -137,8 +129,22 @@ struct vmb_conn {
 	struct list_head queue;
 	struct list_head clients;
 	DECLARE_BITMAP(numbers, VMB_XEN_CLIENTS + 1); /* 0 is not used */
-	struct vmb_endpoint __rcu *slots[VMB_XEN_SLOTS];
+	struct vmb_object __rcu *slots[VMB_XEN_SLOTS];
 };
+
+/* Bytes of a request of each operation, and of its reply without an error. */
+extern const struct vmb_len {
+	u32 request, reply;
+} vmb_lens[VMB_CTL_LEAVE + 1];
+
+struct vmb_conn *vmb_conn_open(struct xenbus_device *dev, const char *session);
+void vmb_conn_close(struct vmb_conn *conn, bool told);
+void vmb_conn_put(struct vmb_conn *conn);
+void vmb_conn_end(struct vmb_conn *conn);
+void vmb_conn_send(struct vmb_conn *conn, struct vmb_request *request);
+int vmb_conn_kick(struct vmb_conn *conn, u32 slot);
+
+/* ---- client.c ------------------------------------------------------------- */
 
 struct vmb_client {
 	struct kref kref;
@@ -148,11 +154,10 @@ struct vmb_client {
 	wait_queue_head_t wait;
 	struct list_head answered; /* replies for the work */
 	struct list_head replies;  /* replies for read() */
-	struct list_head endpoints;
-	DECLARE_HASHTABLE(regions, 6);
+	DECLARE_HASHTABLE(objects, 6);
 	struct work_struct work;
 	struct vmb_request leave;
-	u32 outstanding; /* requests of the process, until their reply is read */
+	u32 outstanding; /* requests of the process whose reply was not read */
 	u32 unanswered;	 /* requests in queue and flight */
 	bool greeted;	 /* HELLO is on its way or there */
 	bool closed;	 /* the file is gone */
@@ -160,41 +165,31 @@ struct vmb_client {
 	bool removed;	 /* not in conn->clients */
 };
 
-struct vmb_endpoint {
+/* An endpoint, or a region. */
+struct vmb_object {
 	struct kref kref;
 	struct rcu_head rcu;
-	struct list_head link; /* client->endpoints */
+	struct hlist_node node; /* client->objects */
 	struct vmb_conn *conn;
-	struct vmb_memory *area;
-	wait_queue_head_t wait;
+	struct vmb_memory *memory;
+	u64 name; /* handle or key */
+	bool endpoint;
+	/* of an endpoint: */
 	u32 slot;
-	u32 handle;
+	wait_queue_head_t wait;
 	bool noted; /* a notification that nobody took */
 	bool ended;
 };
 
-struct vmb_conn *vmb_conn_open(struct xenbus_device *dev, const char *session);
-void vmb_conn_close(struct vmb_conn *conn, bool told);
-void vmb_conn_put(struct vmb_conn *conn);
-void vmb_conn_end(struct vmb_conn *conn);
-void vmb_conn_fail(struct vmb_conn *conn, const char *what, u64 value);
-void vmb_conn_send(struct vmb_conn *conn, struct vmb_request *request);
-int vmb_conn_kick(struct vmb_conn *conn, u32 slot);
-
-/* ---- client.c ------------------------------------------------------------- */
-
 int vmb_client_open(struct vmb_conn *conn, struct vmb_client **out);
 void vmb_client_close(struct vmb_client *client);
 void vmb_client_work(struct vmb_client *client);
-
 void vmb_request_deliver(struct vmb_request *request);
 void vmb_request_drop(struct vmb_request *request);
-
-int vmb_endpoint_new(struct vmb_conn *conn, struct vmb_memory *area,
-		     struct vmb_endpoint **out);
-struct vmb_endpoint *vmb_endpoint_find(struct vmb_client *client, u32 handle);
-void vmb_endpoint_put(struct vmb_endpoint *endpoint);
-struct vmb_memory *vmb_region_find(struct vmb_client *client, u64 key);
+int vmb_object_new(struct vmb_conn *conn, struct vmb_memory *memory, bool endpoint,
+		   struct vmb_object **out);
+struct vmb_object *vmb_object_find(struct vmb_client *client, bool endpoint, u64 name);
+void vmb_object_put(struct vmb_object *object);
 
 /* ---- chardev.c, xenbus.c -------------------------------------------------- */
 

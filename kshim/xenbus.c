@@ -10,9 +10,6 @@
  */
 #include "shim.h"
 
-#include <linux/ctype.h>
-#include <linux/slab.h>
-
 static struct {
 	struct mutex mutex;	   /* dev, and what conn is */
 	struct xenbus_device *dev; /* one of a guest */
@@ -62,19 +59,12 @@ static void conn_drop(bool told)
 /* 16 hex digits of the backend's node "session". */
 static int session_read(struct xenbus_device *dev, char session[17])
 {
-	unsigned int i, len;
-	char *text;
+	int found = xenbus_scanf(XBT_NIL, dev->otherend, "session", "%16[0123456789abcdefABCDEF]",
+				 session);
 
-	text = xenbus_read(XBT_NIL, dev->otherend, "session", &len);
-	if (IS_ERR(text))
-		return PTR_ERR(text);
-
-	for (i = 0; i < len && isxdigit(text[i]); i++)
-		;
-	if (len == 16 && i == len)
-		strscpy(session, text, 17);
-	kfree(text);
-	return len == 16 && i == len ? 0 : -EINVAL;
+	if (found < 0)
+		return found;
+	return strlen(session) == 16 ? 0 : -EINVAL;
 }
 
 /* The minor version to speak. */
@@ -83,8 +73,7 @@ static int abi_read(struct xenbus_device *dev, unsigned int *minor)
 	unsigned int major;
 	int found;
 
-	found = xenbus_scanf(XBT_NIL, dev->otherend, "abi", "%u.%u", &major,
-			     minor);
+	found = xenbus_scanf(XBT_NIL, dev->otherend, "abi", "%u.%u", &major, minor);
 	if (found < 0)
 		return found;
 	if (found != 2)
@@ -114,8 +103,7 @@ static int nodes_print(struct xenbus_transaction t, struct xenbus_device *dev,
 	       xenbus_printf(t, front, "state", "%d", XenbusStateInitialised);
 }
 
-static int nodes_write(struct xenbus_device *dev, struct vmb_conn *conn,
-		       unsigned int minor)
+static int nodes_write(struct xenbus_device *dev, struct vmb_conn *conn, unsigned int minor)
 {
 	struct xenbus_transaction t;
 	int err;
@@ -148,8 +136,8 @@ static int conn_offer(struct xenbus_device *dev, const char *session)
 
 	err = abi_read(dev, &minor);
 	if (err) {
-		xenbus_dev_error(dev, err, "contract %u.%u is not the backend's",
-				 VMB_ABI_MAJOR, VMB_ABI_MINOR);
+		xenbus_dev_error(dev, err, "contract %u.%u is not the backend's", VMB_ABI_MAJOR,
+				 VMB_ABI_MINOR);
 		return err;
 	}
 
@@ -210,8 +198,7 @@ static void backend_connected(struct xenbus_device *dev)
 	dev_info(&dev->dev, "connected to domain %u\n", conn->backend);
 }
 
-static void backend_changed(struct xenbus_device *dev,
-			    enum xenbus_state state)
+static void backend_changed(struct xenbus_device *dev, enum xenbus_state state)
 {
 	mutex_lock(&shim.mutex);
 	switch (state) {
@@ -257,8 +244,7 @@ void vmb_xenbus_broken(void)
 
 /* ---- the driver ----------------------------------------------------------- */
 
-static int shim_probe(struct xenbus_device *dev,
-		      const struct xenbus_device_id *id)
+static int shim_probe(struct xenbus_device *dev, const struct xenbus_device_id *id)
 {
 	int err;
 
@@ -304,8 +290,8 @@ static int shim_resume(struct xenbus_device *dev)
 }
 
 static const struct xenbus_device_id shim_ids[] = {
-	{ VMB_XEN_DEVICE },
-	{ "" },
+	{VMB_XEN_DEVICE},
+	{""},
 };
 
 static struct xenbus_driver shim_driver = {

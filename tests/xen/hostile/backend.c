@@ -51,7 +51,6 @@ enum lie {
 	INDEX_FAR,     /* a producer index more than a ring ahead */
 	INDEX_BACK,    /* a producer index that runs backwards */
 	SAME_HANDLE,   /* OPEN: the handle of the last one */
-	SAME_KEY,      /* REGISTER: the key of the last one */
 	NO_KEY,	       /* REGISTER: key 0 */
 	REFUSE,	       /* -EIO */
 	HOLD,	       /* never answered */
@@ -239,8 +238,7 @@ static int do_register(const struct vmb_xen_request *request,
 		if (at >= msg->base && at + sizeof(i) <= msg->base + msg->len)
 			memcpy(hold->at + at, &i, sizeof(i));
 	}
-	if (b.lie != SAME_KEY)
-		b.keys++;
+	b.keys++;
 	hold->name = VMB_KEY(b.keys, 1, 7);
 	reply->key = b.lie == NO_KEY ? 0 : hold->name;
 	return sizeof(*reply);
@@ -313,7 +311,6 @@ static const struct {
 	{"index-far", NULL, INDEX_FAR},
 	{"index-back", NULL, INDEX_BACK},
 	{"same-handle", NULL, SAME_HANDLE},
-	{"same-key", NULL, SAME_KEY},
 	{"no-key", NULL, NO_KEY},
 	{"refuse", NULL, REFUSE},
 	{"hold", NULL, HOLD},
