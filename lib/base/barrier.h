@@ -6,6 +6,11 @@
  * publish   release store: everything before it is visible to who observes it
  * observe   acquire load: partner of publish
  * relaxed   a shared word whose order does not matter, read or written once
+ * acquire_fence, release_fence
+ *           the same for what Xen's ring macros read and write by themselves
+ * bits_set, bits_take
+ *           bits that many set and one takes: set returns the word as it was,
+ *           take leaves 0; both order everything before and after them
  * arm_fence full fence between "I said I sleep" and "I look again", and
  *           between "I published" and "does it sleep?"; see docs/signalling.md
  */
@@ -18,6 +23,19 @@
 #define vmb_observe(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define vmb_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define vmb_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+
+#define vmb_bits_set(p, bits) __atomic_fetch_or((p), (bits), __ATOMIC_SEQ_CST)
+#define vmb_bits_take(p) __atomic_exchange_n((p), 0, __ATOMIC_SEQ_CST)
+
+static inline void vmb_acquire_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+
+static inline void vmb_release_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
 
 static inline void vmb_arm_fence(void)
 {

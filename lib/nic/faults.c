@@ -34,8 +34,24 @@ static const char *const code_texts[VMB_CODE_COUNT] = {
 	[VMB_CODE_UNREACHABLE] = "memory that cannot be reached",
 };
 
+static const char *const fault_texts[] = {
+	"impossible position of the control ring",
+	"malformed control request",
+	"no such client number",
+	"place of an endpoint that is taken or out of range",
+	"wrong number of pages",
+	"memory that cannot be mapped",
+	"impossible value in the store",
+	"storm of events that bring nothing",
+};
+_Static_assert(vmb_array_size(fault_texts) ==
+		       VMB_NIC_FAULT_END - VMB_NIC_FAULT_RING,
+	       "a text for each");
+
 const char *vmb_nic_code_text(unsigned code)
 {
+	if (code >= VMB_NIC_FAULT_RING && code < VMB_NIC_FAULT_END)
+		return fault_texts[code - VMB_NIC_FAULT_RING];
 	return code < VMB_CODE_COUNT ? code_texts[code] : "unknown code";
 }
 
@@ -46,10 +62,9 @@ int vmb_faults_init(struct vmb_nic *nic, uint32_t records)
 	return nic->faults ? 0 : -ENOMEM;
 }
 
-void vmb_faults_record(struct vmb_nic_endpoint *ep, unsigned op, unsigned code,
-		       uint64_t key, uint64_t address, uint64_t len)
+/* Time and number are filled in. Any thread. */
+static void record(struct vmb_nic *nic, struct vmb_nic_fault *fault)
 {
-	struct vmb_nic *nic = ep->nic;
 	uint64_t number =
 		__atomic_fetch_add(&nic->fault_count, 1, __ATOMIC_RELAXED);
 	struct vmb_nic_fault_slot *slot =
@@ -58,10 +73,25 @@ void vmb_faults_record(struct vmb_nic_endpoint *ep, unsigned op, unsigned code,
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	struct vmb_nic_fault record = {
-		.time_ns = (uint64_t)now.tv_sec * 1000000000u +
-			   (uint64_t)now.tv_nsec,
-		.number = number,
+	fault->time_ns =
+		(uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	fault->number = number;
+	memcpy(words, fault, sizeof(words));
+	vmb_publish(&slot->seq, 2 * number + 1);
+	__atomic_thread_fence(__ATOMIC_RELEASE); /* words after the odd seq */
+	for (size_t i = 0; i < FAULT_WORDS; i++)
+		vmb_store_relaxed(&slot->words[i], words[i]);
+	vmb_publish(&slot->seq, 2 * number + 2);
+	__atomic_fetch_add(&nic->stats->faults, 1, __ATOMIC_RELAXED);
+	if (number >= nic->fault_slots)
+		__atomic_fetch_add(&nic->stats->faults_lost, 1,
+				   __ATOMIC_RELAXED);
+}
+
+void vmb_faults_record(struct vmb_nic_endpoint *ep, unsigned op, unsigned code,
+		       uint64_t key, uint64_t address, uint64_t len)
+{
+	struct vmb_nic_fault fault = {
 		.domain = ep->domain->id,
 		.handle = ep->handle,
 		.op = op,
@@ -70,17 +100,19 @@ void vmb_faults_record(struct vmb_nic_endpoint *ep, unsigned op, unsigned code,
 		.address = address,
 		.len = len,
 	};
-	memcpy(words, &record, sizeof(words));
-	vmb_publish(&slot->seq, 2 * number + 1);
-	__atomic_thread_fence(__ATOMIC_RELEASE); /* words after the odd seq */
-	for (size_t i = 0; i < FAULT_WORDS; i++)
-		vmb_store_relaxed(&slot->words[i], words[i]);
-	vmb_publish(&slot->seq, 2 * number + 2);
+
+	record(ep->nic, &fault);
 	vmb_count(&ep->stats->faults, 1);
-	__atomic_fetch_add(&nic->stats->faults, 1, __ATOMIC_RELAXED);
-	if (number >= nic->fault_slots)
-		__atomic_fetch_add(&nic->stats->faults_lost, 1,
-				   __ATOMIC_RELAXED);
+}
+
+void vmb_nic_fault_report(struct vmb_nic *nic,
+			  const struct vmb_nic_domain *domain, unsigned code,
+			  uint64_t value)
+{
+	struct vmb_nic_fault fault = {
+		.domain = domain->id, .code = code, .address = value};
+
+	record(nic, &fault);
 }
 
 /* False: overwritten meanwhile. */

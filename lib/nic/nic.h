@@ -112,9 +112,9 @@ uint32_t vmb_nic_domain_id(const struct vmb_nic_domain *domain);
 /* ---- regions ------------------------------------------------------------ */
 
 struct vmb_nic_memory {
-	uint32_t kind;	  /* VMB_REGION_MEMFD or VMB_REGION_PROCESS */
+	uint32_t kind;	  /* VMB_REGION_* */
 	uint32_t access;  /* VMB_ACCESS_* */
-	void *base;	  /* MEMFD: where the host mapped it */
+	void *base;	  /* MEMFD, GRANT: where the host mapped it */
 	uint64_t address; /* PROCESS: virtual address in the client */
 	uint64_t len;	  /* bytes */
 	struct vmb_nic_mover *mover; /* PROCESS: of the client */
@@ -175,9 +175,9 @@ struct vmb_nic_fault {
 	uint32_t domain;
 	uint32_t handle;
 	uint32_t op;	  /* VMB_OP_* of the descriptor, 0: none */
-	uint32_t code;	  /* VMB_CODE_* */
+	uint32_t code;	  /* VMB_CODE_* or VMB_NIC_FAULT_* */
 	uint64_t key;	  /* region, or 0 */
-	uint64_t address; /* offset in the region, or ring position */
+	uint64_t address; /* offset in the region, ring position, or value */
 	uint64_t len;
 };
 
@@ -188,7 +188,26 @@ struct vmb_nic_fault {
 size_t vmb_nic_faults(struct vmb_nic *nic, struct vmb_nic_fault *records,
 		      size_t max, uint64_t *lost);
 
-/* Text of a VMB_CODE_*; never NULL. */
+/*
+ * Faults of a domain beside the data path, in what its host reads from it.
+ * They stand in the log beside VMB_CODE_*, and no slot ever carries them.
+ */
+#define VMB_NIC_FAULT_RING 64u	  /* positions of the control ring; which */
+#define VMB_NIC_FAULT_REQUEST 65u /* no request at all; operation */
+#define VMB_NIC_FAULT_CLIENT 66u  /* client number */
+#define VMB_NIC_FAULT_SLOT 67u	  /* place of an endpoint */
+#define VMB_NIC_FAULT_PAGES 68u	  /* number of pages */
+#define VMB_NIC_FAULT_GRANT 69u	  /* memory that cannot be mapped; reference */
+#define VMB_NIC_FAULT_NODE 70u	  /* what it wrote to the store; state */
+#define VMB_NIC_FAULT_STORM 71u	  /* events that bring nothing; how many */
+#define VMB_NIC_FAULT_END 72u
+
+/* Record one; value: see there. Any thread. */
+void vmb_nic_fault_report(struct vmb_nic *nic,
+			  const struct vmb_nic_domain *domain, unsigned fault,
+			  uint64_t value);
+
+/* Text of a VMB_CODE_* or VMB_NIC_FAULT_*; never NULL. */
 const char *vmb_nic_code_text(unsigned code);
 
 /* The read-only statistics memory (a memfd, see abi/stats.h). */

@@ -53,8 +53,8 @@ int vmb_nic_region_add(struct vmb_nic *nic, struct vmb_nic_domain *domain,
 
 	if (!memory->len || memory->len > VMB_REGION_BYTES_MAX ||
 	    (memory->access & ~VMB_ACCESS_ALL) ||
-	    (memory->kind == VMB_REGION_MEMFD && !memory->base) ||
-	    (memory->kind == VMB_REGION_PROCESS && !memory->mover))
+	    (memory->kind == VMB_REGION_PROCESS ? !memory->mover
+						: !memory->base))
 		return -EINVAL;
 	err = free_index(nic, &index);
 	if (err)

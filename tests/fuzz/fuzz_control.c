@@ -33,10 +33,6 @@ struct vmb_transport {
 	struct vmb_ctl_register reg; /* that is pending */
 };
 
-struct vmb_signal {
-	struct vmb_nic_endpoint *ep;
-};
-
 struct vmb_attachment {
 	int status; /* of memory_map() */
 };
@@ -44,6 +40,7 @@ struct vmb_attachment {
 static struct vmb_transport transports[M_CLIENTS];
 static struct vmbd_options options = {.engines = 1, .endpoints_max = 64};
 static struct vmbd d = {.options = &options};
+static struct vmbd_platform platform = {.d = &d};
 static unsigned mapped, signals; /* what vmbd holds of ours */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -111,9 +108,12 @@ static void *fake_mover_cookie(struct vmb_transport *t)
 	return t;
 }
 
-static int fake_signal_open(struct vmb_transport *t, struct vmb_signal **signal)
+static int fake_signal_open(struct vmb_transport *t,
+			    struct vmb_attachment *attachment,
+			    struct vmb_signal **signal)
 {
 	(void)t;
+	(void)attachment;
 	*signal = calloc(1, sizeof(**signal));
 	check(*signal, "out of memory");
 	signals++;
@@ -142,6 +142,7 @@ static void fake_signal_close(struct vmb_signal *signal)
 
 static const struct vmb_platform_ops fake = {
 	.name = "fake",
+	.attached_kinds = 1u << VMB_REGION_MEMFD,
 	.features = fake_features,
 	.reply = fake_reply,
 	.drop = fake_drop,
@@ -178,7 +179,7 @@ static void start(void)
 
 	vmb_log_set_level(VMB_LOG_NONE);
 	d.policy = &policy;
-	d.ops = &fake;
+	platform.ops = &fake;
 	check(!vmb_nic_open(&config, &d.nic), "engine");
 	check(!vmbd_tables_init(&d), "tables");
 	m_host_nic = d.host_board->nic_id;
@@ -315,7 +316,8 @@ static void arrive(struct vmb_transport *t, struct m_client *c)
 	static const struct vmb_credentials who = {.pid = 1};
 
 	t->model = c;
-	check(!vmbd_client_events.arrived(&d, t, &who, &t->client), "arrival");
+	check(!vmbd_client_events.arrived(&platform, t, &who, &t->client),
+	      "arrival");
 	c->there = true;
 }
 

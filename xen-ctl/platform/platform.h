@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * platform.h - how the daemon reaches memory and events of its clients: the
- * seam between vmbd and the machine.
+ * seam between vmbd and the machine. Several platforms may be open at once,
+ * around one engine: then a client of one talks to a client of another.
  *
  * Flow:  a client's request -> platform -> vmb_platform_events -> vmbd
  *        vmbd -> vmb_platform_ops -> the client's memory, events, replies
- *        engine thread -> ops->engine_host() -> sleep, notify, process memory
+ *        engine thread -> host.h -> the platform's watches and signals
  * Owns:  the transport of control messages, who is at its other end, mappings
- *        of client memory, kicks and notifications. Knows neither domains nor
- *        policies, and reads no field of a request.
- * Trust: the kernel is believed, nothing else. Nothing that a client does or
- *        hands over may block the control thread.
+ *        of client memory, kicks and notifications. Knows no policies, and
+ *        reads no field of a request but its head.
+ * Trust: kernel and hypervisor are believed, nothing else. Nothing that a
+ *        client does or hands over may block the control thread.
  *
- * All calls but those of the engine host are made by the control thread.
+ * A client is a process of this machine, or a process of a guest: another
+ * machine that this one hosts. A guest is attached as a whole, is one
+ * protection domain, and may be attached while none of its processes is there.
+ *
+ * All calls are made by the control thread; what engine threads call is in
+ * host.h.
  */
 #ifndef VMB_PLATFORM_PLATFORM_H
 #define VMB_PLATFORM_PLATFORM_H
@@ -25,18 +31,29 @@
 #include <vmbypass/abi/control.h>
 
 #include "nic/nic.h"
+#include "platform/host.h"
 
 struct vmb_platform;   /* the implementation's state */
 struct vmb_transport;  /* its side of one client */
-struct vmb_signal;     /* its side of one endpoint: kick and notification */
+struct vmb_guest;      /* its side of one guest */
 struct vmb_attachment; /* memory that came with a request */
 struct vmbd_client;    /* the daemon's side of one client */
+struct vmbd_guest;     /* the daemon's side of one guest */
 
 #define VMB_GROUPS_MAX 256
+#define VMB_ERROR_BYTES 192 /* a sentence that says why */
 
-/* Who a client is, said by the kernel. */
+/* Who a guest is, said by the machine that hosts it. */
+struct vmb_guest_identity {
+	uint32_t id;		   /* while it runs */
+	char name[VMB_NAME_BYTES]; /* not checked */
+	char uuid[40];		   /* for ever; empty: none */
+};
+
+/* Who a client is, said by the kernel or by who hosts the guest. */
 struct vmb_credentials {
-	pid_t pid;
+	struct vmbd_guest *guest; /* NULL: a process of this machine */
+	pid_t pid;		  /* what follows is 0 for a guest */
 	uid_t uid;
 	gid_t gid;
 	unsigned group_count;
@@ -52,7 +69,7 @@ struct vmb_platform_request {
 	struct vmb_attachment *attachment;
 };
 
-/* What the daemon does when something happens to a client. */
+/* What the daemon does when something happens to a client or a guest. */
 struct vmb_platform_events {
 	/* A client came. -errno: it is sent away without an answer. */
 	int (*arrived)(void *arg, struct vmb_transport *t,
@@ -71,29 +88,47 @@ struct vmb_platform_events {
 	int (*memory_ready)(struct vmbd_client *client, int status);
 	/* The client closed, died or had to go: give everything back. */
 	void (*left)(struct vmbd_client *client, const char *why);
+
+	/* Does the policy attach this guest as soon as it runs? */
+	bool (*guest_wanted)(void *arg, const struct vmb_guest_identity *who);
+	/* It is attached: its processes may come. -errno and why: not so. */
+	int (*guest_attached)(void *arg, struct vmb_guest *g,
+			      const struct vmb_guest_identity *who,
+			      struct vmbd_guest **guest,
+			      char why[VMB_ERROR_BYTES]);
+	/* It is not any more, and all its clients have left. */
+	void (*guest_detached)(struct vmbd_guest *guest);
+	/* It did what no correct guest does: VMB_NIC_FAULT_*, and a value. */
+	void (*guest_lied)(struct vmbd_guest *guest, unsigned fault,
+			   uint64_t value);
 };
+
+/* The area of an endpoint: all of what is attached. Else VMB_REGION_*. */
+#define VMB_MEMORY_AREA 0u
 
 /* Memory of a client that the daemon asks for and then holds. */
 struct vmb_platform_memory {
-	uint32_t kind;	  /* VMB_REGION_* */
-	bool exact;	  /* an attachment must end with it */
-	uint64_t address; /* PROCESS: virtual; MEMFD: byte offset in it */
+	uint32_t kind; /* VMB_MEMORY_AREA or VMB_REGION_* */
+	/* PROCESS: virtual; MEMFD, GRANT: byte offset in what is attached */
+	uint64_t address;
 	uint64_t len;
-	void *base; /* MEMFD: result, where the byte at address is mapped */
+	void *base; /* result but for PROCESS: where the first byte is mapped */
 };
 
 struct vmb_platform_config {
 	sd_event *event;
+	struct vmb_host *host; /* the engine's, of all platforms */
 	const struct vmb_platform_events *events;
-	void *arg; /* of events->arrived() */
+	void *arg; /* of events that have one */
 	const char *socket;
 	mode_t mode;
-	gid_t group;	  /* of the socket; (gid_t)-1: ours */
-	unsigned threads; /* of the engine */
+	gid_t group; /* of the socket; (gid_t)-1: ours */
 };
 
 struct vmb_platform_ops {
 	const char *name;
+	uint32_t
+		attached_kinds; /* 1 << VMB_REGION_* that bring an attachment */
 
 	/*
 	 * Prepare; no client arrives before start(). The config is copied,
@@ -101,18 +136,16 @@ struct vmb_platform_ops {
 	 */
 	int (*open)(const struct vmb_platform_config *config,
 		    struct vmb_platform **platform);
-	/* Let clients come. */
-	int (*start)(struct vmb_platform *p, struct vmb_nic *nic);
+	/* Let clients come. stop() follows, also after a failure. */
+	int (*start)(struct vmb_platform *p);
 	/* Send all clients away (events->left() for each); none come. */
 	void (*stop)(struct vmb_platform *p);
 	/* After the engine was closed. NULL is ignored. */
 	void (*close)(struct vmb_platform *p);
-	/* What the engine calls; valid until close(). */
-	const struct vmb_nic_host *(*engine_host)(struct vmb_platform *p);
 
 	/* VMB_FEATURE_* that work with this client on this machine. */
 	uint64_t (*features)(struct vmb_transport *t);
-	/* May two clients share memory without the engine? */
+	/* May two clients of this platform share memory without the engine? */
 	bool (*coresident)(const struct vmb_transport *a,
 			   const struct vmb_transport *b);
 	/*
@@ -130,18 +163,27 @@ struct vmb_platform_ops {
 	 * the end, and no request of this client comes before. Other errors:
 	 * -EBADF not memory that can be shared, -EPERM not sealed as it must
 	 * be, -EINVAL wrong size, -EFAULT not memory of the client,
-	 * -EOPNOTSUPP this kind cannot be reached, -ENOMEM.
+	 * -EOPNOTSUPP this kind cannot be reached, -ENOSPC the machine maps
+	 * no more, -ENOMEM.
 	 */
 	int (*memory_map)(struct vmb_transport *t,
 			  struct vmb_attachment *attachment,
 			  struct vmb_platform_memory *memory);
 	void (*memory_unmap)(struct vmb_transport *t,
 			     struct vmb_platform_memory *memory);
-	/* Cookie of vmb_nic_mover_open(); harmless after the client left. */
+	/*
+	 * Cookie of vmb_nic_mover_open(); harmless after the client left.
+	 * Only for clients that may have VMB_FEATURE_PROCESS_MEMORY.
+	 */
 	void *(*mover_cookie)(struct vmb_transport *t);
 
-	/* A signal is the cookie of vmb_nic_endpoint_add(). -EMFILE. */
-	int (*signal_open)(struct vmb_transport *t, struct vmb_signal **signal);
+	/*
+	 * A signal is the cookie of vmb_nic_endpoint_add(). attachment: that
+	 * of the request to open the endpoint. -EMFILE, -ENOMEM.
+	 */
+	int (*signal_open)(struct vmb_transport *t,
+			   struct vmb_attachment *attachment,
+			   struct vmb_signal **signal);
 	/* From now on kicks go to ep. */
 	int (*signal_bind)(struct vmb_signal *signal,
 			   struct vmb_nic_endpoint *ep);
@@ -149,8 +191,28 @@ struct vmb_platform_ops {
 	void (*signal_unbind)(struct vmb_signal *signal);
 	/* After the endpoint was removed. */
 	void (*signal_close)(struct vmb_signal *signal);
+
+	/* ---- guests; NULL on a platform that has none ------------------- */
+
+	/*
+	 * Attach the running guest of this name or number; or begin to detach
+	 * it, which ends its clients now and is complete when the guest has
+	 * closed its side. -errno and why. guest_attach() is not called while
+	 * that guest is attached.
+	 */
+	int (*guest_attach)(struct vmb_platform *p, const char *which,
+			    char why[VMB_ERROR_BYTES]);
+	int (*guest_detach)(struct vmb_platform *p, struct vmb_guest *g,
+			    char why[VMB_ERROR_BYTES]);
+	/* A word for people: "waiting", "connected" ... */
+	const char *(*guest_state)(const struct vmb_guest *g);
+	/* Attach those that the policy wants now and did not want before. */
+	void (*guests_reconsider)(struct vmb_platform *p);
 };
 
 extern const struct vmb_platform_ops vmb_platform_local;
+
+/* The platform whose clients are guests. NULL: built without one. */
+const struct vmb_platform_ops *vmb_platform_guests(void);
 
 #endif

@@ -19,6 +19,7 @@
 #include "control.h"
 #include "domain.h"
 #include "endpoint.h"
+#include "guest.h"
 #include "region.h"
 
 #define PENDING_MAX 256u     /* in all: then the oldest goes */
@@ -32,16 +33,35 @@ static struct vmbd_client *client_of(struct vmb_list *node)
 
 /* ---- log ---------------------------------------------------------------- */
 
+const char *vmbd_client_owner(const struct vmbd_client *c,
+			      char text[VMBD_OWNER_BYTES])
+{
+	if (c->who.guest)
+		snprintf(text, VMBD_OWNER_BYTES, "guest %s",
+			 c->who.guest->who.name);
+	else
+		snprintf(text, VMBD_OWNER_BYTES, "process %d user %u",
+			 (int)c->who.pid, (unsigned)c->who.uid);
+	return text;
+}
+
+static void say_lost(const struct vmbd_client *c)
+{
+	char owner[VMBD_OWNER_BYTES];
+
+	if (c->log_lost)
+		vmb_warn("client %u (%s): %u more warnings", c->number,
+			 vmbd_client_owner(c, owner), c->log_lost);
+}
+
 void vmbd_client_warn(struct vmbd_client *c, const char *format, ...)
 {
 	uint64_t second = vmb_now_ns() / 1000000000u;
-	char text[320];
+	char text[320], owner[VMBD_OWNER_BYTES];
 	va_list args;
 
 	if (second != c->log_second) {
-		if (c->log_lost)
-			vmb_warn("client %u (process %d): %u more warnings",
-				 c->number, (int)c->who.pid, c->log_lost);
+		say_lost(c);
 		c->log_second = second;
 		c->log_count = c->log_lost = 0;
 	}
@@ -52,8 +72,8 @@ void vmbd_client_warn(struct vmbd_client *c, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	vmb_warn("client %u (process %d user %u): %s", c->number,
-		 (int)c->who.pid, (unsigned)c->who.uid, text);
+	vmb_warn("client %u (%s): %s", c->number, vmbd_client_owner(c, owner),
+		 text);
 }
 
 /* ---- memory ------------------------------------------------------------- */
@@ -64,13 +84,13 @@ int vmbd_client_map(struct vmbd_client *c, struct vmb_attachment *attachment,
 	struct vmbd *d = c->d;
 	int err;
 
-	if (memory->kind == VMB_REGION_MEMFD &&
+	if (memory->kind != VMB_REGION_PROCESS &&
 	    d->mappings >= d->mappings_max) {
 		vmbd_client_warn(c, "all %u mappings of the daemon are in use",
 				 d->mappings_max);
 		return -ENOMEM;
 	}
-	err = d->ops->memory_map(c->transport, attachment, memory);
+	err = c->platform->ops->memory_map(c->transport, attachment, memory);
 	if (!err && memory->base)
 		d->mappings++;
 	return err;
@@ -81,7 +101,7 @@ void vmbd_client_unmap(struct vmbd_client *c,
 {
 	if (!memory->base)
 		return;
-	c->d->ops->memory_unmap(c->transport, memory);
+	c->platform->ops->memory_unmap(c->transport, memory);
 	c->d->mappings--;
 }
 
@@ -95,7 +115,7 @@ static struct vmbd_client *oldest_pending(struct vmbd *d, uid_t uid,
 
 	*of_user = 0;
 	vmb_list_each (pos, &d->pending) {
-		if (client_of(pos)->who.uid != uid)
+		if (client_of(pos)->who.guest || client_of(pos)->who.uid != uid)
 			continue;
 		if (!oldest)
 			oldest = client_of(pos);
@@ -114,21 +134,26 @@ static void make_room(struct vmbd *d, uid_t uid)
 		return;
 	if (of_user < PENDING_PER_USER)
 		oldest = client_of(d->pending.next);
-	d->ops->drop(oldest->transport, "said no hello, others came");
+	oldest->platform->ops->drop(oldest->transport,
+				    "said no hello, others came");
 }
 
 static int on_arrived(void *arg, struct vmb_transport *t,
 		      const struct vmb_credentials *who,
 		      struct vmbd_client **client)
 {
-	struct vmbd *d = arg;
+	const struct vmbd_platform *platform = arg;
+	struct vmbd *d = platform->d;
+	char owner[VMBD_OWNER_BYTES];
 	struct vmbd_client *c;
 
-	make_room(d, who->uid);
+	if (!who->guest) /* that of a guest comes with its hello */
+		make_room(d, who->uid);
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
 	c->d = d;
+	c->platform = platform;
 	c->number = ++d->last_client;
 	c->transport = t;
 	c->who = *who;
@@ -136,8 +161,8 @@ static int on_arrived(void *arg, struct vmb_transport *t,
 	vmb_list_init(&c->regions);
 	vmb_list_append(&d->pending, &c->node);
 	d->pending_count++;
-	vmb_debug("client %u arrives: process %d user %u", c->number,
-		  (int)who->pid, (unsigned)who->uid);
+	vmb_debug("client %u arrives: %s", c->number,
+		  vmbd_client_owner(c, owner));
 	*client = c;
 	return 0;
 }
@@ -148,14 +173,15 @@ static unsigned count_of_user(struct vmbd *d, uid_t uid)
 	unsigned n = 0;
 
 	vmb_list_each (pos, &d->clients)
-		n += client_of(pos)->who.uid == uid;
+		n += !client_of(pos)->who.guest &&
+		     client_of(pos)->who.uid == uid;
 	return n;
 }
 
-int vmbd_client_admit(struct vmbd_client *c, const char *domain)
+/* May this process be a client at all? A guest was asked when attached. */
+static int check_user(struct vmbd_client *c)
 {
 	struct vmbd *d = c->d;
-	int err;
 
 	vmbd_policy_client(d->policy, &c->who, &c->limits);
 	if (!c->limits.of[VMBD_ALLOW]) {
@@ -169,20 +195,34 @@ int vmbd_client_admit(struct vmbd_client *c, const char *domain)
 			(unsigned long long)c->limits.of[VMBD_CLIENTS]);
 		return -EUSERS;
 	}
+	return 0;
+}
+
+int vmbd_client_admit(struct vmbd_client *c, const char *domain)
+{
+	char owner[VMBD_OWNER_BYTES];
+	struct vmbd *d = c->d;
+	int err;
+
+	err = c->who.guest ? 0 : check_user(c);
+	if (err)
+		return err;
 	err = vmbd_domain_enter(d, domain, &c->who, &c->domain);
 	if (err) {
 		vmbd_client_warn(c, "not admitted to domain '%.80s': %s",
 				 domain, strerror(-err));
 		return err;
 	}
-	if (c->domain->limits.set & 1u << VMBD_PEERS)
+	if (c->who.guest) /* all its processes together, and any of them */
+		c->limits = c->domain->limits;
+	else if (c->domain->limits.set & 1u << VMBD_PEERS)
 		c->limits.of[VMBD_PEERS] = c->domain->limits.of[VMBD_PEERS];
 	vmb_list_remove(&c->node);
 	d->pending_count--;
 	vmb_list_append(&d->clients, &c->node);
 	d->client_count++;
-	vmb_info("client %u: process %d user %u in domain %u%s%s", c->number,
-		 (int)c->who.pid, (unsigned)c->who.uid, c->domain->id,
+	vmb_info("client %u: %s in domain %u%s%s", c->number,
+		 vmbd_client_owner(c, owner), c->domain->id,
 		 domain[0] ? " " : "", domain);
 	return 0;
 }
@@ -215,6 +255,7 @@ static void give_back(struct vmbd_client *c)
 
 static void on_left(struct vmbd_client *c, const char *why)
 {
+	char owner[VMBD_OWNER_BYTES];
 	struct vmbd *d = c->d;
 
 	vmb_list_remove(&c->node);
@@ -224,12 +265,10 @@ static void on_left(struct vmbd_client *c, const char *why)
 		free(c);
 		return;
 	}
-	vmb_info("client %u leaves (%s), process %d: %u endpoints, %u regions",
-		 c->number, why, (int)c->who.pid, c->endpoint_count,
+	vmb_info("client %u leaves (%s), %s: %u endpoints, %u regions",
+		 c->number, why, vmbd_client_owner(c, owner), c->endpoint_count,
 		 c->region_count);
-	if (c->log_lost)
-		vmb_warn("client %u (process %d): %u more warnings", c->number,
-			 (int)c->who.pid, c->log_lost);
+	say_lost(c);
 	give_back(c);
 	d->client_count--;
 	vmbd_domain_leave(c->domain);
@@ -242,4 +281,8 @@ const struct vmb_platform_events vmbd_client_events = {
 	.request = vmbd_control_request,
 	.memory_ready = vmbd_control_memory_ready,
 	.left = on_left,
+	.guest_wanted = vmbd_guest_wanted,
+	.guest_attached = vmbd_guest_attached,
+	.guest_detached = vmbd_guest_detached,
+	.guest_lied = vmbd_guest_lied,
 };

@@ -12,6 +12,7 @@ struct vmbd_domain;
 struct vmbd_client {
 	struct vmb_list node; /* daemon.clients or, before hello, .pending */
 	struct vmbd *d;
+	const struct vmbd_platform *platform;
 	uint32_t number;
 	struct vmb_transport *transport;
 	struct vmb_credentials who;
@@ -36,6 +37,11 @@ extern const struct vmb_platform_events vmbd_client_events;
  * -EINVAL: the name of the domain; -ENOMEM. Logs who came or why not.
  */
 int vmbd_client_admit(struct vmbd_client *client, const char *domain);
+
+/* "process 12 user 0", or "guest web". */
+#define VMBD_OWNER_BYTES 96
+const char *vmbd_client_owner(const struct vmbd_client *client,
+			      char text[VMBD_OWNER_BYTES]);
 
 struct vmbd_client *vmbd_client_by_number(struct vmbd *d, uint32_t number);
 

@@ -17,6 +17,7 @@
 
 #include "client.h"
 #include "domain.h"
+#include "guest.h"
 #include "report.h"
 
 #define FAULTS_DEFAULT 64
@@ -56,6 +57,7 @@ static int answer(struct vmbd_command_result *result, json_t *data)
 
 QUESTION(status)
 QUESTION(clients)
+QUESTION(guests)
 QUESTION(domains)
 QUESTION(endpoints)
 QUESTION(regions)
@@ -190,6 +192,37 @@ static int do_set_weight(struct vmbd *d, const json_t *request,
 	return 0;
 }
 
+/* ---- guests ------------------------------------------------------------- */
+
+static int change_guest(struct vmbd *d, const json_t *request,
+			struct vmbd_command_result *result,
+			int (*change)(struct vmbd *d, const char *which,
+				      char why[VMB_ERROR_BYTES]))
+{
+	const char *which =
+		json_string_value(json_object_get(request, "guest"));
+	char why[VMB_ERROR_BYTES] = "";
+	int err;
+
+	if (!which || !*which)
+		return fail(result, -EINVAL,
+			    "wanted is \"guest\":\"name or number\"");
+	err = change(d, which, why);
+	return err ? fail(result, err, "%s", why) : 0;
+}
+
+static int do_attach(struct vmbd *d, const json_t *request,
+		     struct vmbd_command_result *result)
+{
+	return change_guest(d, request, result, vmbd_guest_attach);
+}
+
+static int do_detach(struct vmbd *d, const json_t *request,
+		     struct vmbd_command_result *result)
+{
+	return change_guest(d, request, result, vmbd_guest_detach);
+}
+
 /* ---- the table ---------------------------------------------------------- */
 
 static const struct command {
@@ -197,12 +230,13 @@ static const struct command {
 	int (*run)(struct vmbd *d, const json_t *request,
 		   struct vmbd_command_result *result);
 } commands[] = {
-	{"status", do_status},	     {"clients", do_clients},
-	{"domains", do_domains},     {"endpoints", do_endpoints},
-	{"regions", do_regions},     {"peers", do_peers},
-	{"faults", do_faults},	     {"limits", do_limits},
-	{"set-limit", do_set_limit}, {"set-weight", do_set_weight},
-	{"stats", do_stats},
+	{"status", do_status},	       {"clients", do_clients},
+	{"guests", do_guests},	       {"attach", do_attach},
+	{"detach", do_detach},	       {"domains", do_domains},
+	{"endpoints", do_endpoints},   {"regions", do_regions},
+	{"peers", do_peers},	       {"faults", do_faults},
+	{"limits", do_limits},	       {"set-limit", do_set_limit},
+	{"set-weight", do_set_weight}, {"stats", do_stats},
 };
 
 static int unknown(const char *name, struct vmbd_command_result *result)

@@ -74,7 +74,8 @@ static int do_hello(struct call *call)
 	err = vmbd_client_admit(c, hello->domain);
 	if (err)
 		return err;
-	c->features = hello->features & c->d->ops->features(c->transport);
+	c->features =
+		hello->features & c->platform->ops->features(c->transport);
 	call->reply->hello_reply.abi_major = VMB_ABI_MAJOR;
 	call->reply->hello_reply.abi_minor =
 		vmb_min(hello->abi_minor, (uint16_t)VMB_ABI_MINOR);
@@ -294,7 +295,7 @@ unsigned vmbd_control_attachments(const struct vmbd_client *c,
 		return 0;
 	return msg->head.op == VMB_CTL_OPEN ||
 	       (msg->head.op == VMB_CTL_REGISTER &&
-		msg->reg.kind == VMB_REGION_MEMFD);
+		vmbd_region_is_attached(c, msg->reg.kind));
 }
 
 /* Is this a request at all? 0, or -errno and what is wrong with it. */
@@ -346,6 +347,9 @@ static int refuse(struct vmbd_client *c, const struct vmb_platform_request *r,
 		  const struct operation *operation, const char *what)
 {
 	c->strikes++;
+	if (c->domain)
+		vmb_nic_fault_report(c->d->nic, c->domain->nic,
+				     VMB_NIC_FAULT_REQUEST, r->msg->head.op);
 	vmbd_client_warn(c, "message of %zu bytes, operation %u (%s): %s",
 			 r->len, r->msg->head.op,
 			 operation ? operation->name : "none", what);
@@ -360,7 +364,8 @@ static int send_reply(struct vmbd_client *c, const struct vmb_ctl_head *request,
 	reply->head.tag = request->tag;
 	reply->head.status = status;
 	reply->head.len = (uint32_t)(status ? sizeof(reply->head) : len);
-	return c->d->ops->reply(c->transport, reply, status ? NULL : signal);
+	return c->platform->ops->reply(c->transport, reply,
+				       status ? NULL : signal);
 }
 
 int vmbd_control_request(struct vmbd_client *c,

@@ -6,6 +6,7 @@
  *   main.c      set-up, the loop, signals
  *   policy.c    who may do how much
  *   client.c    who is there; control.c what they ask for
+ *   guest.c     guests that are attached
  *   domain.c    protection domains; board.c names and endpoint ids
  *   endpoint.c  region.c   what clients hold
  *   admin.c     the socket of vmbctl; command.c its commands; report.c answers
@@ -27,14 +28,25 @@
 struct vmbd_board;
 struct vmbd_endpoint;
 struct vmbd_admin;
+struct vmbd;
+
+/* One platform that is open; the arg of its events. */
+struct vmbd_platform {
+	struct vmbd *d;
+	const struct vmb_platform_ops *ops;
+	struct vmb_platform *platform;
+};
+
+#define VMBD_PLATFORMS 2 /* at most, at once */
 
 struct vmbd {
 	const struct vmbd_options *options;
 	struct vmbd_lock lock;
 	sd_event *event;
 	struct vmbd_policy *policy;
-	const struct vmb_platform_ops *ops;
-	struct vmb_platform *platform;
+	struct vmb_host *host;
+	struct vmbd_platform platforms[VMBD_PLATFORMS];
+	unsigned platform_count;
 	struct vmb_nic *nic;
 	struct vmbd_admin *admin;
 	uint64_t started_ns;
@@ -44,6 +56,7 @@ struct vmbd {
 	unsigned client_count, pending_count;
 	uint32_t last_client;
 
+	struct vmb_list guests; /* those that are attached */
 	struct vmb_list domains;
 	struct vmb_list boards;
 	struct vmbd_board *host_board; /* of clients without a named domain */

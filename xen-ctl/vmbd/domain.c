@@ -3,6 +3,7 @@
  * domain.c - see domain.h.
  *
  * Flow:  HELLO -> vmbd_domain_enter(); the client left -> _leave()
+ *        a guest is attached -> vmbd_domain_add(); detached -> _remove()
  * Owns:  the engine's domain and, for a named one, its board.
  * Trust: a name was checked for shape; who may join is decided here.
  */
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "board.h"
+#include "guest.h"
 #include "name.h"
 
 static struct vmbd_domain *domain_of(struct vmb_list *node)
@@ -46,11 +48,42 @@ static uint32_t policy_weight(const struct vmbd_domain *domain)
 {
 	struct vmbd_limits limits;
 
+	if (domain->guest) {
+		vmbd_policy_guest(domain->d->policy, domain->name, &limits);
+		return (uint32_t)limits.of[VMBD_WEIGHT];
+	}
 	vmbd_policy_domain(domain->d->policy, domain->name, &limits);
 	if (!domain->name[0] || !(limits.set & 1u << VMBD_WEIGHT))
 		vmbd_policy_client(domain->d->policy, &domain->founder,
 				   &limits);
 	return (uint32_t)limits.of[VMBD_WEIGHT];
+}
+
+/* d, name, and founder or guest are set; the rest follows from them. */
+static int establish(struct vmbd_domain *domain)
+{
+	struct vmbd *d = domain->d;
+	const char *name = domain->name;
+	int err;
+
+	domain->board = d->host_board;
+	if (name[0]) {
+		err = vmbd_board_add(d, name, &domain->board);
+		if (err)
+			return err;
+	}
+	domain->weight = policy_weight(domain);
+	err = vmb_nic_domain_add(d->nic, domain->weight, &domain->nic);
+	if (err)
+		goto err_remove_board;
+	domain->id = vmb_nic_domain_id(domain->nic);
+	vmb_list_append(&d->domains, &domain->node);
+	return 0;
+
+err_remove_board:
+	if (name[0])
+		vmbd_board_remove(d, domain->board);
+	return err;
 }
 
 static int found(struct vmbd *d, const char *name,
@@ -65,45 +98,72 @@ static int found(struct vmbd *d, const char *name,
 	domain->founder = *who;
 	snprintf(domain->name, sizeof(domain->name), "%s", name);
 	vmbd_policy_domain(d->policy, name, &domain->limits);
-	domain->board = d->host_board;
-	if (name[0]) {
-		err = vmbd_board_add(d, name, &domain->board);
-		if (err)
-			goto err_free;
-	}
-	domain->weight = policy_weight(domain);
-	err = vmb_nic_domain_add(d->nic, domain->weight, &domain->nic);
+	err = establish(domain);
 	if (err)
-		goto err_remove_board;
-	domain->id = vmb_nic_domain_id(domain->nic);
-	vmb_list_append(&d->domains, &domain->node);
-	*result = domain;
-	return 0;
-
-err_remove_board:
-	if (name[0])
-		vmbd_board_remove(d, domain->board);
-err_free:
-	free(domain);
+		free(domain);
+	else
+		*result = domain;
 	return err;
 }
 
-/* Its founder's user and root; others when the policy opens it to them. */
+int vmbd_domain_add(struct vmbd_guest *guest, struct vmbd_domain **result)
+{
+	struct vmbd *d = guest->platform->d;
+	struct vmbd_domain *domain;
+	int err;
+
+	if (!vmbd_name_is_domain(guest->who.name))
+		return -EINVAL;
+	domain = calloc(1, sizeof(*domain));
+	if (!domain)
+		return -ENOMEM;
+	domain->d = d;
+	domain->guest = guest;
+	snprintf(domain->name, sizeof(domain->name), "%s", guest->who.name);
+	vmbd_policy_guest(d->policy, domain->name, &domain->limits);
+	err = establish(domain);
+	if (err)
+		free(domain);
+	else
+		*result = domain;
+	return err;
+}
+
+void vmbd_domain_remove(struct vmbd_domain *domain)
+{
+	struct vmbd *d = domain->d;
+
+	vmb_nic_domain_remove(d->nic, domain->nic);
+	if (domain->name[0])
+		vmbd_board_remove(d, domain->board);
+	vmb_list_remove(&domain->node);
+	free(domain);
+}
+
+/*
+ * Its founder's user and root; others when the policy opens it to them. Into
+ * that of a guest nobody comes from outside.
+ */
 static bool may_join(const struct vmbd_domain *domain,
 		     const struct vmb_credentials *who)
 {
+	if (domain->guest)
+		return false;
 	return !who->uid || who->uid == domain->founder.uid ||
 	       (domain->limits.set & 1u << VMBD_ALLOW &&
 		domain->limits.of[VMBD_ALLOW]);
 }
 
-int vmbd_domain_enter(struct vmbd *d, const char *name,
-		      const struct vmb_credentials *who,
-		      struct vmbd_domain **result)
+static int choose(struct vmbd *d, const char *name,
+		  const struct vmb_credentials *who,
+		  struct vmbd_domain **result)
 {
 	struct vmbd_domain *domain = NULL;
-	int err;
 
+	if (who->guest) {
+		*result = who->guest->domain;
+		return name[0] ? -EACCES : 0;
+	}
 	if (name[0]) {
 		if (!vmbd_name_is_domain(name))
 			return -EINVAL;
@@ -111,13 +171,23 @@ int vmbd_domain_enter(struct vmbd *d, const char *name,
 		if (domain && !may_join(domain, who))
 			return -EACCES;
 	}
-	if (!domain) {
-		err = found(d, name, who, &domain);
-		if (err)
-			return err;
-	}
+	*result = domain;
+	return domain ? 0 : found(d, name, who, result);
+}
+
+int vmbd_domain_enter(struct vmbd *d, const char *name,
+		      const struct vmb_credentials *who,
+		      struct vmbd_domain **result)
+{
+	struct vmbd_domain *domain;
+	int err;
+
+	err = choose(d, name, who, &domain);
+	if (err)
+		return err;
 	domain->clients++;
-	if (name[0] && domain->clients > domain->limits.of[VMBD_CLIENTS]) {
+	if (domain->name[0] &&
+	    domain->clients > domain->limits.of[VMBD_CLIENTS]) {
 		vmbd_domain_leave(domain);
 		return -EUSERS;
 	}
@@ -127,15 +197,8 @@ int vmbd_domain_enter(struct vmbd *d, const char *name,
 
 void vmbd_domain_leave(struct vmbd_domain *domain)
 {
-	struct vmbd *d = domain->d;
-
-	if (--domain->clients)
-		return;
-	vmb_nic_domain_remove(d->nic, domain->nic);
-	if (domain->name[0])
-		vmbd_board_remove(d, domain->board);
-	vmb_list_remove(&domain->node);
-	free(domain);
+	if (!--domain->clients && !domain->guest)
+		vmbd_domain_remove(domain);
 }
 
 void vmbd_domain_set_weight(struct vmbd_domain *domain, uint32_t weight)

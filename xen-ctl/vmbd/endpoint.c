@@ -103,7 +103,7 @@ static int add_to_engine(struct vmbd_endpoint *e)
 	err = vmb_nic_endpoint_add(c->d->nic, &info, &e->nic, &e->handle);
 	if (err)
 		return err == -ENOSPC ? -EBUSY : err;
-	err = c->d->ops->signal_bind(e->signal, e->nic);
+	err = c->platform->ops->signal_bind(e->signal, e->nic);
 	if (err)
 		vmb_nic_endpoint_remove(c->d->nic, e->nic, false);
 	return err;
@@ -123,18 +123,17 @@ static void count(struct vmbd_endpoint *e, int by)
 static int acquire(struct vmbd_endpoint *e, struct vmb_attachment *attachment)
 {
 	struct vmbd_client *c = e->client;
-	struct vmbd *d = c->d;
+	const struct vmb_platform_ops *ops = c->platform->ops;
 	int err;
 
 	e->area = (struct vmb_platform_memory){
-		.kind = VMB_REGION_MEMFD,
-		.exact = true,
+		.kind = VMB_MEMORY_AREA,
 		.len = VMB_AREA_BYTES(&e->geometry),
 	};
 	err = vmbd_client_map(c, attachment, &e->area);
 	if (err)
 		return err;
-	err = d->ops->signal_open(c->transport, &e->signal);
+	err = ops->signal_open(c->transport, attachment, &e->signal);
 	if (err)
 		goto err_unmap;
 	err = vmbd_board_take(c->domain->board, &e->id, e);
@@ -148,7 +147,7 @@ static int acquire(struct vmbd_endpoint *e, struct vmb_attachment *attachment)
 err_give_id:
 	vmbd_board_give(c->domain->board, e->id);
 err_close_signal:
-	d->ops->signal_close(e->signal);
+	ops->signal_close(e->signal);
 err_unmap:
 	vmbd_client_unmap(c, &e->area);
 	return err;
@@ -192,15 +191,15 @@ int vmbd_endpoint_open(struct vmbd_client *c,
 void vmbd_endpoint_close(struct vmbd_endpoint *e, bool flush)
 {
 	struct vmbd_client *c = e->client;
-	struct vmbd *d = c->d;
+	const struct vmb_platform_ops *ops = c->platform->ops;
 
 	count(e, -1);
 	vmb_list_remove(&e->node);
 	vmbd_board_give(c->domain->board, e->id);
 	/* first, so that no kick names an endpoint that is gone */
-	d->ops->signal_unbind(e->signal);
-	vmb_nic_endpoint_remove(d->nic, e->nic, flush);
-	d->ops->signal_close(e->signal);
+	ops->signal_unbind(e->signal);
+	vmb_nic_endpoint_remove(c->d->nic, e->nic, flush);
+	ops->signal_close(e->signal);
 	vmbd_client_unmap(c, &e->area);
 	free(e);
 }

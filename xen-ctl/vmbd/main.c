@@ -20,6 +20,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "domain.h"
+#include "guest.h"
 
 /* ---- signals ------------------------------------------------------------ */
 
@@ -34,6 +35,7 @@ static void reload(struct vmbd *d)
 	vmbd_policy_free(d->policy);
 	d->policy = policy;
 	vmbd_domain_reweigh(d);
+	vmbd_guest_reconsider(d);
 	vmb_info("policy read again: weights hold now, limits for who comes");
 }
 
@@ -83,28 +85,70 @@ static void raise_descriptors(void)
 		vmb_warn("cannot raise the number of descriptors: %m");
 }
 
-static int open_platform(struct vmbd *d)
+static int open_platform(struct vmbd *d, const struct vmb_platform_ops *ops)
 {
 	const struct vmbd_options *o = d->options;
+	struct vmbd_platform *platform = &d->platforms[d->platform_count];
 	const struct vmb_platform_config config = {
 		.event = d->event,
+		.host = d->host,
 		.events = &vmbd_client_events,
-		.arg = d,
+		.arg = platform,
 		.socket = o->socket,
 		.mode = o->mode,
 		.group = o->group,
-		.threads = o->engines,
 	};
+	int err;
 
-	d->ops = &vmb_platform_local;
-	return d->ops->open(&config, &d->platform);
+	platform->d = d;
+	platform->ops = ops;
+	err = ops->open(&config, &platform->platform);
+	if (!err)
+		d->platform_count++;
+	return err;
+}
+
+static void close_platforms(struct vmbd *d)
+{
+	while (d->platform_count) {
+		struct vmbd_platform *p = &d->platforms[--d->platform_count];
+
+		p->ops->close(p->platform);
+	}
+}
+
+static int open_platforms(struct vmbd *d)
+{
+	int err;
+
+	err = open_platform(d, &vmb_platform_local);
+	if (!err && d->options->guests)
+		err = open_platform(d, vmb_platform_guests());
+	if (err)
+		close_platforms(d);
+	return err;
+}
+
+static int start_platforms(struct vmbd *d)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < d->platform_count && !err; i++)
+		err = d->platforms[i].ops->start(d->platforms[i].platform);
+	return err;
+}
+
+static void stop_platforms(struct vmbd *d)
+{
+	for (unsigned i = d->platform_count; i-- > 0;)
+		d->platforms[i].ops->stop(d->platforms[i].platform);
 }
 
 static int open_engine(struct vmbd *d)
 {
 	const struct vmbd_options *o = d->options;
 	const struct vmb_nic_config config = {
-		.host = d->ops->engine_host(d->platform),
+		.host = &d->host->ops,
 		.threads = o->engines,
 		.cpus = o->cpu_count ? o->cpus : NULL,
 		.endpoints_max = o->endpoints_max,
@@ -113,7 +157,12 @@ static int open_engine(struct vmbd *d)
 		.quantum = o->quantum,
 	};
 
-	return vmb_nic_open(&config, &d->nic);
+	int err;
+
+	err = vmb_nic_open(&config, &d->nic);
+	if (!err)
+		d->host->nic = d->nic;
+	return err;
 }
 
 static void say_ready(const struct vmbd *d)
@@ -136,12 +185,12 @@ static int serve(struct vmbd *d)
 {
 	int err;
 
-	err = d->ops->start(d->platform, d->nic);
+	err = start_platforms(d);
 	if (err)
-		return err;
+		goto err_stop_platforms;
 	err = vmbd_admin_open(d, &d->admin);
 	if (err)
-		goto err_stop_platform;
+		goto err_stop_platforms;
 	err = vmb_nic_start(d->nic);
 	if (err)
 		goto err_close_admin;
@@ -153,8 +202,8 @@ static int serve(struct vmbd *d)
 
 err_close_admin:
 	vmbd_admin_close(d->admin);
-err_stop_platform:
-	d->ops->stop(d->platform);
+err_stop_platforms:
+	stop_platforms(d);
 	return err;
 }
 
@@ -168,20 +217,25 @@ static int run(struct vmbd *d)
 	err = watch_signals(d);
 	if (err)
 		goto err_unref_event;
-	err = open_platform(d);
+	err = vmb_host_open(d->options->engines, &d->host);
 	if (err)
 		goto err_unref_event;
+	err = open_platforms(d);
+	if (err)
+		goto err_close_host;
 	err = open_engine(d);
 	if (err)
-		goto err_close_platform;
+		goto err_close_platforms;
 	err = vmbd_tables_init(d);
 	if (!err)
 		err = serve(d);
 	vmbd_tables_fini(d);
 	vmb_nic_stop(d->nic);
 	vmb_nic_close(d->nic);
-err_close_platform:
-	d->ops->close(d->platform);
+err_close_platforms:
+	close_platforms(d);
+err_close_host:
+	vmb_host_close(d->host);
 err_unref_event:
 	sd_event_unref(d->event);
 	return err;

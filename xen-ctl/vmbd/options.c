@@ -16,6 +16,7 @@
 #include <vmbypass/vmb.h>
 
 #include "base/paths.h"
+#include "platform/platform.h"
 
 #define POLICY_DEFAULT "/etc/vmbypass/vmbd.conf"
 #define SPIN_US_DEFAULT 1000
@@ -24,6 +25,7 @@
 
 enum {
 	OPT_LOCAL = 256,
+	OPT_XEN,
 	OPT_MODE,
 	OPT_GROUP,
 	OPT_POLICY,
@@ -42,6 +44,8 @@ static const struct argp_option rows[] = {
 	{.doc = "Clients:"},
 	{"local", OPT_LOCAL, NULL, 0,
 	 "Serve processes of this machine over a Unix socket (the default)", 0},
+	{"xen", OPT_XEN, NULL, 0,
+	 "Serve guests of this Xen host, and processes as well", 0},
 	{"socket", 's', "PATH", 0,
 	 "Listen there, and at PATH.ctl for vmbctl (default: "
 	 "/run/vmbypass/vmbd.sock for root, else "
@@ -176,8 +180,16 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	struct vmbd_options *o = state->input;
 
 	switch (key) {
-	case OPT_LOCAL:
 	case OPT_FOREGROUND:
+		break;
+	case OPT_LOCAL:
+		o->guests = false;
+		break;
+	case OPT_XEN:
+		if (!vmb_platform_guests())
+			argp_error(state, "--xen: this vmbd was built without "
+					  "Xen (VMB_XEN)");
+		o->guests = true;
 		break;
 	case 's':
 		parse_socket(state, arg, o);

@@ -3,6 +3,7 @@
 #ifndef VMBD_OPTIONS_H
 #define VMBD_OPTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,6 +20,7 @@
 struct vmbd_options {
 	char socket[256];
 	char admin[256]; /* socket.ctl */
+	bool guests;	 /* serve those of this machine, too */
 	mode_t mode;
 	gid_t group;	    /* (gid_t)-1: ours */
 	const char *policy; /* NULL: none */

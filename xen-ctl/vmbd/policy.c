@@ -67,6 +67,10 @@ static const struct key {
 			.builtin = 1,
 			.choice = {"domain", "all"},
 			.allowed = "all or domain"},
+	[VMBD_ATTACH] = {.name = "attach",
+			 .max = 1,
+			 .choice = {"no", "yes"},
+			 .allowed = "yes or no"},
 };
 
 static const char *const kind_names[] = {
@@ -74,6 +78,8 @@ static const char *const kind_names[] = {
 	[VMBD_SECTION_GROUP] = "group",
 	[VMBD_SECTION_USER] = "user",
 	[VMBD_SECTION_DOMAIN] = "domain",
+	[VMBD_SECTION_DEFAULT_GUEST] = "default-guest",
+	[VMBD_SECTION_GUEST] = "guest",
 };
 
 const char *vmbd_key_name(enum vmbd_key key)
@@ -199,6 +205,17 @@ static int find_id(struct reader *r, struct vmbd_section *s)
 	return 1;
 }
 
+static bool is_default(enum vmbd_section_kind kind)
+{
+	return kind == VMBD_SECTION_DEFAULT ||
+	       kind == VMBD_SECTION_DEFAULT_GUEST;
+}
+
+static bool is_of_guests(enum vmbd_section_kind kind)
+{
+	return kind == VMBD_SECTION_DEFAULT_GUEST || kind == VMBD_SECTION_GUEST;
+}
+
 static int parse_heading(struct reader *r, const char *heading,
 			 struct vmbd_section *s)
 {
@@ -206,27 +223,28 @@ static int parse_heading(struct reader *r, const char *heading,
 	const char *name = heading + len + strspn(heading + len, " \t");
 
 	memset(s, 0, sizeof(*s));
-	for (s->kind = VMBD_SECTION_DEFAULT; s->kind <= VMBD_SECTION_DOMAIN;
-	     s->kind++)
+	for (s->kind = VMBD_SECTION_DEFAULT; s->kind < VMBD_SECTIONS; s->kind++)
 		if (strlen(kind_names[s->kind]) == len &&
 		    !memcmp(heading, kind_names[s->kind], len))
 			break;
-	if (s->kind > VMBD_SECTION_DOMAIN ||
-	    (s->kind == VMBD_SECTION_DEFAULT) != !*name ||
+	if (s->kind == VMBD_SECTIONS || is_default(s->kind) != !*name ||
 	    strlen(name) >= sizeof(s->name))
 		return wrong(r,
 			     "section [%s]: allowed are [default], "
-			     "[group NAME], [user NAME], [domain NAME]",
+			     "[group NAME], [user NAME], [domain NAME], "
+			     "[default-guest], [guest NAME]",
 			     heading);
 	snprintf(s->name, sizeof(s->name), "%s", name);
-	if (s->kind == VMBD_SECTION_DOMAIN)
-		return vmbd_name_is_domain(name) ? 1
-						 : wrong(r,
-							 "domain %s: allowed "
-							 "are letters, digits, "
-							 "'.', '_', '-'",
-							 name);
-	return s->kind == VMBD_SECTION_DEFAULT ? 1 : find_id(r, s);
+	if (is_default(s->kind))
+		return 1;
+	if (s->kind == VMBD_SECTION_USER || s->kind == VMBD_SECTION_GROUP)
+		return find_id(r, s);
+	return vmbd_name_is_domain(name)
+		       ? 1
+		       : wrong(r,
+			       "%s %s: allowed are letters, digits, '.', '_', "
+			       "'-'",
+			       kind_names[s->kind], name);
 }
 
 static struct vmbd_section *add_section(struct reader *r,
@@ -272,13 +290,16 @@ static int on_line(void *arg, const char *heading, const char *name,
 		if (!parse_value(&keys[key], value, &number))
 			return wrong(r, "%s = %s: allowed is %s", name, value,
 				     keys[key].allowed);
+		if (key == VMBD_ATTACH && !is_of_guests(s->kind))
+			return wrong(r, "key attach: allowed in "
+					"[default-guest] and [guest NAME]");
 		s->limits.of[key] = number;
 		s->limits.set |= 1u << key;
 		return 1;
 	}
 	return wrong(r,
 		     "key %s: allowed are allow, endpoints, memory, weight, "
-		     "clients, regions, peers",
+		     "clients, regions, peers, attach",
 		     name);
 }
 
@@ -381,13 +402,18 @@ static bool concerns(const struct vmbd_section *s,
 	}
 }
 
-void vmbd_policy_client(const struct vmbd_policy *policy,
-			const struct vmb_credentials *who,
-			struct vmbd_limits *limits)
+static void set_builtin(struct vmbd_limits *limits)
 {
 	limits->set = 0;
 	for (unsigned key = 0; key < VMBD_KEYS; key++)
 		limits->of[key] = keys[key].builtin;
+}
+
+void vmbd_policy_client(const struct vmbd_policy *policy,
+			const struct vmb_credentials *who,
+			struct vmbd_limits *limits)
+{
+	set_builtin(limits);
 	limits->of[VMBD_ALLOW] = !who->uid || who->uid == geteuid();
 	for (unsigned kind = 0; kind < VMBD_SECTION_DOMAIN; kind++)
 		for (unsigned i = 0; i < policy->count; i++)
@@ -406,4 +432,22 @@ void vmbd_policy_domain(const struct vmbd_policy *policy, const char *name,
 		if (policy->sections[i].kind == VMBD_SECTION_DOMAIN &&
 		    !strcmp(policy->sections[i].name, name))
 			apply(limits, &policy->sections[i]);
+}
+
+/* Whoever may attach a guest has allowed it, unless a section says no. */
+void vmbd_policy_guest(const struct vmbd_policy *policy, const char *name,
+		       struct vmbd_limits *limits)
+{
+	const struct vmbd_section *s;
+
+	set_builtin(limits);
+	limits->of[VMBD_ALLOW] = 1;
+	for (unsigned kind = VMBD_SECTION_DEFAULT_GUEST; kind < VMBD_SECTIONS;
+	     kind++)
+		for (unsigned i = 0; i < policy->count; i++) {
+			s = &policy->sections[i];
+			if (s->kind == kind &&
+			    (is_default(s->kind) || !strcmp(s->name, name)))
+				apply(limits, s);
+		}
 }

@@ -6,9 +6,12 @@
  *   [group NAME]         for members of a group
  *   [user NAME]          for a user
  *   [domain NAME]        for a named protection domain as a whole
+ *   [default-guest]      for every guest as a whole
+ *   [guest NAME]         for a guest as a whole
  *
+ * The first three are for processes of this machine, the last two for guests.
  * A later line of this list counts over an earlier one; of several groups the
- * one that stands last in the file. Names may be numbers.
+ * one that stands last in the file. Names of users and groups may be numbers.
  */
 #ifndef VMBD_POLICY_H
 #define VMBD_POLICY_H
@@ -26,6 +29,7 @@ enum vmbd_key {
 	VMBD_CLIENTS,	/* of this user, or in this domain, at once */
 	VMBD_REGIONS,	/* at once */
 	VMBD_PEERS,	/* 1: may see all peers; 0: those of its domain */
+	VMBD_ATTACH,	/* of a guest: 1: attached as soon as it runs */
 	VMBD_KEYS,
 };
 
@@ -39,6 +43,9 @@ enum vmbd_section_kind {
 	VMBD_SECTION_GROUP,
 	VMBD_SECTION_USER,
 	VMBD_SECTION_DOMAIN,
+	VMBD_SECTION_DEFAULT_GUEST,
+	VMBD_SECTION_GUEST,
+	VMBD_SECTIONS,
 };
 
 struct vmbd_section {
@@ -67,6 +74,10 @@ void vmbd_policy_client(const struct vmbd_policy *policy,
 /* What holds for a named domain; a key that is not set has no limit. */
 void vmbd_policy_domain(const struct vmbd_policy *policy, const char *name,
 			struct vmbd_limits *limits);
+
+/* What holds for a guest: all its processes together. */
+void vmbd_policy_guest(const struct vmbd_policy *policy, const char *name,
+		       struct vmbd_limits *limits);
 
 const char *vmbd_key_name(enum vmbd_key key);
 bool vmbd_key_is_choice(enum vmbd_key key);

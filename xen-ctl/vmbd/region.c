@@ -34,15 +34,22 @@ struct vmbd_region *vmbd_region_by_key(struct vmbd_client *c, uint64_t key)
 	return NULL;
 }
 
+bool vmbd_region_is_attached(const struct vmbd_client *c, uint32_t kind)
+{
+	return kind >= VMB_REGION_MEMFD && kind <= VMB_REGION_GRANT &&
+	       c->platform->ops->attached_kinds & 1u << kind;
+}
+
 static int check_request(struct vmbd_client *c,
 			 const struct vmb_ctl_register *r)
 {
 	const char *what = NULL;
 	int err = -EINVAL;
 
-	if (r->kind != VMB_REGION_MEMFD && r->kind != VMB_REGION_PROCESS) {
+	if (r->kind != VMB_REGION_PROCESS &&
+	    !vmbd_region_is_attached(c, r->kind)) {
 		what = "a kind that is not served here";
-		if (r->kind == VMB_REGION_GRANT)
+		if (r->kind == VMB_REGION_MEMFD || r->kind == VMB_REGION_GRANT)
 			err = -EOPNOTSUPP;
 	} else if (r->access & ~VMB_ACCESS_ALL) {
 		what = "an unknown access flag";
@@ -108,7 +115,7 @@ static int add_to_engine(struct vmbd_region *region)
 		if (!c->mover) {
 			err = vmb_nic_mover_open(
 				c->d->nic,
-				c->d->ops->mover_cookie(c->transport),
+				c->platform->ops->mover_cookie(c->transport),
 				&c->mover);
 			if (err)
 				return err;

@@ -23,6 +23,8 @@ int vmbd_region_add(struct vmbd_client *client,
 		    struct vmb_attachment *attachment, uint64_t *key);
 int vmbd_region_finish(struct vmbd_client *client,
 		       const struct vmb_ctl_register *request, uint64_t *key);
+/* Does memory of this kind come with a request, on the client's platform? */
+bool vmbd_region_is_attached(const struct vmbd_client *client, uint32_t kind);
 /* NULL: this client registered no such key. */
 struct vmbd_region *vmbd_region_by_key(struct vmbd_client *client,
 				       uint64_t key);

@@ -12,6 +12,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "board.h"
 #include "domain.h"
 #include "endpoint.h"
+#include "guest.h"
 #include "region.h"
 
 #define NIC_TEXT 24
@@ -88,8 +90,12 @@ static json_t *collect_of_clients(struct vmbd *d, size_t list_at,
 json_t *vmbd_report_status(struct vmbd *d)
 {
 	const struct vmb_stats_head *head = stats_head(d);
-	char nic[NIC_TEXT], version[32];
+	char nic[NIC_TEXT], version[32], platforms[64] = "";
 
+	for (unsigned i = 0; i < d->platform_count; i++)
+		snprintf(platforms + strlen(platforms),
+			 sizeof(platforms) - strlen(platforms), "%s%s",
+			 i ? " " : "", d->platforms[i].ops->name);
 	snprintf(version, sizeof(version), "%d.%d.%d", VMB_VERSION_MAJOR,
 		 VMB_VERSION_MINOR, VMB_VERSION_PATCH);
 	format_nic(d->host_board->nic_id, nic);
@@ -98,7 +104,7 @@ json_t *vmbd_report_status(struct vmbd *d)
 		"s:I, s:I, s:s, s:s, s:s*}",
 		"version", version, "pid", (int)getpid(), "uptime_s",
 		number((vmb_now_ns() - d->started_ns) / 1000000000u), "socket",
-		d->options->socket, "platform", d->ops->name, "engines",
+		d->options->socket, "platform", platforms, "engines",
 		(int)d->options->engines, "clients", (int)d->client_count,
 		"endpoints", (int)d->endpoint_count, "endpoints_max",
 		(int)d->options->endpoints_max, "regions", (int)d->region_count,
@@ -111,24 +117,43 @@ json_t *vmbd_report_status(struct vmbd *d)
 
 /* ---- clients and domains ------------------------------------------------ */
 
+/* Adds who it is: process and user, or the guest that it runs in. */
+static json_t *with_owner(const struct vmbd_client *c, json_t *row)
+{
+	const struct passwd *user;
+	json_t *owner;
+
+	if (c->who.guest) {
+		owner = json_pack("{s:s}", "guest", c->who.guest->who.name);
+	} else {
+		user = getpwuid(c->who.uid);
+		owner = json_pack("{s:i, s:I, s:s}", "pid", (int)c->who.pid,
+				  "uid", (json_int_t)c->who.uid, "user",
+				  user ? user->pw_name : "");
+	}
+	if (!row || !owner || json_object_update(row, owner)) {
+		json_decref(row);
+		row = NULL;
+	}
+	json_decref(owner);
+	return row;
+}
+
 static json_t *client_row(struct vmbd *d, struct vmb_list *node)
 {
 	const struct vmbd_client *c =
 		vmb_container_of(node, struct vmbd_client, node);
-	const struct passwd *user = getpwuid(c->who.uid);
-
 	(void)d;
-	return json_pack("{s:I, s:i, s:I, s:s, s:i, s:s, s:i, s:I, s:I, s:I, "
-			 "s:i}",
-			 "client", (json_int_t)c->number, "pid",
-			 (int)c->who.pid, "uid", (json_int_t)c->who.uid, "user",
-			 user ? user->pw_name : "", "domain",
-			 (int)c->domain->id, "domain_name", c->domain->name,
-			 "endpoints", (int)c->endpoint_count, "endpoints_max",
-			 number(c->limits.of[VMBD_ENDPOINTS]), "memory_bytes",
-			 number(c->memory), "memory_max",
-			 number(c->limits.of[VMBD_MEMORY]), "regions",
-			 (int)c->region_count);
+	return with_owner(
+		c,
+		json_pack("{s:I, s:i, s:s, s:i, s:I, s:I, s:I, s:i}", "client",
+			  (json_int_t)c->number, "domain", (int)c->domain->id,
+			  "domain_name", c->domain->name, "endpoints",
+			  (int)c->endpoint_count, "endpoints_max",
+			  number(c->limits.of[VMBD_ENDPOINTS]), "memory_bytes",
+			  number(c->memory), "memory_max",
+			  number(c->limits.of[VMBD_MEMORY]), "regions",
+			  (int)c->region_count));
 }
 
 json_t *vmbd_report_clients(struct vmbd *d)
@@ -213,13 +238,13 @@ static json_t *endpoint_row(struct vmbd *d, struct vmb_list *node)
 
 	format_nic(board->nic_id, nic);
 	row = json_pack(
-		"{s:I, s:i, s:s, s:s, s:i, s:s, s:I, s:i, s:I, s:s, s:i, s:i, "
-		"s:i, s:i, s:I}",
+		"{s:I, s:i, s:s, s:s, s:i, s:s, s:I, s:I, s:s, s:i, s:i, s:i, "
+		"s:i, s:I}",
 		"handle", (json_int_t)e->handle, "id", (int)e->id, "board",
 		board->name, "nic_id", nic, "domain", (int)c->domain->id,
 		"domain_name", c->domain->name, "client", (json_int_t)c->number,
-		"pid", (int)c->who.pid, "session", (json_int_t)e->session,
-		"state", state_name(vmb_load_relaxed(&stats->state)), "thread",
+		"session", (json_int_t)e->session, "state",
+		state_name(vmb_load_relaxed(&stats->state)), "thread",
 		(int)vmb_nic_endpoint_thread(e->nic), "eq_slots",
 		(int)e->geometry.eq_slots, "rx_bytes",
 		(int)e->geometry.rx_bytes, "tx_bytes",
@@ -229,7 +254,7 @@ static json_t *endpoint_row(struct vmbd *d, struct vmb_list *node)
 		json_decref(row);
 		return NULL;
 	}
-	return row;
+	return with_owner(c, row);
 }
 
 json_t *vmbd_report_endpoints(struct vmbd *d)
@@ -239,6 +264,32 @@ json_t *vmbd_report_endpoints(struct vmbd *d)
 }
 
 /* ---- regions ------------------------------------------------------------ */
+
+static const char *kind_name(uint32_t kind)
+{
+	switch (kind) {
+	case VMB_REGION_MEMFD:
+		return "memfd";
+	case VMB_REGION_PROCESS:
+		return "process";
+	default:
+		return "grant";
+	}
+}
+
+static const char *access_name(uint32_t access)
+{
+	switch (access) {
+	case VMB_ACCESS_ALL:
+		return "read,write";
+	case VMB_ACCESS_REMOTE_READ:
+		return "read";
+	case VMB_ACCESS_REMOTE_WRITE:
+		return "write";
+	default:
+		return "none";
+	}
+}
 
 static json_t *region_row(struct vmbd *d, struct vmb_list *node)
 {
@@ -250,23 +301,45 @@ static json_t *region_row(struct vmbd *d, struct vmb_list *node)
 	(void)d;
 	snprintf(key, sizeof(key), "%u.%u", VMB_KEY_INDEX(region->key),
 		 VMB_KEY_GEN(region->key));
-	return json_pack("{s:s, s:i, s:I, s:i, s:s, s:s, s:I}", "key", key,
-			 "domain", (int)c->domain->id, "client",
-			 (json_int_t)c->number, "pid", (int)c->who.pid, "kind",
-			 region->memory.kind == VMB_REGION_MEMFD ? "memfd"
-								 : "process",
-			 "access",
-			 region->access == VMB_ACCESS_ALL ? "read,write"
-			 : region->access == VMB_ACCESS_REMOTE_READ  ? "read"
-			 : region->access == VMB_ACCESS_REMOTE_WRITE ? "write"
-								     : "none",
-			 "bytes", number(region->memory.len));
+	return with_owner(c, json_pack("{s:s, s:i, s:s, s:I, s:s, s:s, s:I}",
+				       "key", key, "domain", (int)c->domain->id,
+				       "domain_name", c->domain->name, "client",
+				       (json_int_t)c->number, "kind",
+				       kind_name(region->memory.kind), "access",
+				       access_name(region->access), "bytes",
+				       number(region->memory.len)));
 }
 
 json_t *vmbd_report_regions(struct vmbd *d)
 {
 	return collect_of_clients(d, offsetof(struct vmbd_client, regions),
 				  region_row);
+}
+
+/* ---- guests ------------------------------------------------------------- */
+
+static json_t *guest_row(struct vmbd *d, struct vmb_list *node)
+{
+	const struct vmbd_guest *g =
+		vmb_container_of(node, struct vmbd_guest, node);
+	const struct vmbd_domain *domain = g->domain;
+
+	(void)d;
+	return json_pack(
+		"{s:s, s:I, s:s, s:s, s:i, s:i, s:i, s:I, s:i, s:I, s:I, s:I}",
+		"guest", g->who.name, "id", (json_int_t)g->who.id, "uuid",
+		g->who.uuid, "state", g->platform->ops->guest_state(g->guest),
+		"domain", (int)domain->id, "clients", (int)domain->clients,
+		"endpoints", (int)domain->endpoints, "endpoints_max",
+		number(domain->limits.of[VMBD_ENDPOINTS]), "regions",
+		(int)domain->regions, "memory_bytes", number(domain->memory),
+		"memory_max", number(domain->limits.of[VMBD_MEMORY]), "faults",
+		number(g->faults));
+}
+
+json_t *vmbd_report_guests(struct vmbd *d)
+{
+	return collect(&d->guests, json_array(), guest_row, d);
 }
 
 /* ---- peers -------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 json_t *vmbd_report_status(struct vmbd *d);
 json_t *vmbd_report_clients(struct vmbd *d);
+json_t *vmbd_report_guests(struct vmbd *d);
 json_t *vmbd_report_domains(struct vmbd *d);
 json_t *vmbd_report_endpoints(struct vmbd *d);
 /* Keys without their random part: knowing a key is being allowed to use it. */

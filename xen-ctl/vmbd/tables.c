@@ -16,7 +16,7 @@
 
 #define MAPPINGS_SPARE 2048u /* for libraries, threads, the engine */
 
-/* Each area and each memfd region is a mapping; the kernel counts them. */
+/* Each area and each region but process memory is a mapping; the kernel counts them. */
 static unsigned mappings_of_kernel(void)
 {
 	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
@@ -36,6 +36,7 @@ int vmbd_tables_init(struct vmbd *d)
 
 	vmb_list_init(&d->clients);
 	vmb_list_init(&d->pending);
+	vmb_list_init(&d->guests);
 	vmb_list_init(&d->domains);
 	vmb_list_init(&d->boards);
 	d->mappings_max = mappings_of_kernel();

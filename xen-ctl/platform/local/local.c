@@ -144,31 +144,21 @@ static int local_open(const struct vmb_platform_config *config,
 	p->listener.fd = -1;
 	vmb_list_init(&p->transports);
 	p->process_works = vmb_process_init();
-	p->host.arg = p;
-	p->host.process_read = vmb_process_read;
-	p->host.process_write = vmb_process_write;
-	vmb_wake_host(&p->host);
+	config->host->ops.process_read = vmb_process_read;
+	config->host->ops.process_write = vmb_process_write;
 	err = vmb_helper_open(config->event, &p->helper);
-	if (err)
-		goto err_free;
-	err = vmb_sleepers_open(p, config->threads);
-	if (err)
-		goto err_close_helper;
+	if (err) {
+		free(p);
+		return err;
+	}
 	*platform = p;
 	return 0;
-
-err_close_helper:
-	vmb_helper_close(p->helper);
-err_free:
-	free(p);
-	return err;
 }
 
-static int local_start(struct vmb_platform *p, struct vmb_nic *nic)
+static int local_start(struct vmb_platform *p)
 {
 	int err;
 
-	p->nic = nic;
 	err = vmbd_listen_open(p->config.socket, SOCK_SEQPACKET, p->config.mode,
 			       p->config.group, &p->listener);
 	if (err)
@@ -195,13 +185,7 @@ static void local_close(struct vmb_platform *p)
 	if (!p)
 		return;
 	vmb_helper_close(p->helper);
-	vmb_sleepers_close(p);
 	free(p);
-}
-
-static const struct vmb_nic_host *local_engine_host(struct vmb_platform *p)
-{
-	return &p->host;
 }
 
 static uint64_t local_features(struct vmb_transport *t)
@@ -210,7 +194,7 @@ static uint64_t local_features(struct vmb_transport *t)
 
 	if (t->process)
 		features |= VMB_FEATURE_PROCESS_MEMORY;
-	if (t->p->host.barrier)
+	if (t->p->config.host->ops.barrier)
 		features |= VMB_FEATURE_BARRIER;
 	return features;
 }
@@ -229,11 +213,11 @@ static void *local_mover_cookie(struct vmb_transport *t)
 
 const struct vmb_platform_ops vmb_platform_local = {
 	.name = "local",
+	.attached_kinds = 1u << VMB_REGION_MEMFD,
 	.open = local_open,
 	.start = local_start,
 	.stop = local_stop,
 	.close = local_close,
-	.engine_host = local_engine_host,
 	.features = local_features,
 	.coresident = local_coresident,
 	.reply = vmb_transport_reply,

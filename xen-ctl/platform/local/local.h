@@ -6,39 +6,24 @@
  *   transport.c  one client's socket: requests in, replies out
  *   memory.c     memfds: checked and mapped
  *   process.c    memory of a process, reached by process_vm_readv/writev
- *   wake.c       kicks, notifications, sleep of the engine threads
+ *   signal.c     kicks and notifications
  */
 #ifndef VMB_PLATFORM_LOCAL_LOCAL_H
 #define VMB_PLATFORM_LOCAL_LOCAL_H
 
-#include <pthread.h>
-
 #include "base/list.h"
 #include "platform/local/helper.h"
-#include "platform/local/table.h"
 #include "platform/platform.h"
 #include "vmbd/listen.h"
 
-/* How one engine thread sleeps. */
-struct vmb_sleeper {
-	int epoll_fd;
-	int wake_fd; /* in the set as ticket 0 */
-	pthread_mutex_t lock;
-	struct vmb_table kicks; /* of struct vmb_signal */
-};
-
 struct vmb_platform {
 	struct vmb_platform_config config;
-	struct vmb_nic_host host;
-	struct vmb_nic *nic; /* since start() */
 	struct vmbd_listener listener;
 	sd_event_source *listen_source;
 	struct vmb_list transports;
 	unsigned transport_count;
 	struct vmb_helper *helper;
 	bool process_works; /* this kernel lets us move memory of others */
-	struct vmb_sleeper sleepers[VMB_NIC_THREADS_MAX];
-	unsigned sleeper_count;
 };
 
 /* Memory that came with a request: one descriptor. */
@@ -105,13 +90,10 @@ int64_t vmb_process_read(void *cookie, uint64_t addr, void *buf, size_t len);
 int64_t vmb_process_write(void *cookie, uint64_t addr, const void *buf,
 			  size_t len);
 
-/* ---- wake.c ------------------------------------------------------------- */
+/* ---- signal.c ----------------------------------------------------------- */
 
-int vmb_sleepers_open(struct vmb_platform *p, unsigned count);
-void vmb_sleepers_close(struct vmb_platform *p);
-void vmb_wake_host(struct vmb_nic_host *host);
-
-int vmb_signal_open(struct vmb_transport *t, struct vmb_signal **signal);
+int vmb_signal_open(struct vmb_transport *t, struct vmb_attachment *attachment,
+		    struct vmb_signal **signal);
 int vmb_signal_bind(struct vmb_signal *signal, struct vmb_nic_endpoint *ep);
 void vmb_signal_unbind(struct vmb_signal *signal);
 void vmb_signal_close(struct vmb_signal *signal);

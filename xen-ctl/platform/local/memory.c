@@ -59,7 +59,7 @@ static int check_size(int fd, const struct vmb_platform_memory *m)
 		return -errno;
 	size = (uint64_t)st.st_size;
 	if (m->address > size || m->len > size - m->address ||
-	    (m->exact && m->len != size - m->address))
+	    (m->kind == VMB_MEMORY_AREA && m->len != size - m->address))
 		return -EINVAL;
 	return 0;
 }
@@ -99,6 +99,7 @@ int vmb_memory_map(struct vmb_transport *t, struct vmb_attachment *attachment,
 {
 	memory->base = NULL;
 	switch (memory->kind) {
+	case VMB_MEMORY_AREA:
 	case VMB_REGION_MEMFD:
 		return map_memfd(attachment, memory);
 	case VMB_REGION_PROCESS:

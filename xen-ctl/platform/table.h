@@ -7,8 +7,8 @@
  * Not thread-safe: the owner of the table has a lock around every call and
  * around the use of what vmb_table_find() returned.
  */
-#ifndef VMB_PLATFORM_LOCAL_TABLE_H
-#define VMB_PLATFORM_LOCAL_TABLE_H
+#ifndef VMB_PLATFORM_TABLE_H
+#define VMB_PLATFORM_TABLE_H
 
 #include <stdint.h>
 
