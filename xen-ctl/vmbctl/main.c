@@ -53,6 +53,27 @@ static const struct vmb_command commands[] = {
 	 "  vmbctl clients\n"
 	 "  vmbctl clients --all       with user and domain numbers\n",
 	 0, 0, VMB_TAKES_ALL, vmb_clients_run},
+	{"guests", "attached guests, and what they may hold", "",
+	 "Guests that are attached: what they hold and may hold, and the "
+	 "faults "
+	 "of their control path.\v"
+	 "Examples:\n"
+	 "  vmbctl guests\n"
+	 "  vmbctl guests --all        with uuid, domain number and regions\n",
+	 0, 0, VMB_TAKES_ALL, vmb_guests_run},
+	{"attach", "let a guest's processes be clients", "GUEST",
+	 "Attach a running guest, given by name or number.\v"
+	 "Examples:\n"
+	 "  vmbctl attach web\n"
+	 "  vmbctl attach 7\n",
+	 1, 1, 0, vmb_attach_run},
+	{"detach", "end the clients of a guest", "GUEST",
+	 "Detach a guest: its endpoints and memory are let go at once; it "
+	 "stays "
+	 "in the list until it has closed its side.\v"
+	 "Examples:\n"
+	 "  vmbctl detach web\n",
+	 1, 1, 0, vmb_detach_run},
 	{"domains", "protection domains", "",
 	 "Protection domains: all that one client, or the clients of one "
 	 "name, may touch.\v"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* set.c - commands that change what the daemon allows. */
+/* set.c - commands that change what the daemon allows and whom it serves. */
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -93,4 +93,16 @@ int vmb_set_weight_run(const struct vmb_options *o)
 	return change(o, json_pack("{s:s, s:o, s:I}", "cmd", "set-weight",
 				   "domain", domain_value(o->args[0]), "weight",
 				   (json_int_t)weight));
+}
+
+int vmb_attach_run(const struct vmb_options *o)
+{
+	return change(o, json_pack("{s:s, s:s}", "cmd", "attach", "guest",
+				   o->args[0]));
+}
+
+int vmb_detach_run(const struct vmb_options *o)
+{
+	return change(o, json_pack("{s:s, s:s}", "cmd", "detach", "guest",
+				   o->args[0]));
 }

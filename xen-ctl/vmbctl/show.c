@@ -12,6 +12,7 @@ static const struct vmb_column client_columns[] = {
 	{"PID", "pid", VMB_TEXT_NUMBER, false},
 	{"USER", "user", VMB_TEXT_PLAIN, false},
 	{"UID", "uid", VMB_TEXT_NUMBER, true},
+	{"GUEST", "guest", VMB_TEXT_PLAIN, true},
 	{"DOMAIN", "domain_name", VMB_TEXT_DOMAIN, false},
 	{"DOMAIN-ID", "domain", VMB_TEXT_NUMBER, true},
 	{"ENDPOINTS", "endpoints", VMB_TEXT_NUMBER, false},
@@ -52,7 +53,7 @@ static const struct vmb_column endpoint_columns[] = {
 
 static const struct vmb_column region_columns[] = {
 	{"KEY", "key", VMB_TEXT_PLAIN, false},
-	{"DOMAIN", "domain", VMB_TEXT_NUMBER, false},
+	{"DOMAIN", "domain_name", VMB_TEXT_DOMAIN, false},
 	{"CLIENT", "client", VMB_TEXT_NUMBER, false},
 	{"PID", "pid", VMB_TEXT_NUMBER, false},
 	{"KIND", "kind", VMB_TEXT_PLAIN, false},
@@ -77,6 +78,22 @@ static const struct vmb_column limit_columns[] = {
 	{"MEMORY", "memory", VMB_TEXT_BYTES_KIND, false},
 	{"WEIGHT", "weight", VMB_TEXT_NUMBER, false},
 	{"PEERS", "peers", VMB_TEXT_PLAIN, false},
+	{"ATTACH", "attach", VMB_TEXT_PLAIN, false},
+};
+
+static const struct vmb_column guest_columns[] = {
+	{"GUEST", "guest", VMB_TEXT_PLAIN, false},
+	{"ID", "id", VMB_TEXT_NUMBER, false},
+	{"UUID", "uuid", VMB_TEXT_PLAIN, true},
+	{"STATE", "state", VMB_TEXT_PLAIN, false},
+	{"DOMAIN-ID", "domain", VMB_TEXT_NUMBER, true},
+	{"CLIENTS", "clients", VMB_TEXT_NUMBER, false},
+	{"ENDPOINTS", "endpoints", VMB_TEXT_NUMBER, false},
+	{"MAX", "endpoints_max", VMB_TEXT_NUMBER, false},
+	{"REGIONS", "regions", VMB_TEXT_NUMBER, true},
+	{"MEMORY", "memory_bytes", VMB_TEXT_BYTES_KIND, false},
+	{"MAX", "memory_max", VMB_TEXT_BYTES_KIND, false},
+	{"FAULTS", "faults", VMB_TEXT_COUNT, false},
 };
 
 static const struct vmb_column weight_columns[] = {
@@ -116,6 +133,12 @@ int vmb_clients_run(const struct vmb_options *o)
 {
 	return show_list(o, "clients", client_columns,
 			 vmb_array_size(client_columns), "no clients");
+}
+
+int vmb_guests_run(const struct vmb_options *o)
+{
+	return show_list(o, "guests", guest_columns,
+			 vmb_array_size(guest_columns), "no guest is attached");
 }
 
 int vmb_domains_run(const struct vmb_options *o)

@@ -49,6 +49,9 @@ struct vmb_command {
 
 int vmb_status_run(const struct vmb_options *o);
 int vmb_clients_run(const struct vmb_options *o);
+int vmb_guests_run(const struct vmb_options *o);
+int vmb_attach_run(const struct vmb_options *o);
+int vmb_detach_run(const struct vmb_options *o);
 int vmb_domains_run(const struct vmb_options *o);
 int vmb_endpoints_run(const struct vmb_options *o);
 int vmb_regions_run(const struct vmb_options *o);

@@ -3,7 +3,8 @@
  * daemon.h - what the files of vmbd share: the daemon itself.
  *
  *   options.c   the command line
- *   main.c      set-up, the loop, signals
+ *   main.c      the program: the loop, signals
+ *   daemon.c    set-up of what serves clients
  *   policy.c    who may do how much
  *   client.c    who is there; control.c what they ask for
  *   guest.c     guests that are attached
@@ -70,7 +71,16 @@ struct vmbd {
 	unsigned mappings, mappings_max; /* of client memory */
 };
 
-/* Tables and the host's board; the rest is set up by main.c. */
+/*
+ * options, event and policy are set. Nobody is served before start(); stop()
+ * sends all clients away, and follows start() also when that failed.
+ */
+int vmbd_open(struct vmbd *d);
+int vmbd_start(struct vmbd *d);
+void vmbd_stop(struct vmbd *d);
+void vmbd_close(struct vmbd *d);
+
+/* Tables and the host's board. */
 int vmbd_tables_init(struct vmbd *d);
 void vmbd_tables_fini(struct vmbd *d);
 

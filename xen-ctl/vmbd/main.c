@@ -3,7 +3,7 @@
  * main.c - vmbd, the daemon: sets everything up, runs the loop, takes
  * everything down.
  *
- * Flow:  options -> policy -> platform -> engine -> sockets -> loop
+ * Flow:  options -> policy -> daemon.c -> admin socket -> loop
  * Owns:  the order of these, signals, readiness.
  * Trust: see the parts. The control thread is this one; the engine's threads
  *        run beside it and do not need it.
@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "admin.h"
-#include "client.h"
 #include "daemon.h"
 #include "domain.h"
 #include "guest.h"
@@ -85,86 +84,6 @@ static void raise_descriptors(void)
 		vmb_warn("cannot raise the number of descriptors: %m");
 }
 
-static int open_platform(struct vmbd *d, const struct vmb_platform_ops *ops)
-{
-	const struct vmbd_options *o = d->options;
-	struct vmbd_platform *platform = &d->platforms[d->platform_count];
-	const struct vmb_platform_config config = {
-		.event = d->event,
-		.host = d->host,
-		.events = &vmbd_client_events,
-		.arg = platform,
-		.socket = o->socket,
-		.mode = o->mode,
-		.group = o->group,
-	};
-	int err;
-
-	platform->d = d;
-	platform->ops = ops;
-	err = ops->open(&config, &platform->platform);
-	if (!err)
-		d->platform_count++;
-	return err;
-}
-
-static void close_platforms(struct vmbd *d)
-{
-	while (d->platform_count) {
-		struct vmbd_platform *p = &d->platforms[--d->platform_count];
-
-		p->ops->close(p->platform);
-	}
-}
-
-static int open_platforms(struct vmbd *d)
-{
-	int err;
-
-	err = open_platform(d, &vmb_platform_local);
-	if (!err && d->options->guests)
-		err = open_platform(d, vmb_platform_guests());
-	if (err)
-		close_platforms(d);
-	return err;
-}
-
-static int start_platforms(struct vmbd *d)
-{
-	int err = 0;
-
-	for (unsigned i = 0; i < d->platform_count && !err; i++)
-		err = d->platforms[i].ops->start(d->platforms[i].platform);
-	return err;
-}
-
-static void stop_platforms(struct vmbd *d)
-{
-	for (unsigned i = d->platform_count; i-- > 0;)
-		d->platforms[i].ops->stop(d->platforms[i].platform);
-}
-
-static int open_engine(struct vmbd *d)
-{
-	const struct vmbd_options *o = d->options;
-	const struct vmb_nic_config config = {
-		.host = &d->host->ops,
-		.threads = o->engines,
-		.cpus = o->cpu_count ? o->cpus : NULL,
-		.endpoints_max = o->endpoints_max,
-		.spin_us = o->spin_us,
-		.hold_us = o->hold_us,
-		.quantum = o->quantum,
-	};
-
-	int err;
-
-	err = vmb_nic_open(&config, &d->nic);
-	if (!err)
-		d->host->nic = d->nic;
-	return err;
-}
-
 static void say_ready(const struct vmbd *d)
 {
 	int fd = d->options->ready_fd;
@@ -185,13 +104,10 @@ static int serve(struct vmbd *d)
 {
 	int err;
 
-	err = start_platforms(d);
-	if (err)
-		goto err_stop_platforms;
 	err = vmbd_admin_open(d, &d->admin);
 	if (err)
-		goto err_stop_platforms;
-	err = vmb_nic_start(d->nic);
+		return err;
+	err = vmbd_start(d);
 	if (err)
 		goto err_close_admin;
 	vmbd_lock_close(&d->lock); /* who looks now finds us listening */
@@ -202,8 +118,7 @@ static int serve(struct vmbd *d)
 
 err_close_admin:
 	vmbd_admin_close(d->admin);
-err_stop_platforms:
-	stop_platforms(d);
+	vmbd_stop(d);
 	return err;
 }
 
@@ -217,25 +132,11 @@ static int run(struct vmbd *d)
 	err = watch_signals(d);
 	if (err)
 		goto err_unref_event;
-	err = vmb_host_open(d->options->engines, &d->host);
+	err = vmbd_open(d);
 	if (err)
 		goto err_unref_event;
-	err = open_platforms(d);
-	if (err)
-		goto err_close_host;
-	err = open_engine(d);
-	if (err)
-		goto err_close_platforms;
-	err = vmbd_tables_init(d);
-	if (!err)
-		err = serve(d);
-	vmbd_tables_fini(d);
-	vmb_nic_stop(d->nic);
-	vmb_nic_close(d->nic);
-err_close_platforms:
-	close_platforms(d);
-err_close_host:
-	vmb_host_close(d->host);
+	err = serve(d);
+	vmbd_close(d);
 err_unref_event:
 	sd_event_unref(d->event);
 	return err;
