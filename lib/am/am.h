@@ -182,7 +182,7 @@ enum vmb_am_mode {
  * copied before return. Order per peer is that of the calls.
  *
  * Returns 0; -EAGAIN (VMB_AM_TRY): no room now; -ENOMEM (VMB_AM_QUEUE);
- * -ECONNRESET: the peer is gone; am->error.
+ * -ECONNRESET: the peer is gone; -ESTALE: and we know its successor; am->error.
  */
 int vmb_am_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		uint64_t hdr, const struct vmb_segment *segments,

@@ -39,6 +39,9 @@ void vmb_peer_undelivered(struct vmb_am *am, struct vmb_peer *peer,
 void vmb_peer_room(struct vmb_am *am, struct vmb_peer *peer);
 /* Everything that waits fails; `gone` is called. peer may be freed. */
 void vmb_peer_gone(struct vmb_am *am, struct vmb_peer *peer);
+/* What a post to it returns: -ESTALE when we know a later instance of the
+ * same endpoint, else -ECONNRESET. */
+int vmb_peer_gone_code(const struct vmb_am *am, const struct vmb_peer *peer);
 /* Keep a copy at the end of peer.waiting. -ENOMEM. */
 int vmb_peer_queue(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		   uint64_t hdr, const struct vmb_segment *segments,

@@ -322,6 +322,29 @@ void vmb_peer_gone(struct vmb_am *am, struct vmb_peer *peer)
 	unpin(am, peer);
 }
 
+static bool is_successor(const struct vmb_peer *other,
+			 const struct vmb_peer *peer)
+{
+	return other != peer && !other->gone && !other->forgotten &&
+	       other->nic_id == peer->nic_id && other->id == peer->id;
+}
+
+/* Slow: asked only about a peer that nothing can be sent to. */
+int vmb_peer_gone_code(const struct vmb_am *am, const struct vmb_peer *peer)
+{
+	if (!peer->nic_id)
+		return -ECONNRESET;
+	for (uint32_t d = 0; d < vmb_array_size(am->peers); d++) {
+		for (uint32_t i = 0; am->peers[d] && i < PEERS_PER_DIR; i++) {
+			const struct vmb_peer *other = am->peers[d][i];
+
+			if (other && is_successor(other, peer))
+				return -ESTALE;
+		}
+	}
+	return -ECONNRESET;
+}
+
 /*
  * Nothing that was posted before may reach who connects again: until all of
  * it is settled, what comes back is dropped and new posts wait.

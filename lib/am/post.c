@@ -247,7 +247,7 @@ static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 	if (am->error)
 		return am->error;
 	if (peer->gone)
-		return -ECONNRESET;
+		return vmb_peer_gone_code(am, peer);
 	if (len > vmb_am_payload_max(am))
 		return -EMSGSIZE;
 	if (!am->fences_waiting && !peer->blocked && !peer->queued)

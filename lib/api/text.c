@@ -21,6 +21,7 @@ static const struct {
 	{-EBADF, "endpoint was closed"},
 	{-EBUSY, "endpoint id is taken"},
 	{-ECANCELED, "peer was disconnected"},
+	{-ECONNABORTED, "sender gave up: its time limit was over"},
 	{-ECONNREFUSED, "nobody is open there: no such endpoint, or no daemon"},
 	{-ECONNRESET, "peer has closed or died"},
 	{-EDEADLK, "must not wait inside a handler"},

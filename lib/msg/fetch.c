@@ -235,7 +235,7 @@ void vmb_fetch_on_abort(struct vmb_am *am, const struct vmb_am_arrival *a,
 	}
 	announced = vmb_container_of(node, struct vmb_announced, node);
 	if (announced->req)
-		vmb_fetch_abort(msg, announced->req, -ECANCELED);
+		vmb_fetch_abort(msg, announced->req, -ECONNABORTED);
 	else
 		vmb_unexpected_drop(msg, vmb_container_of(announced,
 							  struct vmb_unexpected,

@@ -90,6 +90,7 @@ START_TEST(strerror_has_a_text_for_every_number)
 		-EBADF,	  -EOPNOTSUPP,	 -EFAULT,	-ENOKEY,
 		-ERANGE,  -ECONNRESET,	 -ESTALE,	-ECANCELED,
 		-ENOBUFS, -EKEYREJECTED, -EFBIG,	-ENOSPC,
+		-ENOBUFS, -EKEYREJECTED, -ECONNABORTED,
 	};
 
 	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {

@@ -117,7 +117,7 @@ START_TEST(stream_given_up_ends_both_sides)
 	while (!a->completed)
 		ck_assert_int_ge(vmb_msg_progress(a->msg), 0);
 	m_expect(a, send, -ETIMEDOUT, len, 0);
-	m_expect(b, recv, -ECANCELED, len, 0);
+	m_expect(b, recv, -ECONNABORTED, len, 0);
 	m_settle();
 	ck_assert_uint_eq(m_count(b).nonsense, 0);
 }
