@@ -75,8 +75,10 @@ struct vmb_status {
 	 * 0, or: -EMSGSIZE truncated; -ECONNRESET the peer closed or died;
 	 * -ESTALE the peer was closed and opened again; -ECONNREFUSED no such
 	 * endpoint is open; -EKEYREJECTED wrong key; -ENXIO no such nic;
-	 * -ETIMEDOUT; -ECANCELED vmb_disconnect(); -EFAULT memory that cannot
-	 * be reached; -ENOBUFS resources ran out; -EPIPE; -EIO
+	 * -ETIMEDOUT; -ECANCELED vmb_disconnect(); -ECONNABORTED the sender
+	 * gave up, its request timed out; -EFAULT memory that cannot be
+	 * reached; -ENOBUFS resources ran out; -EPIPE; -EIO; or what
+	 * vmb_icomplete() was given
 	 */
 	int code;
 	uint32_t reserved;
@@ -126,6 +128,19 @@ VMB_PUBLIC int vmb_nic_id(uint64_t *nic_id);
 VMB_PUBLIC int vmb_name_to_nic_id(const char *name, uint64_t *nic_id);
 VMB_PUBLIC int vmb_nic_id_to_name(uint64_t nic_id, char name[VMB_NAME_MAX]);
 
+/* What this process may use; set by the daemon and the environment. */
+struct vmb_limits {
+	size_t size;		/* set by the caller: bytes of this structure */
+	uint32_t endpoints_max; /* open at a time */
+	uint32_t inline_max;	/* bytes of a message that need no buffer */
+	uint32_t eager_max;	/* default of vmb_open_params.eager_max */
+	uint32_t reserved;
+	uint64_t memory_max; /* bytes registered at a time */
+};
+
+/* Returns 0; -ENOTCONN: no vmb_init(); -EINVAL: size is not set. */
+VMB_PUBLIC int vmb_query_limits(struct vmb_limits *limits);
+
 /* ---- endpoints -------------------------------------------------------- */
 
 /* How a blocking call waits. */
@@ -151,9 +166,18 @@ struct vmb_open_params {
 	uint32_t tx_bytes;	 /* send buffers, power of 2; 0: 64 KiB */
 	uint64_t unexpected_max; /* bytes held for receives not yet posted,
 				    0: 64 MiB; beyond it senders wait */
-	uint32_t flags;		 /* 0 */
-	uint32_t reserved;
+	uint32_t flags;		 /* VMB_OPEN_* */
+	uint32_t eager_max;	 /* bytes up to which vmb_isend() does not
+				    wait for the receiver, 4096..32768;
+				    0: VMB_EAGER in the environment */
 };
+
+/*
+ * A thread of the library makes progress while none of the application is in
+ * a call on this endpoint: large messages go on while it computes, and
+ * handlers may run in that thread. It sleeps when nothing happens.
+ */
+#define VMB_OPEN_BACKGROUND 1u
 
 /*
  * Open an endpoint. params may be NULL: any id, key 0, defaults.
@@ -187,6 +211,14 @@ VMB_PUBLIC int vmb_self(struct vmb_endpoint *ep, struct vmb_addr *addr);
 VMB_PUBLIC int vmb_addr_query(struct vmb_endpoint *ep, struct vmb_addr addr,
 			      uint64_t *nic_id, uint32_t *id,
 			      uint32_t *session);
+
+/*
+ * The open endpoint of this process that gave an address.
+ *
+ * Returns 0; -EINVAL: none that is open did.
+ */
+VMB_PUBLIC int vmb_addr_endpoint(struct vmb_addr addr,
+				 struct vmb_endpoint **ep);
 
 /* One pointer per (endpoint, peer), NULL at first; dropped on disconnect. */
 VMB_PUBLIC int vmb_addr_set_context(struct vmb_endpoint *ep,
@@ -354,6 +386,16 @@ VMB_PUBLIC int vmb_forget(struct vmb_endpoint *ep, struct vmb_req **req);
 VMB_PUBLIC int vmb_ibuffered(struct vmb_endpoint *ep, struct vmb_req *req,
 			     int *done);
 
+/*
+ * Post a request that has ended already, with the code given, 0 or negative.
+ * A layer above reports its own failures so, in order with everything else.
+ * It counts as a send of no bytes to nobody. req NULL: nothing happens.
+ *
+ * Returns 0; -EINVAL: code is positive; -ENOMEM.
+ */
+VMB_PUBLIC int vmb_icomplete(struct vmb_endpoint *ep, int code, uint64_t match,
+			     void *context, struct vmb_req **req);
+
 /* The context that a live request was posted with. */
 VMB_PUBLIC int vmb_req_context(struct vmb_endpoint *ep, struct vmb_req *req,
 			       void **context);
@@ -379,7 +421,8 @@ enum vmb_unexpected_action {
  * order of arrival, by whatever thread makes progress. data points to the
  * whole message until return when it is at hand (vmb_isend of at most 4096
  * bytes, 0 included), else it is NULL. The handler may post receives, sends
- * and connects; waiting calls return -EDEADLK in it.
+ * and connects, and test for the answers of connects; no other message is
+ * taken meanwhile. Waiting calls return -EDEADLK in it.
  */
 typedef enum vmb_unexpected_action (*vmb_unexpected_handler_t)(
 	void *context, struct vmb_addr source, uint64_t match, uint64_t len,

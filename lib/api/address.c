@@ -246,6 +246,23 @@ int vmb_addr_query(struct vmb_endpoint *ep, struct vmb_addr addr,
 	return 0;
 }
 
+int vmb_addr_endpoint(struct vmb_addr addr, struct vmb_endpoint **ep)
+{
+	struct vmb_endpoint *found =
+		vmb_table_at(&vmb_endpoints, (unsigned)(addr.opaque[1] >> 32));
+	struct vmb_peer *peer;
+	int rc;
+
+	if (!ep || !found)
+		return -EINVAL;
+	rc = enter_peer(found, addr, &peer);
+	if (rc)
+		return rc;
+	vmb_endpoint_leave(found);
+	*ep = found;
+	return 0;
+}
+
 int vmb_addr_set_context(struct vmb_endpoint *ep, struct vmb_addr addr,
 			 void *context)
 {

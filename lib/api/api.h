@@ -31,6 +31,9 @@
 
 /* ---- the process context (library.c) ------------------------------------ */
 
+/* An unexpected handler is promised to see messages of this size whole. */
+#define VMB_EAGER_MIN 4096
+
 /* From the environment, read by the first vmb_init(). */
 struct vmb_settings {
 	enum vmb_wait_mode wait; /* never VMB_WAIT_DEFAULT */
@@ -83,6 +86,16 @@ struct vmb_transfer {
 
 struct vmb_transfer_block;
 
+/* The thread of VMB_OPEN_BACKGROUND: see background.c. */
+struct vmb_background {
+	pthread_t thread;
+	bool running, stop;
+	bool parked;	 /* sleeps until told */
+	bool sleeping;	 /* has taken the endpoint's sleep */
+	uint32_t signal; /* futex: counts what it was told */
+	uint64_t visits; /* of the endpoint, when it last looked */
+};
+
 /* Everything below `lock` and `state` is protected by the lock. */
 struct vmb_endpoint {
 	struct vmb_entry entry;
@@ -97,7 +110,9 @@ struct vmb_endpoint {
 	/* progress: one thread at a time, handlers run with the lock free */
 	bool progressing;
 	bool held;		     /* vmb_hold() */
+	uint64_t visits;	     /* passes asked for, of all threads */
 	const void *progress_thread; /* vmb_thread_self() */
+	struct vmb_background background;
 
 	/* waiting: see wait.c */
 	unsigned inside;  /* threads that sleep in here, lock released */
@@ -227,10 +242,22 @@ int vmb_endpoint_present(struct vmb_endpoint *ep);
 
 int vmb_endpoint_sleep_init(struct vmb_endpoint *ep);
 void vmb_endpoint_sleep_fini(struct vmb_endpoint *ep);
-/* The leader sleeps until an event, a poke, or `until`. Unlocks meanwhile. */
-void vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until);
+/*
+ * The leader, or the background thread, sleeps until an event, a poke, or
+ * `until`. Unlocks meanwhile. false: not now, there is something to do.
+ */
+bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until);
 /* End that sleep. */
 void vmb_endpoint_poke(struct vmb_endpoint *ep);
+
+/* ---- the background thread (background.c) -------------------------------- */
+
+/* -ENOMEM: no thread to be had. */
+int vmb_background_start(struct vmb_endpoint *ep);
+/* Returns when it has ended, if there is one. Unlocks meanwhile. */
+void vmb_background_stop(struct vmb_endpoint *ep);
+/* Something has changed that it may sleep for. */
+void vmb_background_tell(struct vmb_endpoint *ep);
 
 /* ---- memory and active messages (memory.c, am.c) -------------------------- */
 

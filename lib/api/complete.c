@@ -236,6 +236,25 @@ int vmb_ibuffered(struct vmb_endpoint *ep, struct vmb_req *req, int *done)
 	return rc;
 }
 
+int vmb_icomplete(struct vmb_endpoint *ep, int code, uint64_t match,
+		  void *context, struct vmb_req **req)
+{
+	struct vmb_req *posted;
+	int rc;
+
+	if (code > 0)
+		return -EINVAL;
+	rc = vmb_endpoint_enter(ep);
+	if (rc)
+		return rc;
+	if (req)
+		rc = vmb_msg_icomplete(ep->msg, code, match, context, &posted);
+	if (req && !rc)
+		*req = posted;
+	vmb_endpoint_leave(ep);
+	return rc;
+}
+
 int vmb_req_context(struct vmb_endpoint *ep, struct vmb_req *req,
 		    void **context)
 {

@@ -100,7 +100,9 @@ static int copy_params(struct vmb_open_params *p,
 		     params->size - sizeof(*p)))
 		return -EINVAL;
 	*p = *params;
-	if (p->flags || p->reserved ||
+	if (p->flags & ~VMB_OPEN_BACKGROUND ||
+	    (p->eager_max &&
+	     (p->eager_max < VMB_EAGER_MIN || p->eager_max > VMB_BUF_MAX)) ||
 	    (p->id != VMB_ANY_ID && p->id > VMB_ID_MAX) ||
 	    (unsigned)p->wait > VMB_WAIT_BLOCK)
 		return -EINVAL;
@@ -146,18 +148,20 @@ static void reset(struct vmb_endpoint *ep, const struct vmb_open_params *p)
 
 static int open_msg(struct vmb_endpoint *ep, const struct vmb_open_params *p)
 {
+	size_t eager_max =
+		p->eager_max ? p->eager_max : vmb_library.settings.eager_max;
 	struct vmb_msg_config config = {
 		.am = &ep->am,
 		.regcache = vmb_library.regcache,
 		.unexpected_max = p->unexpected_max ? p->unexpected_max
 						    : UNEXPECTED_DEFAULT,
-		.eager_max = vmb_min(vmb_library.settings.eager_max,
-				     vmb_am_payload_max(&ep->am)),
+		.eager_max = vmb_min(eager_max, vmb_am_payload_max(&ep->am)),
 		.completed = request_completed,
 		.arg = ep,
 		.handler_enter = vmb_endpoint_handler_enter,
 		.handler_leave = vmb_endpoint_handler_leave,
 		.endpoint_number = ep->number,
+		.endpoint_place = vmb_table_number(&vmb_endpoints, &ep->entry),
 	};
 
 	return vmb_msg_open(&config, &ep->msg);
@@ -178,7 +182,13 @@ static int open_layers(struct vmb_endpoint *ep, const struct vmb_open_params *p,
 	rc = open_msg(ep, p);
 	if (rc)
 		goto err_am;
+	if (p->flags & VMB_OPEN_BACKGROUND)
+		rc = vmb_background_start(ep);
+	if (rc)
+		goto err_msg;
 	return 0;
+err_msg:
+	vmb_msg_close(ep->msg);
 err_am:
 	vmb_am_fini(&ep->am, 0);
 err_sleep:
@@ -257,6 +267,7 @@ int vmb_close(struct vmb_endpoint *ep)
 		return -EDEADLK;
 	}
 	ep->state = VMB_ENDPOINT_CLOSING;
+	vmb_background_stop(ep);
 	vmb_endpoint_evict(ep);
 	vmb_lock_release(&ep->lock);
 

@@ -14,8 +14,6 @@
 #include "base/log.h"
 
 #define EAGER_DEFAULT 8192
-/* An unexpected handler is promised to see messages of this size whole. */
-#define EAGER_MIN 4096
 #define SPIN_US_DEFAULT 20
 #define SPIN_US_MAX 1000000
 
@@ -55,8 +53,8 @@ static unsigned long read_number(const char *name, unsigned long min,
 void vmb_settings_read(struct vmb_settings *settings)
 {
 	settings->wait = read_wait();
-	settings->eager_max =
-		read_number("VMB_EAGER", EAGER_MIN, VMB_BUF_MAX, EAGER_DEFAULT);
+	settings->eager_max = read_number("VMB_EAGER", VMB_EAGER_MIN,
+					  VMB_BUF_MAX, EAGER_DEFAULT);
 	settings->spin_ns =
 		1000u * (uint64_t)read_number("VMB_SPIN_US", 0, SPIN_US_MAX,
 					      SPIN_US_DEFAULT);

@@ -12,6 +12,7 @@
  * is made readable by its timer instead, which also reports the time-outs.
  */
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -104,13 +105,26 @@ static bool watch(const struct vmb_endpoint *ep, uint64_t until)
 	       fds[0].revents;
 }
 
-void vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
+/* The background thread has the sleep: it shall leave it to who comes. */
+static void take_over(struct vmb_endpoint *ep)
+{
+	vmb_endpoint_poke(ep);
+	vmb_lock_release(&ep->lock);
+	sched_yield();
+	vmb_lock_take(&ep->lock);
+}
+
+bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 {
 	unsigned swallows = ep->swallows;
 	bool noted;
 
+	if (vmb_unlikely(ep->sleeping)) {
+		take_over(ep);
+		return false;
+	}
 	if (vmb_am_arm(&ep->am))
-		return; /* there is work, or an error that the pass reports */
+		return false; /* work, or an error that the pass reports */
 	until = vmb_min(until, vmb_msg_deadline(ep->msg));
 	ep->sleep_until = until;
 	ep->sleeping = true;
@@ -126,6 +140,7 @@ void vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 	}
 	if (!ep->user_armed)
 		vmb_am_disarm(&ep->am);
+	return true;
 }
 
 /* ---- for an event loop ------------------------------------------------------- */

@@ -98,3 +98,18 @@ void *vmb_table_at(struct vmb_table *t, unsigned number)
 	chunk = chunk_of(number, &place);
 	return t->first[chunk] + place * t->entry_bytes;
 }
+
+unsigned vmb_table_number(struct vmb_table *t, const struct vmb_entry *entry)
+{
+	unsigned number = 0;
+
+	for (unsigned c = 0; c < VMB_TABLE_CHUNKS; c++) {
+		char *first = vmb_observe(&t->first[c]); /* grow() */
+		size_t at = (uintptr_t)entry - (uintptr_t)first;
+
+		if (at < vmb_table_chunk_entries(c) * t->entry_bytes)
+			return number + (unsigned)(at / t->entry_bytes);
+		number += (unsigned)vmb_table_chunk_entries(c);
+	}
+	return number; /* not reached: an entry is in a chunk */
+}

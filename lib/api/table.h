@@ -70,6 +70,9 @@ static inline bool vmb_table_holds(struct vmb_table *t, const void *p,
 int vmb_table_take(struct vmb_table *t, struct vmb_entry **entry);
 void vmb_table_give(struct vmb_table *t, struct vmb_entry *entry);
 
+/* The number of an entry, for vmb_table_at(). */
+unsigned vmb_table_number(struct vmb_table *t, const struct vmb_entry *entry);
+
 /* Entries 0, 1, 2 ... that were ever used; NULL after the last. */
 void *vmb_table_at(struct vmb_table *t, unsigned number);
 

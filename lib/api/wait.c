@@ -97,8 +97,13 @@ int vmb_endpoint_pass(struct vmb_endpoint *ep)
 {
 	int rc;
 
-	if (vmb_unlikely(ep->progressing || ep->held))
+	ep->visits++;
+	if (vmb_unlikely(ep->progressing || ep->held)) {
+		/* in a handler no event is taken; answers of connects are */
+		if (vmb_endpoint_in_handler(ep) && vmb_msg_progress(ep->msg))
+			vmb_endpoint_changed(ep);
 		return 0;
+	}
 	ep->progressing = true;
 	ep->progress_thread = vmb_thread_self();
 	rc = vmb_msg_progress(ep->msg);
@@ -275,6 +280,8 @@ static int stay(struct vmb_endpoint *ep, struct vmb_waiter *w)
 	if (vmb_unlikely(ep->state != VMB_ENDPOINT_OPEN))
 		tell_all(ep, &ep->pausers);
 	vmb_endpoint_promote(ep);
+	if (vmb_unlikely(ep->background.parked))
+		vmb_background_tell(ep);
 	return w->result;
 }
 
@@ -394,6 +401,7 @@ int vmb_hold(struct vmb_endpoint *ep, int hold)
 		rc = vmb_endpoint_quiesce(ep);
 	else
 		vmb_endpoint_promote(ep);
+	vmb_background_tell(ep);
 	vmb_endpoint_leave(ep);
 	return rc;
 }

@@ -81,7 +81,7 @@ int vmb_msg_progress(struct vmb_msg *msg)
 	int n;
 
 	if (msg->am->in_handler)
-		return 0; /* one pass at a time; that one goes on later */
+		return vmb_connect_poll(msg); /* that pass goes on later */
 	n = vmb_am_poll(msg->am, vmb_unexpected_budget(msg));
 	if (vmb_unlikely(n < 0)) {
 		vmb_msg_fail(msg, n);
@@ -112,7 +112,7 @@ struct vmb_addr vmb_msg_addr_of(const struct vmb_msg *msg, uint32_t handle)
 		return (struct vmb_addr){{0, 0}};
 	return (struct vmb_addr){{
 		vmb_pack(handle, msg->config.endpoint_number),
-		msg->am->pep.session,
+		vmb_pack(msg->am->pep.session, msg->config.endpoint_place),
 	}};
 }
 

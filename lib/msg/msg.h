@@ -40,7 +40,8 @@ struct vmb_msg_config {
 	/* unlock and lock around application handlers */
 	void (*handler_enter)(void *arg);
 	void (*handler_leave)(void *arg);
-	uint32_t endpoint_number; /* goes into struct vmb_addr */
+	uint32_t endpoint_number; /* goes into struct vmb_addr, */
+	uint32_t endpoint_place;  /* and this, so that api finds it again */
 };
 
 int vmb_msg_open(const struct vmb_msg_config *config, struct vmb_msg **msg);
@@ -61,6 +62,10 @@ int vmb_msg_irecv(struct vmb_msg *msg, const struct vmb_segment *segments,
 int vmb_msg_iconnect(struct vmb_msg *msg, uint64_t nic_id, uint32_t id,
 		     uint32_t key, uint64_t match, void *context,
 		     struct vmb_req **req);
+
+/* Post one that has ended. */
+int vmb_msg_icomplete(struct vmb_msg *msg, int code, uint64_t match,
+		      void *context, struct vmb_req **req);
 
 /* Is it a live request of this endpoint? Safe for any pointer value. */
 bool vmb_msg_owns(struct vmb_msg *msg, const struct vmb_req *req);
@@ -83,8 +88,9 @@ void vmb_msg_set_handler(struct vmb_msg *msg, vmb_unexpected_handler_t fn,
 			 void *context);
 
 /*
- * One bounded pass over am, plus time-outs and connects under way. Returns
- * events taken (0: nothing happened) or am->error.
+ * One bounded pass over am, plus time-outs and connects under way; within a
+ * handler the connects only. Returns events taken (0: nothing happened) or
+ * am->error.
  */
 int vmb_msg_progress(struct vmb_msg *msg);
 /* Nanoseconds (vmb_now_ns) at which progress is due without any event;

@@ -256,6 +256,21 @@ bool vmb_msg_collect(struct vmb_msg *msg, struct vmb_req *req,
 	return true;
 }
 
+int vmb_msg_icomplete(struct vmb_msg *msg, int code, uint64_t match,
+		      void *context, struct vmb_req **out)
+{
+	struct vmb_req *req = vmb_req_alloc(msg, VMB_REQ_SEND);
+
+	if (!req)
+		return -ENOMEM;
+	req->state = VMB_REQ_MATCHED;
+	req->match = match;
+	req->context = context;
+	*out = req;
+	vmb_req_complete(msg, req, code, 0);
+	return 0;
+}
+
 struct vmb_req *vmb_msg_first_done(struct vmb_msg *msg, uint64_t match,
 				   uint64_t mask)
 {

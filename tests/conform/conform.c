@@ -16,11 +16,17 @@ static const struct {
 	const char *name;
 	Suite *(*make)(void);
 } suites[] = {
-	{"library", t_library_suite},	{"endpoint", t_endpoint_suite},
-	{"connect", t_connect_suite},	{"messages", t_messages_suite},
-	{"requests", t_requests_suite}, {"unexpected", t_unexpected_suite},
-	{"wait", t_wait_suite},		{"threads", t_threads_suite},
-	{"memory", t_memory_suite},	{"am", t_am_suite},
+	{"library", t_library_suite},
+	{"endpoint", t_endpoint_suite},
+	{"connect", t_connect_suite},
+	{"messages", t_messages_suite},
+	{"requests", t_requests_suite},
+	{"unexpected", t_unexpected_suite},
+	{"wait", t_wait_suite},
+	{"threads", t_threads_suite},
+	{"background", t_background_suite},
+	{"memory", t_memory_suite},
+	{"am", t_am_suite},
 	{"process", t_process_suite},
 };
 

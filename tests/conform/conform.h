@@ -96,6 +96,7 @@ Suite *t_requests_suite(void);
 Suite *t_unexpected_suite(void);
 Suite *t_wait_suite(void);
 Suite *t_threads_suite(void);
+Suite *t_background_suite(void);
 Suite *t_memory_suite(void);
 Suite *t_am_suite(void);
 Suite *t_process_suite(void);

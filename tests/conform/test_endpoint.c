@@ -69,12 +69,17 @@ static void spoil_wait(struct vmb_open_params *p)
 
 static void spoil_flags(struct vmb_open_params *p)
 {
-	p->flags = 1;
+	p->flags = 2;
 }
 
-static void spoil_reserved(struct vmb_open_params *p)
+static void few_eager_bytes(struct vmb_open_params *p)
 {
-	p->reserved = 1;
+	p->eager_max = 4095;
+}
+
+static void many_eager_bytes(struct vmb_open_params *p)
+{
+	p->eager_max = 32769;
 }
 
 static void odd_eq_slots(struct vmb_open_params *p)
@@ -109,8 +114,8 @@ static void many_tx_bytes(struct vmb_open_params *p)
 
 static void (*const spoilers[])(struct vmb_open_params *) = {
 	spoil_size,   spoil_id,	    spoil_wait,	   spoil_flags,
-	odd_eq_slots, few_eq_slots, many_eq_slots, spoil_reserved,
-	odd_rx_bytes, few_rx_bytes, many_tx_bytes,
+	odd_eq_slots, few_eq_slots, many_eq_slots, few_eager_bytes,
+	odd_rx_bytes, few_rx_bytes, many_tx_bytes, many_eager_bytes,
 };
 
 START_TEST(open_refuses_bad_parameters)
@@ -153,6 +158,55 @@ START_TEST(smallest_endpoint_moves_every_size)
 	for (size_t len = 0; len < 20000; len += 777)
 		t_exchange(&pair, len, len);
 	t_pair_close(&pair);
+}
+END_TEST
+
+/* Larger sends wait for their receiver, others do not. */
+START_TEST(eager_max_is_the_endpoints_own)
+{
+	static const uint32_t maxes[] = {4096, 32768};
+	static char buf[32769];
+
+	for (int i = 0; i < 2; i++) {
+		struct vmb_open_params p = params();
+		struct vmb_req *small, *large;
+		struct t_pair pair;
+		int done;
+
+		p.eager_max = maxes[i];
+		pair = t_pair_open_with(&p);
+		small = t_isend(pair.a, pair.to_b, 1, buf, maxes[i]);
+		large = t_isend(pair.a, pair.to_b, 2, buf, maxes[i] + 1);
+		t_settle(&pair);
+		t_ok(vmb_test(pair.a, &small, NULL, &done));
+		ck_assert_int_eq(done, 1);
+		t_ok(vmb_test(pair.a, &large, NULL, &done));
+		ck_assert_int_eq(done, 0);
+		t_pair_close(&pair);
+	}
+}
+END_TEST
+
+START_TEST(limits_say_what_is_allowed)
+{
+	struct vmb_limits l = {.size = sizeof(l)}, old = {.size = 12};
+
+	t_ok(vmb_query_limits(&l));
+	ck_assert_uint_eq(l.size, sizeof(l));
+	ck_assert_uint_gt(l.endpoints_max, 0);
+	ck_assert_uint_eq(l.inline_max, 96);
+	ck_assert_uint_ge(l.eager_max, 4096);
+	ck_assert_uint_gt(l.memory_max, 0);
+	t_ok(vmb_query_limits(&old)); /* as much as fits */
+	ck_assert_uint_eq(old.endpoints_max, l.endpoints_max);
+	ck_assert_uint_eq(old.inline_max, 0);
+	t_fails(vmb_query_limits(NULL), -EINVAL);
+	l.size = 0;
+	t_fails(vmb_query_limits(&l), -EINVAL);
+	vmb_finalize();
+	l.size = sizeof(l);
+	t_fails(vmb_query_limits(&l), -ENOTCONN);
+	t_ok(vmb_init());
 }
 END_TEST
 
@@ -418,6 +472,8 @@ Suite *t_endpoint_suite(void)
 			    (int)(sizeof(spoilers) / sizeof(spoilers[0])));
 	tcase_add_test(tc, open_takes_larger_parameters_of_zeroes_only);
 	tcase_add_test(tc, smallest_endpoint_moves_every_size);
+	tcase_add_test(tc, eager_max_is_the_endpoints_own);
+	tcase_add_test(tc, limits_say_what_is_allowed);
 	tcase_add_test(tc, many_endpoints_open_and_close);
 	tc = t_case(s, "handles");
 	tcase_add_test(tc, closed_handle_is_refused);

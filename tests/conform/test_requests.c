@@ -311,6 +311,37 @@ START_TEST(receives_never_time_out)
 }
 END_TEST
 
+/* ---- requests that were ended before they began --------------------------------- */
+
+START_TEST(completed_request_is_like_any_other)
+{
+	struct t_pair pair = t_pair_open();
+	struct vmb_req *req[3], *seen;
+	struct vmb_status status;
+	int done, cancelled;
+
+	req[0] = t_isend(pair.a, pair.to_b, 1, "x", 1);
+	t_ok(vmb_icomplete(pair.a, -ESTALE, 2, &pair, &req[1]));
+	req[2] = t_isend(pair.a, pair.to_b, 3, "y", 1);
+	t_ok(vmb_ibuffered(pair.a, req[1], &done));
+	ck_assert_int_eq(done, 1);
+	t_fails(vmb_cancel(pair.a, &req[1], &cancelled), -EOPNOTSUPP);
+	for (int i = 0; i < 3; i++) { /* in order with the others */
+		t_ok(vmb_ipeek(pair.a, &seen));
+		ck_assert_ptr_eq(seen, req[i]);
+		t_ok(vmb_test_any(pair.a, 0, 0, &status, &done));
+		ck_assert_uint_eq(status.match, (uint64_t)i + 1);
+		ck_assert_int_eq(status.code, i == 1 ? -ESTALE : 0);
+		ck_assert_ptr_eq(status.context, i == 1 ? &pair : NULL);
+	}
+	t_ok(vmb_icomplete(pair.a, 0, 2, NULL, NULL));
+	t_ok(vmb_ipeek(pair.a, &seen));
+	ck_assert_ptr_null(seen);
+	t_fails(vmb_icomplete(pair.a, 1, 2, NULL, &seen), -EINVAL);
+	t_pair_close(&pair);
+}
+END_TEST
+
 Suite *t_requests_suite(void)
 {
 	Suite *s = suite_create("requests");
@@ -328,6 +359,7 @@ Suite *t_requests_suite(void)
 	tcase_add_test(tc, buffered_tells_when_memory_is_free);
 	tcase_add_test(tc, context_of_a_request_is_what_was_posted);
 	tcase_add_test(tc, dead_requests_are_refused);
+	tcase_add_test(tc, completed_request_is_like_any_other);
 	tc = t_case(s, "time-outs");
 	tcase_add_test(tc, send_times_out_when_nobody_receives);
 	tcase_add_test(tc, default_timeout_counts_for_later_sends);

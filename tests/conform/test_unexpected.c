@@ -176,6 +176,46 @@ START_TEST(handler_may_post_but_not_wait)
 }
 END_TEST
 
+/* Connects are answered by the daemon: their answers are seen in a handler. */
+static enum vmb_unexpected_action dial(void *context, struct vmb_addr source,
+				       uint64_t match, uint64_t len,
+				       const void *data)
+{
+	struct seen *s = context;
+	double end = t_seconds() + T_MS / 1000;
+	struct vmb_status status = {.code = 1};
+	struct vmb_req *req;
+	int done = 0;
+
+	(void)match;
+	(void)len;
+	(void)data;
+	t_ok(vmb_iconnect(s->ep, t_nic_id(), (uint32_t)s->match, 0, 9, s,
+			  &req));
+	while (!done && t_seconds() < end)
+		t_ok(vmb_test(s->ep, &req, &status, &done));
+	s->calls += done;
+	s->codes[0] = status.code;
+	s->has_data = t_addr_equal(status.peer, source);
+	return VMB_UNEXPECTED_FINISHED;
+}
+
+START_TEST(handler_may_await_the_answer_of_a_connect)
+{
+	struct t_pair pair = t_pair_open();
+	struct seen s = {.ep = pair.b, .match = t_id(pair.a)};
+
+	t_ok(vmb_set_unexpected_handler(pair.b, dial, &s));
+	t_isend(pair.a, pair.to_b, 1, "x", 1);
+	t_isend(pair.a, pair.to_b, 2, "y", 1);
+	t_settle(&pair);
+	ck_assert_uint_eq(s.calls, 2);
+	ck_assert_int_eq(s.codes[0], 0);
+	ck_assert(s.has_data); /* it is the peer that we had */
+	t_pair_close(&pair);
+}
+END_TEST
+
 Suite *t_unexpected_suite(void)
 {
 	Suite *s = suite_create("unexpected");
@@ -186,5 +226,6 @@ Suite *t_unexpected_suite(void)
 	tcase_add_test(tc, large_message_that_was_finished_ends_its_send);
 	tcase_add_test(tc, handler_is_not_called_for_expected_messages);
 	tcase_add_test(tc, handler_may_post_but_not_wait);
+	tcase_add_test(tc, handler_may_await_the_answer_of_a_connect);
 	return s;
 }
