@@ -422,7 +422,7 @@ enum vmb_unexpected_action {
  * whole message until return when it is at hand (vmb_isend of at most 4096
  * bytes, 0 included), else it is NULL. The handler may post receives, sends
  * and connects, and test for the answers of connects; no other message is
- * taken meanwhile. Waiting calls return -EDEADLK in it.
+ * taken meanwhile. Calls that would have to wait return -EDEADLK in it.
  */
 typedef enum vmb_unexpected_action (*vmb_unexpected_handler_t)(
 	void *context, struct vmb_addr source, uint64_t match, uint64_t len,

@@ -311,8 +311,6 @@ int vmb_endpoint_await(struct vmb_endpoint *ep, vmb_look_fn look, void *arg,
 
 	if (timeout_ms < VMB_INFINITE)
 		return -EINVAL;
-	if (timeout_ms && vmb_endpoint_in_handler(ep))
-		return -EDEADLK;
 	rc = look(ep, arg);
 	if (rc)
 		return rc;
@@ -320,6 +318,8 @@ int vmb_endpoint_await(struct vmb_endpoint *ep, vmb_look_fn look, void *arg,
 	rc = look(ep, arg);
 	if (rc || !timeout_ms)
 		return rc;
+	if (vmb_endpoint_in_handler(ep))
+		return -EDEADLK;
 	return await(ep, look, arg, timeout_ms, poll);
 }
 
