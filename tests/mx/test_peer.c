@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_peer.c - what happens when a peer leaves, dies, comes back, or is
+ * disconnected.
+ *
+ * Flow:  near halves are libcheck tests; the next far process is the old one
+ *        come back: the same endpoint id, another session
+ * Owns:  nothing.
+ * Trust: nothing.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mxtest.h"
+
+#define LARGE (1u << 20)
+
+static uint32_t session_of(mx_endpoint_addr_t addr)
+{
+	uint64_t nic;
+	uint32_t id, session = 0;
+
+	T_OK(mx_decompose_endpoint_addr2(addr, &nic, &id, &session));
+	T_CHECK(nic == t_far_nic() && id == t_far_id && session != 0);
+	return session;
+}
+
+/* The next far process takes the place of the one that has left. */
+static mx_endpoint_addr_t reconnect(struct peer *p)
+{
+	double end = t_seconds() + T_MS / 1000;
+	mx_endpoint_addr_t now;
+	mx_return_t code;
+
+	do {
+		code = mx_connect(p->ep, t_far_nic(), t_far_id, 0, T_MS, &now);
+		T_CHECK(code == MX_SUCCESS || code == MX_CONNECTION_FAILED);
+		T_CHECK(t_seconds() < end);
+	} while (code || !memcmp(&now, &p->to, sizeof(now)));
+	return now;
+}
+
+/* ---- a peer that dies ------------------------------------------------------------------ */
+
+START_TEST(death_ends_what_is_pending)
+{
+	struct peer p = t_begin("death");
+	char *buf = t_alloc(LARGE), in[10];
+	mx_request_t large, synchronous, receive, fetched;
+	mx_status_t status;
+	uint32_t result;
+
+	session_of(p.to);
+	receive = t_irecv(&p, 77, in, 10);
+	t_finish_well(&p, t_irecv(&p, 3, in, 10)); /* it has sent to us */
+	t_probe(&p, 4);
+	t_probe(&p, 5);
+	large = t_isend(&p, 1, buf, LARGE);
+	synchronous = t_issend(&p, 2, buf, 10);
+	t_finish_well(&p, t_isend(&p, 6, NULL, 0)); /* now it dies */
+	T_EQ(t_finish(&p, large).code, MX_STATUS_ENDPOINT_CLOSED);
+	T_EQ(t_finish(&p, synchronous).code, MX_STATUS_ENDPOINT_CLOSED);
+	/* what it had sent stays; what has to be fetched cannot be */
+	t_take(&p, 4, 10);
+	fetched = t_irecv(&p, 5, buf, LARGE);
+	status = t_finish(&p, fetched);
+	T_EQ(status.code, MX_STATUS_ENDPOINT_CLOSED);
+	T_EQ(status.xfer_length, 0);
+	/* posted receives have no source and never fail */
+	T_OK(mx_test(p.ep, &receive, &status, &result));
+	T_EQ(result, 0);
+	t_end_silent(&p);
+	free(buf);
+}
+END_TEST
+
+static void far_death(struct peer *p)
+{
+	char *buf = t_alloc(LARGE), in;
+
+	t_fill(buf, 10, 4);
+	t_finish_well(p, t_isend(p, 3, buf, 10));
+	t_finish_well(p, t_isend(p, 4, buf, 10));
+	t_isend(p, 5, buf, LARGE);
+	t_finish_well(p, t_irecv(p, 6, &in, 1));
+	kill(getpid(), SIGKILL);
+}
+
+/* ---- a peer that comes back -------------------------------------------------------------- */
+
+START_TEST(old_address_is_stale_after_a_restart)
+{
+	struct peer p = t_begin("restart");
+	mx_endpoint_addr_t old = p.to, now;
+	mx_request_t request;
+	mx_status_code_t code;
+	uint32_t session = session_of(old);
+
+	t_take(&p, 1, 5);
+	t_finish_well(&p, t_isend(&p, 2, NULL, 0)); /* it leaves */
+	now = reconnect(&p);
+	ck_assert_uint_ne(session_of(now), session);
+	ck_assert(memcmp(&old, &now, sizeof(now)) != 0);
+	T_OK(mx_issend(p.ep, NULL, 0, old, 3, NULL, &request));
+	code = t_finish(&p, request).code;
+	T_EQ(code, MX_STATUS_BAD_SESSION);
+	T_OK(mx_isend(p.ep, NULL, 0, old, 3, NULL, &request));
+	T_EQ(t_finish(&p, request).code, MX_STATUS_BAD_SESSION);
+	t_end_silent(&p);
+}
+END_TEST
+
+static void far_restart(struct peer *p)
+{
+	t_put(p, 1, 5);
+	t_take(p, 2, 0);
+	T_OK(mx_close_endpoint(p->ep));
+	_Exit(0);
+}
+
+/* ---- disconnect ------------------------------------------------------------------------------ */
+
+START_TEST(disconnect_gives_everything_back)
+{
+	struct peer p = t_begin("disconnect");
+	char *buf = t_alloc(LARGE), in[10];
+	mx_request_t large, synchronous, receive;
+	mx_status_t status;
+	void *context;
+	uint32_t result;
+
+	t_probe(&p, 4);
+	T_OK(mx_set_endpoint_addr_context(p.to, &p));
+	receive = t_irecv(&p, 5, in, 10);
+	large = t_isend(&p, 1, buf, LARGE);
+	synchronous = t_issend(&p, 2, buf, 10);
+	T_OK(mx_disconnect(p.ep, p.to));
+	T_EQ(t_finish(&p, large).code, MX_STATUS_ENDPOINT_UNREACHABLE);
+	T_EQ(t_finish(&p, synchronous).code, MX_STATUS_ENDPOINT_UNREACHABLE);
+	T_OK(mx_iprobe(p.ep, 0, 0, &status, &result));
+	T_EQ(result, 0); /* what it sent and nobody received is dropped */
+	T_FAILS(mx_get_endpoint_addr_context(p.to, &context), MX_BAD_ENDPOINT);
+	T_FAILS(mx_disconnect(p.ep, p.to), MX_BAD_ENDPOINT);
+	T_OK(mx_connect(p.ep, t_far_nic(), t_far_id, 0, T_MS, &p.to));
+	T_OK(mx_get_endpoint_addr_context(p.to, &context));
+	ck_assert_ptr_null(context);
+	t_finish_well(&p, t_isend(&p, 3, NULL, 0));
+	t_finish_well(&p, receive); /* posted before, and stays */
+	t_end(&p);
+	free(buf);
+}
+END_TEST
+
+static void far_disconnect(struct peer *p)
+{
+	t_put(p, 4, 10);
+	t_take(p, 3, 0);
+	t_put(p, 5, 10);
+}
+
+/* A disconnect tells the peer nothing, and it may send on. */
+START_TEST(peer_is_not_told_of_a_disconnect)
+{
+	struct peer p = t_begin("untold");
+
+	t_put(&p, 1, 10);
+	t_take(&p, 2, 10);
+	T_OK(mx_disconnect(p.ep, p.to));
+	T_OK(mx_connect(p.ep, t_far_nic(), t_far_id, 0, T_MS, &p.to));
+	t_put(&p, 3, 10);
+	t_take(&p, 4, LARGE);
+	t_end(&p);
+}
+END_TEST
+
+static void far_untold(struct peer *p)
+{
+	t_take(p, 1, 10);
+	t_put(p, 2, 10);
+	t_take(p, 3, 10);
+	t_put(p, 4, LARGE);
+}
+
+/* ---- tables ------------------------------------------------------------------------------ */
+
+const struct far_half t_peer_far[] = {
+	{"death", far_death},
+	{"restart", far_restart},
+	{"disconnect", far_disconnect},
+	{"untold", far_untold},
+	{NULL, NULL},
+};
+
+Suite *t_peer_suite(void)
+{
+	Suite *s = suite_create("peer");
+	TCase *tc = t_case(s, "peers");
+
+	tcase_add_test(tc, death_ends_what_is_pending);
+	tcase_add_test(tc, old_address_is_stale_after_a_restart);
+	tcase_add_test(tc, disconnect_gives_everything_back);
+	tcase_add_test(tc, peer_is_not_told_of_a_disconnect);
+	return s;
+}
