@@ -65,12 +65,13 @@ static int post_connect(struct vmb_endpoint *ep, uint64_t nic_id, uint32_t id,
 			struct vmb_req **req)
 {
 	char name[VMB_NAME_MAX];
-	int rc = vmb_nic_id_to_name(nic_id, name);
+	uint64_t own;
+	int rc = vmb_nic_id(&own);
 
-	if (rc == -ENOENT || rc == -EINVAL)
-		return -ENXIO;
+	if (!rc && own != nic_id)
+		rc = vmb_nic_id_to_name(nic_id, name);
 	if (rc)
-		return rc;
+		return rc == -ENOENT || rc == -EINVAL ? -ENXIO : rc;
 	if (id > MX_ID_MAX)
 		return vmb_icomplete(ep, -EINVAL, match, context, req);
 	return vmb_iconnect(ep, nic_id, id, key, match, context, req);

@@ -145,6 +145,15 @@ static void take_environment(struct vmb_open_params *o)
 
 /* ---- open and close -------------------------------------------------------------- */
 
+/* Ask the daemon now who we are: mx_connect() has a time limit later. */
+static void meet_ourselves(struct vmb_endpoint *ep)
+{
+	struct vmb_addr self;
+
+	if (!vmb_self(ep, &self))
+		vmb_addr_query(ep, self, NULL, NULL, NULL);
+}
+
 static mx_return_t open_place(struct mx_endpoint *e, uint32_t id, uint32_t key,
 			      const mx_param_t *params, uint32_t count)
 {
@@ -166,6 +175,7 @@ static mx_return_t open_place(struct mx_endpoint *e, uint32_t id, uint32_t key,
 	rc = vmb_open(&o, &ep);
 	if (rc)
 		return mx_fail_plain("mx_open_endpoint", rc, MX_BAD_ENDPOINT);
+	meet_ourselves(ep);
 	__atomic_store_n(&e->ep, ep, __ATOMIC_RELEASE);
 	return MX_SUCCESS;
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # headers.sh - every installed header compiles alone: all of them in C11, those
-# that applications include in C++ too.
+# that applications include in C++ too, and those of MX as old as its programs.
 #
 # Flow:  headers.sh INCLUDE-FOLDER CC [CXX]
 # Owns:  nothing.
@@ -26,11 +26,18 @@ cd "$include"
 for header in vmbypass/*.h vmbypass/abi/*.h; do
 	alone "$cc" c c11 "$header"
 done
+for header in mx/*.h mx/mx_internals/*.h; do
+	alone "$cc" c gnu90 "$header"
+	alone "$cc" c c11 "$header"
+done
 if [ -z "$cxx" ]; then
 	echo "headers: no C++ compiler, C only"
 else
 	for header in vmbypass/*.h; do
 		alone "$cxx" c++ c++11 "$header"
+	done
+	for header in mx/*.h mx/mx_internals/*.h; do
+		alone "$cxx" c++ gnu++98 "$header"
 	done
 fi
 exit $failed

@@ -37,13 +37,19 @@ may port base ring
 may am base ring port
 may msg base ring port am
 may api base ring port am msg
+may mx # an application of the library
+report "$(grep -nE '^[ \t]*#[ \t]*include[ \t]+<(base|ring|port|am|msg|api|nic|vmbypass/abi)/' \
+	-r lib/mx || true)" "lib/mx includes public headers only"
+report "$(grep -nE '^[ \t]*#[ \t]*include' -r examples/mx |
+	grep -E 'vmbypass|vmb\.h|example\.h' || true)" \
+	"examples/mx are written to MX alone"
 
 # only the daemon's side may know libxen*
 report "$(grep -nE '^[ \t]*#[ \t]*include[ \t]+<xen' -r lib examples bench || true)" \
 	"libxen headers belong to xen-ctl/"
 # ours between quotes, of the folder itself; public ones by their full name
 report "$(grep -nE '^[ \t]*#[ \t]*include[ \t]+"' -r examples |
-	grep -vE '"example\.h"' || true)" \
+	grep -vE '"example\.h"|"(myriexpress|mx_extensions)\.h"' || true)" \
 	"examples include public headers and example.h"
 report "$(grep -nE '^[ \t]*#[ \t]*include[ \t]+<(base|ring|port|am|msg|api|nic|vmbypass/abi)/' \
 	-r examples || true)" "examples include public headers only"

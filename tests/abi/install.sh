@@ -38,7 +38,8 @@ libdir=$(dirname "$(dirname "$pc")")
 # word by word, as a Makefile would have it
 flags() {
 	PKG_CONFIG_PATH=$(dirname "$pc") pkg-config \
-		"--define-variable=prefix=$dir/stage" "$@" vmbypass
+		"--define-variable=prefix=$dir/stage" "$@" \
+		"${package:-vmbypass}"
 }
 [ "$(flags --modversion)" ] || fail "pkg-config does not know the version"
 # shellcheck disable=SC2046
@@ -46,6 +47,21 @@ flags() {
 	$(flags --libs) -o "$dir/hello"
 runs "$dir/hello"
 echo "install: pkg-config ok"
+
+# a program written to MX, where its build system looks, knowing of us nothing
+"$cc" -Wall -Wextra -Werror -I"$dir/stage/include" \
+	"$source/examples/mx/mx_receive.c" -L"$libdir" -lmyriexpress \
+	-o "$dir/mx_receive"
+runs "$dir/mx_receive"
+# shellcheck disable=SC2046
+"$cc" -Wall -Wextra -Werror $(package=myriexpress flags --cflags) \
+	"$source/examples/mx/mx_send.c" \
+	$(package=myriexpress flags --libs) -o "$dir/mx_send"
+if LD_LIBRARY_PATH=$libdir "$dir/mx_send" >"$dir/out" 2>&1; then
+	fail "mx_send ends well without arguments"
+fi
+grep -q usage "$dir/out" || fail "mx_send: $(cat "$dir/out")"
+echo "install: myriexpress ok"
 
 "$cmake" -S "$source/tests/abi/consumer" -B "$dir/consumer" \
 	-DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$dir/stage" \
