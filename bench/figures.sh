@@ -93,6 +93,7 @@ table() {
 	local fair='vmb-fair --domains 8 --small 1'
 	# a processor for each process, so that the eventfd too wakes another one
 	local block='vmb-pingpong --wait block --sizes 8 --cpu 0,1 --engine-cpu 1'
+	local mx='vmb-pingpong --self --api both --sizes 8'
 	local rate='vmb-perf --self --test rate --sizes 8 --window 64'
 
 	echo "| what | asked | measured | met | command |"
@@ -108,6 +109,8 @@ table() {
 		'.[0].rate_mps' "$rate"
 	figure "1 MiB one way from vmb_alloc memory, share of memcpy" ">=" 0.8 "" \
 		'1 / .[0].floor_ratio' "$copy"
+	figure "8 B one way through MX, times the vmb calls beneath" "<=" 1.03 x \
+		'map(select(.api == "mx"))[0].api_ratio' "$mx"
 	figure "latency beside 1,000 idle endpoints, times alone" "<=" 1.15 x \
 		'map(select(.endpoints_idle > 0))[0].idle_ratio' "$idle"
 	figure "match the last of 10,000 posted receives, times one" "<=" 2 x \

@@ -49,16 +49,16 @@ struct hello {
 };
 
 /* Library, endpoint, and our own address into *self. */
-static int endpoint_open(struct bench_side *s, enum vmb_wait_mode wait,
-			 uint32_t id)
+static int endpoint_open(struct bench_side *s,
+			 const struct bench_pair_options *o, uint32_t id)
 {
-	int ret = vmb_init();
+	int ret = bench_api_attach(bench_pair_api(o), o->wait);
 
 	if (ret)
 		return ret;
-	ret = bench_side_open(s, wait, id);
+	ret = bench_side_open(s, bench_pair_api(o), o->wait, id);
 	if (ret)
-		vmb_finalize();
+		bench_api_detach(bench_pair_api(o));
 	return ret;
 }
 
@@ -79,7 +79,7 @@ static void server_main(struct bench_pair *p, int fd)
 	bench_syscalls_open(&syscalls, o->count);
 	hello.code = bench_cpu_pin(o->cpus[1]);
 	if (!hello.code)
-		hello.code = endpoint_open(&p->b, p->options->wait, VMB_ANY_ID);
+		hello.code = endpoint_open(&p->b, p->options, VMB_ANY_ID);
 	if (!hello.code)
 		hello.code = endpoint_id(&p->b, &hello.id);
 	if (write(fd, &hello, sizeof(hello)) != sizeof(hello) || hello.code)
@@ -199,7 +199,7 @@ static int sides_connect(struct bench_pair *p)
 int bench_pair_open(struct bench_pair *p)
 {
 	int ret =
-		endpoint_open(&p->a, p->options->wait,
+		endpoint_open(&p->a, p->options,
 			      p->options->serve ? p->options->id : VMB_ANY_ID);
 
 	if (ret)
@@ -207,7 +207,8 @@ int bench_pair_open(struct bench_pair *p)
 	if (p->options->serve)
 		return 0;
 	if (p->options->self)
-		ret = bench_side_open(&p->b, p->options->wait, VMB_ANY_ID);
+		ret = bench_side_open(&p->b, bench_pair_api(p->options),
+				      p->options->wait, VMB_ANY_ID);
 	if (!ret)
 		ret = sides_connect(p);
 	if (ret) {
@@ -228,7 +229,7 @@ void bench_pair_close(struct bench_pair *p)
 	bench_side_close(&p->a);
 	if (p->b.ep)
 		bench_side_close(&p->b);
-	vmb_finalize();
+	bench_api_detach(bench_pair_api(p->options));
 }
 
 int bench_pair_serve(struct bench_pair *p)
@@ -427,7 +428,8 @@ int bench_pair_run(struct bench_pair *p, struct bench_job *job, bool count,
 	int ret;
 
 	job->memory = p->options->memory;
-	job->flags = (p->options->verify ? BENCH_JOB_VERIFY : 0) |
+	job->flags = (job->flags & BENCH_JOB_MX) |
+		     (p->options->verify ? BENCH_JOB_VERIFY : 0) |
 		     (p->options->am ? BENCH_JOB_AM : 0) |
 		     (count ? BENCH_JOB_COUNT : 0);
 	ret = job_begin(p, job);

@@ -16,6 +16,7 @@
 /* What a user may say about the pair; see bench_pair_argp. */
 struct bench_pair_options {
 	bool self, serve, am, verify;
+	bool api[BENCH_APIS]; /* to be measured; none: vmb */
 	bool wait_chosen;
 	enum vmb_wait_mode wait;
 	enum bench_memory memory;
@@ -25,6 +26,13 @@ struct bench_pair_options {
 };
 
 extern const struct argp bench_pair_argp;
+
+/* What endpoints are opened through: one of MX serves both. */
+static inline enum bench_api
+bench_pair_api(const struct bench_pair_options *options)
+{
+	return options->api[BENCH_API_MX] ? BENCH_API_MX : BENCH_API_VMB;
+}
 
 struct bench_pair {
 	struct bench *bench;
@@ -43,7 +51,7 @@ void bench_pair_close(struct bench_pair *p);
 
 /*
  * Run one job and add what it gave to *r. Fields of the job that the options
- * decide (flags, memory) are filled in here.
+ * decide (flags but BENCH_JOB_MX, memory) are filled in here.
  */
 int bench_pair_run(struct bench_pair *p, struct bench_job *job, bool count,
 		   struct bench_round *r);

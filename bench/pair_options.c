@@ -23,6 +23,7 @@ enum option_key {
 	OPT_CONNECT,
 	OPT_SERVE,
 	OPT_ID,
+	OPT_API,
 };
 
 static const struct argp_option option_list[] = {
@@ -40,6 +41,10 @@ static const struct argp_option option_list[] = {
 	{"verify", OPT_VERIFY, NULL, 0,
 	 "Fill and check every payload (adds that to the times)", 5},
 	{"am", OPT_AM, NULL, 0, "Active messages instead of matched ones", 5},
+	{"api", OPT_API, "API", 0,
+	 "vmb (default); mx: the same through libmyriexpress; both: in one "
+	 "run, on the same endpoints",
+	 5},
 	{"memory", OPT_MEMORY, "KIND", 0,
 	 "alloc: vmb_alloc() memory (default); malloc: ordinary memory", 5},
 	{"serve", OPT_SERVE, NULL, 0,
@@ -60,6 +65,16 @@ static void connect_check(struct argp_state *state, const char *text)
 				   VMB_ID_MAX);
 }
 
+static void parse_api(struct argp_state *state, const char *text, bool *api)
+{
+	bool both = !strcmp(text, "both");
+
+	for (int i = 0; i < BENCH_APIS; i++)
+		api[i] = both || !strcmp(text, bench_api_names[i]);
+	if (!api[BENCH_API_VMB] && !api[BENCH_API_MX])
+		argp_error(state, "api must be vmb, mx or both, not %s", text);
+}
+
 /* What does not go together, when all is known. */
 static void options_check(struct argp_state *state,
 			  const struct bench_pair_options *o)
@@ -67,6 +82,8 @@ static void options_check(struct argp_state *state,
 	if (o->self + o->serve + (o->connect != NULL) > 1)
 		argp_error(state,
 			   "--self, --serve and --connect exclude each other");
+	if (o->am && o->api[BENCH_API_MX])
+		argp_error(state, "MX has no active messages");
 	if (o->self && o->wait_chosen && o->wait == VMB_WAIT_BLOCK)
 		argp_error(state, "--self has one thread for both endpoints "
 				  "and cannot block in either");
@@ -92,6 +109,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_AM:
 		o->am = true;
+		return 0;
+	case OPT_API:
+		parse_api(state, arg, o->api);
 		return 0;
 	case OPT_MEMORY:
 		o->memory = bench_parse_memory(state, arg);

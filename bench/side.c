@@ -2,7 +2,7 @@
 /*
  * side.c - one endpoint of a measured pair.
  *
- * Flow:  pair -> [here] -> vmb_isend, vmb_irecv, vmb_am_send
+ * Flow:  pair -> [here] -> calls -> vmb_isend, mx_isend ...; vmb_am_send
  * Owns:  the endpoint, its buffers, the requests of the job under way.
  * Trust: a job was checked by bench_job_check(); payloads are verified when
  *        the job says so, lengths always.
@@ -122,11 +122,10 @@ static void am_arrived(struct vmb_endpoint *ep, const struct vmb_am_msg *msg,
 	s->received++;
 }
 
-int bench_side_open(struct bench_side *s, enum vmb_wait_mode wait, uint32_t id)
+int bench_side_open(struct bench_side *s, enum bench_api api,
+		    enum vmb_wait_mode wait, uint32_t id)
 {
-	struct vmb_open_params params = {
-		.size = sizeof(params), .id = id, .wait = wait};
-	int ret = vmb_open(&params, &s->ep);
+	int ret = bench_api_open(api, s, wait, id);
 
 	if (ret)
 		return ret;
@@ -136,16 +135,15 @@ int bench_side_open(struct bench_side *s, enum vmb_wait_mode wait, uint32_t id)
 
 void bench_side_close(struct bench_side *s)
 {
-	vmb_close(s->ep);
-	s->ep = NULL;
+	bench_api_close(s);
 	arena_free(s);
 }
 
 static int receive_post(struct bench_side *s)
 {
 	struct vmb_segment segment = {slot_at(s, 1, s->posted), s->job.size};
-	int ret = vmb_irecv(s->ep, &segment, 1, BENCH_MATCH_DATA, VMB_MATCH_ALL,
-			    NULL, &s->recv_req[s->posted % s->job.window]);
+	int ret = s->calls->receive(s, &segment,
+				    &s->recv_req[s->posted % s->job.window]);
 
 	if (!ret)
 		s->posted++;
@@ -175,8 +173,11 @@ int bench_side_begin(struct bench_side *s, const struct bench_job *job,
 	int ret;
 
 	leftovers_drop(s);
+	if (job->flags & BENCH_JOB_MX && !s->mx)
+		return -EOPNOTSUPP; /* opened without --api mx */
+	s->calls = &bench_calls[job->flags & BENCH_JOB_MX ? BENCH_API_MX
+							  : BENCH_API_VMB];
 	ret = arena_prepare(s, job);
-
 	if (ret)
 		return ret;
 	s->job = *job;
@@ -258,7 +259,7 @@ static int sends_finish(struct bench_side *s, bool wait)
 {
 	if (s->delivered) {
 		s->finished = *s->delivered;
-		return vmb_progress(s->ep);
+		return s->calls->progress(s);
 	}
 	if (s->job.flags & BENCH_JOB_AM) {
 		s->finished = s->sent; /* so the call said by returning 0 */
@@ -266,16 +267,16 @@ static int sends_finish(struct bench_side *s, bool wait)
 	}
 	while (s->finished < s->sent) {
 		struct vmb_req **req;
-		struct vmb_status status;
+		struct bench_outcome outcome;
 		int done, ret;
 
 		req = &s->send_req[s->finished % s->job.window];
-		ret = wait ? vmb_wait(s->ep, req, VMB_INFINITE, &status, &done)
-			   : vmb_test(s->ep, req, &status, &done);
+		ret = s->calls->wait(s, req, wait ? VMB_INFINITE : 0, &outcome,
+				     &done);
 		if (ret || !done)
 			return ret;
-		if (status.code)
-			return status.code;
+		if (outcome.code)
+			return outcome.code;
 		s->finished++;
 		wait = false;
 	}
@@ -295,8 +296,8 @@ static int send_try(struct bench_side *s)
 		ret = vmb_am_send(s->ep, s->peer, BENCH_AM_ID, s->sent,
 				  &segment, 1);
 	else
-		ret = vmb_isend(s->ep, &segment, 1, s->peer, BENCH_MATCH_DATA,
-				NULL, s->delivered ? NULL : &s->send_req[slot]);
+		ret = s->calls->send(s, &segment,
+				     s->delivered ? NULL : &s->send_req[slot]);
 	if (!ret)
 		s->sent++;
 	return ret;
@@ -318,13 +319,14 @@ int bench_side_send(struct bench_side *s)
 /* ---- receiving ---------------------------------------------------------- */
 
 /* The oldest posted receive has ended: check it, post the next one. */
-static int received_one(struct bench_side *s, const struct vmb_status *status)
+static int received_one(struct bench_side *s,
+			const struct bench_outcome *outcome)
 {
-	int ret = status->code;
+	int ret = outcome->code;
 
 	if (!ret)
 		ret = payload_check(s, slot_at(s, 1, s->received),
-				    status->xfer_len);
+				    outcome->len);
 	if (ret)
 		return ret;
 	s->received++;
@@ -335,26 +337,26 @@ static int received_one(struct bench_side *s, const struct vmb_status *status)
 static int receive_try(struct bench_side *s)
 {
 	struct vmb_req **req = &s->recv_req[s->received % s->job.window];
-	struct vmb_status status;
+	struct bench_outcome outcome;
 	int done, ret;
 
-	ret = vmb_test(s->ep, req, &status, &done);
+	ret = s->calls->wait(s, req, 0, &outcome, &done);
 	if (ret || !done)
 		return ret;
-	ret = received_one(s, &status);
+	ret = received_one(s, &outcome);
 	return ret ? ret : 1;
 }
 
 static int receive_wait(struct bench_side *s)
 {
 	struct vmb_req **req = &s->recv_req[s->received % s->job.window];
-	struct vmb_status status;
+	struct bench_outcome outcome;
 	int done, ret;
 
-	ret = vmb_wait(s->ep, req, BENCH_SILENCE_MS, &status, &done);
+	ret = s->calls->wait(s, req, BENCH_SILENCE_MS, &outcome, &done);
 	if (!ret && !done)
 		ret = -ETIMEDOUT;
-	return ret ? ret : received_one(s, &status);
+	return ret ? ret : received_one(s, &outcome);
 }
 
 static int am_receive_try(struct bench_side *s)
@@ -371,13 +373,13 @@ static int am_receive_try(struct bench_side *s)
 static int receive_small(struct bench_side *s)
 {
 	struct vmb_req **req = &s->recv_req[s->received % s->job.window];
-	struct vmb_status status;
+	struct bench_outcome outcome;
 	int done, ret;
 
-	ret = vmb_wait(s->ep, req, 1, &status, &done);
+	ret = s->calls->wait(s, req, 1, &outcome, &done);
 	if (ret || !done)
 		return ret;
-	ret = received_one(s, &status);
+	ret = received_one(s, &outcome);
 	return ret ? ret : 1;
 }
 

@@ -16,6 +16,7 @@
 #include <vmbypass/vmb.h>
 #include <vmbypass/vmb_am.h>
 
+#include "calls.h"
 #include "options.h"
 
 #define BENCH_WINDOW_MAX 1024
@@ -38,7 +39,8 @@ enum bench_pattern {
 #define BENCH_JOB_VERIFY 1u
 #define BENCH_JOB_AM 2u
 #define BENCH_JOB_COUNT 4u /* count system calls */
-#define BENCH_JOB_FLAGS 7u
+#define BENCH_JOB_MX 8u	   /* through the calls of MX */
+#define BENCH_JOB_FLAGS 15u
 
 /* What to do. Travels to the server as it is, and is checked there. */
 struct bench_job {
@@ -60,6 +62,8 @@ uint64_t bench_job_bytes(const struct bench_job *job);
 
 struct bench_side {
 	struct vmb_endpoint *ep;
+	struct mx_endpoint *mx;		 /* on top of it, or NULL */
+	const struct bench_calls *calls; /* of the job */
 	struct vmb_addr peer;
 	bool block; /* sleep where there is nothing to do */
 	struct bench_job job;
@@ -84,7 +88,8 @@ struct bench_side {
 	struct vmb_req *recv_req[BENCH_WINDOW_MAX];
 };
 
-int bench_side_open(struct bench_side *s, enum vmb_wait_mode wait, uint32_t id);
+int bench_side_open(struct bench_side *s, enum bench_api api,
+		    enum vmb_wait_mode wait, uint32_t id);
 void bench_side_close(struct bench_side *s);
 
 /*

@@ -23,6 +23,7 @@ const char *const bench_test_names[BENCH_TESTS + 1] = {
 
 static const struct bench_column columns[] = {
 	{"TEST", "test", BENCH_TEXT},
+	{"API", "api", BENCH_TEXT},
 	{"SIZE", "size", BENCH_SIZE},
 	{"IDLE", "endpoints_idle", BENCH_COUNT},
 	{"P50 ns", "lat_ns.p50", BENCH_FIX1},
@@ -37,6 +38,7 @@ static const struct bench_column columns[] = {
 	{"FLOOR", "floor.impl", BENCH_TEXT},
 	{"P50 ns", "floor.rounds.median", BENCH_FIX1},
 	{"RATIO", "floor_ratio", BENCH_RATIO},
+	{"VS VMB", "api_ratio", BENCH_RATIO},
 	{"VS NO IDLE", "idle_ratio", BENCH_RATIO},
 	{0},
 };
@@ -48,6 +50,8 @@ struct entry {
 	struct bench_job job;
 	unsigned idle;		   /* endpoints open beside */
 	const struct entry *alone; /* the same without them */
+	enum bench_api api;
+	const struct entry *beneath; /* the same through vmb.h, or NULL */
 };
 
 struct run {
@@ -174,7 +178,7 @@ static unsigned window_of(const struct bench_sweep *s, enum bench_test test,
 }
 
 static void entry_init(struct run *r, struct entry *e, enum bench_test test,
-		       unsigned size_index)
+		       enum bench_api api, unsigned size_index)
 {
 	static const enum bench_metric metrics[] = {
 		BENCH_LATENCY, BENCH_BANDWIDTH, BENCH_BANDWIDTH, BENCH_RATE};
@@ -184,12 +188,15 @@ static void entry_init(struct run *r, struct entry *e, enum bench_test test,
 						      BENCH_STREAM};
 	size_t size = r->sweep->pair.sizes.size[size_index];
 
-	bench_point_init(&e->point, bench_test_names[test], "vmb-local",
+	bench_point_init(&e->point, bench_test_names[test],
+			 api == BENCH_API_MX ? "mx-local" : "vmb-local",
 			 metrics[test], size, bench_pair_unit());
+	e->api = api;
 	e->point.floor = floor_of(r, size_index);
 	e->test = test;
 	e->job = (struct bench_job){
 		.pattern = patterns[test],
+		.flags = api == BENCH_API_MX ? BENCH_JOB_MX : 0,
 		.window = window_of(r->sweep, test, size),
 		.size = size,
 		.seed = 1,
@@ -210,12 +217,37 @@ static void arenas_equal(struct run *r)
 		r->entries[i].job.arena = most;
 }
 
+/* One for each API, side by side. */
+static void entries_add(struct run *r, enum bench_test test,
+			unsigned size_index)
+{
+	const bool *api = r->sweep->pair.api;
+	bool mx = api[BENCH_API_MX], vmb = api[BENCH_API_VMB] || !mx;
+
+	if (vmb)
+		entry_init(r, &r->entries[r->count++], test, BENCH_API_VMB,
+			   size_index);
+	if (!mx)
+		return;
+	if (vmb)
+		r->entries[r->count].beneath = &r->entries[r->count - 1];
+	entry_init(r, &r->entries[r->count++], test, BENCH_API_MX, size_index);
+}
+
+static double ratio_of(const struct entry *e, const struct entry *base)
+{
+	return base ? bench_point_median(&e->point) /
+			       bench_point_median(&base->point)
+		    : NAN;
+}
+
 static int entries_make(struct run *r)
 {
 	const struct bench_sweep *s = r->sweep;
 	unsigned variants = s->idle ? 2 : 1;
 
-	r->entries = calloc(BENCH_TESTS * variants * s->pair.sizes.count,
+	r->entries = calloc(BENCH_TESTS * BENCH_APIS * variants *
+				    s->pair.sizes.count,
 			    sizeof(*r->entries));
 	if (!r->entries)
 		return -ENOMEM;
@@ -225,8 +257,7 @@ static int entries_make(struct run *r)
 		for (int t = 0; t < BENCH_TESTS; t++) {
 			for (unsigned i = 0;
 			     s->tests[t] && i < s->pair.sizes.count; i++)
-				entry_init(r, &r->entries[r->count++],
-					   (enum bench_test)t, i);
+				entries_add(r, (enum bench_test)t, i);
 		}
 		for (unsigned i = 0; v && i < base; i++) {
 			r->entries[base + i].idle = s->idle;
@@ -311,9 +342,6 @@ static void entry_report(struct run *r, const struct entry *e)
 {
 	const struct bench_pair_options *o = &r->sweep->pair;
 	json_t *point = bench_point_json(&e->point);
-	double ratio = e->alone ? bench_point_median(&e->point) /
-					  bench_point_median(&e->alone->point)
-				: NAN;
 
 	json_object_set_new(point, "window", json_integer(e->job.window));
 	json_object_set_new(point, "processes", json_integer(o->self ? 1 : 2));
@@ -325,7 +353,11 @@ static void entry_report(struct run *r, const struct entry *e)
 			    json_string(bench_memory_text(o->memory)));
 	json_object_set_new(point, "verified", json_boolean(o->verify));
 	json_object_set_new(point, "endpoints_idle", json_integer(e->idle));
-	json_object_set_new(point, "idle_ratio", bench_fix3_json(ratio));
+	json_object_set_new(point, "idle_ratio",
+			    bench_fix3_json(ratio_of(e, e->alone)));
+	json_object_set_new(point, "api", json_string(bench_api_names[e->api]));
+	json_object_set_new(point, "api_ratio",
+			    bench_fix3_json(ratio_of(e, e->beneath)));
 	bench_report_add(r->sweep->bench.report, point);
 }
 

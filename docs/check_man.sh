@@ -33,17 +33,18 @@ page_of()
 		grep . || echo "$1.$2.md"
 }
 
-# One prototype a line, without VMB_PUBLIC and the comments between.
+# One prototype a line, without VMB_PUBLIC or MX_PUBLIC and the comments between.
 prototypes()
 {
 	awk '
-	/^VMB_PUBLIC / { text = ""; inside = 1 }
+	/^(VMB|MX)_PUBLIC / && !/ extern / { text = ""; inside = 1 }
 	inside { text = text " " $0 }
 	inside && /;/ {
 		inside = 0
-		gsub(/[ \t]+/, " ", text); sub(/^ VMB_PUBLIC /, "", text)
+		gsub(/[ \t]+/, " ", text); sub(/^ (VMB|MX)_PUBLIC /, "", text)
+		gsub(/\( /, "(", text)
 		print text
-	}' "$source"/include/vmbypass/{vmb,vmb_am}.h
+	}' "$source"/include/vmbypass/{vmb,vmb_am}.h "$source"/include/mx/*.h
 }
 
 count=0
@@ -58,7 +59,7 @@ while read -r prototype; do
 	squeeze <"$source/docs/man/$page" | grep -qF "$prototype" ||
 		complain "$page: not as in the header: $prototype"
 done < <(prototypes)
-[ $count -ge 40 ] || complain "only $count functions found in the headers"
+[ $count -ge 90 ] || complain "only $count functions found in the headers"
 
 for program in "$@"; do
 	page_of "$program" 1 >/dev/null || page_of "$program" 8 >/dev/null ||
@@ -82,7 +83,7 @@ for page in "$output"/man*/*; do
 		page_of "$other" "$other_section" >/dev/null ||
 			complain "$(basename "$source_page"): there is no" \
 				"$other($other_section)"
-	done < <(grep -o '\*\*vmb[a-z_-]*\*\*([0-9])' "$source_page" |
+	done < <(grep -oE '\*\*(vmb|mx|myri)[a-z0-9_-]*\*\*\([0-9]\)' "$source_page" |
 		sed 's/\*//g; s/)//' | sed 's/(/*/' | sort -u)
 done
 
