@@ -305,7 +305,7 @@ MX_PUBLIC mx_return_t mx_close_endpoint(mx_endpoint_t endpoint);
 MX_PUBLIC mx_return_t mx_wakeup(mx_endpoint_t endpoint);
 
 /*
- * No arrival is processed and no handler runs, in any thread, until reenabled.
+ * No arrival is processed and no handler runs, in any thread, until it is enabled again.
  * Not counted. Returns when a handler in another thread has ended.
  */
 MX_PUBLIC mx_return_t mx_disable_progression(mx_endpoint_t endpoint);

@@ -78,10 +78,14 @@ mx_return_t mx_wait(mx_endpoint_t endpoint, mx_request_t *request,
 
 /* ---- any request, any message ---------------------------------------------------- */
 
-static inline mx_return_t complete_any(const char *call, mx_endpoint_t endpoint,
-				       int timeout_ms, uint64_t match,
-				       uint64_t mask, mx_status_t *status,
-				       uint32_t *result)
+typedef int (*match_fn)(struct vmb_endpoint *ep, uint64_t match, uint64_t mask,
+			int timeout_ms, struct vmb_status *status, int *done);
+
+/* vmb_wait_any() takes a request in, vmb_probe() only looks. */
+static inline mx_return_t wait_match(match_fn wait, const char *call,
+				     mx_endpoint_t endpoint, int timeout_ms,
+				     uint64_t match, uint64_t mask,
+				     mx_status_t *status, uint32_t *result)
 {
 	struct vmb_status s;
 	int done, rc;
@@ -89,8 +93,7 @@ static inline mx_return_t complete_any(const char *call, mx_endpoint_t endpoint,
 	if (mx_unlikely(!result))
 		return no_result(endpoint, call);
 	*result = 0;
-	rc = vmb_wait_any(mx_beneath(endpoint), match, mask, timeout_ms, &s,
-			  &done);
+	rc = wait(mx_beneath(endpoint), match, mask, timeout_ms, &s, &done);
 	if (mx_unlikely(rc))
 		return mx_fail_vmb(endpoint, call, rc, MX_BAD_MATCH_MASK);
 	if (!done)
@@ -104,55 +107,32 @@ mx_return_t mx_test_any(mx_endpoint_t endpoint, uint64_t match_info,
 			uint64_t match_mask, mx_status_t *status,
 			uint32_t *result)
 {
-	return complete_any(__func__, endpoint, 0, match_info, match_mask,
-			    status, result);
+	return wait_match(vmb_wait_any, __func__, endpoint, 0, match_info,
+			  match_mask, status, result);
 }
 
 mx_return_t mx_wait_any(mx_endpoint_t endpoint, uint32_t timeout,
 			uint64_t match_info, uint64_t match_mask,
 			mx_status_t *status, uint32_t *result)
 {
-	return complete_any(__func__, endpoint, mx_timeout(timeout), match_info,
-			    match_mask, status, result);
-}
-
-static mx_return_t look_for_message(const char *call, mx_endpoint_t endpoint,
-				    int timeout_ms, uint64_t match,
-				    uint64_t mask, mx_status_t *status,
-				    uint32_t *result)
-{
-	struct vmb_status s;
-	int done, rc;
-
-	if (!result)
-		return no_result(endpoint, call);
-	*result = 0;
-	rc = vmb_probe(mx_beneath(endpoint), match, mask, timeout_ms, &s,
-		       &done);
-	if (rc)
-		return mx_fail_vmb(endpoint, call, rc, MX_BAD_MATCH_MASK);
-	if (!done)
-		return MX_SUCCESS;
-	*result = 1;
-	if (status)
-		spell_status(status, &s, MX_STATUS_SUCCESS);
-	return MX_SUCCESS;
+	return wait_match(vmb_wait_any, __func__, endpoint, mx_timeout(timeout),
+			  match_info, match_mask, status, result);
 }
 
 mx_return_t mx_iprobe(mx_endpoint_t endpoint, uint64_t match_info,
 		      uint64_t match_mask, mx_status_t *status,
 		      uint32_t *result)
 {
-	return look_for_message(__func__, endpoint, 0, match_info, match_mask,
-				status, result);
+	return wait_match(vmb_probe, __func__, endpoint, 0, match_info,
+			  match_mask, status, result);
 }
 
 mx_return_t mx_probe(mx_endpoint_t endpoint, uint32_t timeout,
 		     uint64_t match_info, uint64_t match_mask,
 		     mx_status_t *status, uint32_t *result)
 {
-	return look_for_message(__func__, endpoint, mx_timeout(timeout),
-				match_info, match_mask, status, result);
+	return wait_match(vmb_probe, __func__, endpoint, mx_timeout(timeout),
+			  match_info, match_mask, status, result);
 }
 
 /* ---- peek ---------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "conform/conform.h"
+#include "support/pattern.h"
 
 const struct t_port *t_port;
 
@@ -167,27 +168,19 @@ void t_settle(struct t_pair *pair)
 	}
 }
 
-static unsigned char byte_at(size_t place, unsigned seed)
-{
-	return (unsigned char)(place * 31 + (place >> 8) * 7 + seed * 101 + 1);
-}
-
 void t_fill(void *buf, size_t len, unsigned seed)
 {
-	unsigned char *p = buf;
-
-	for (size_t i = 0; i < len; i++)
-		p[i] = byte_at(i, seed);
+	t_pattern_fill(buf, len, seed);
 }
 
 void t_verify(const void *buf, size_t len, unsigned seed)
 {
-	const unsigned char *p = buf;
+	size_t wrong = t_pattern_check(buf, len, seed);
 
-	for (size_t i = 0; i < len; i++)
-		if (p[i] != byte_at(i, seed))
-			ck_abort_msg("byte %zu of %zu is %u, sent was %u", i,
-				     len, p[i], byte_at(i, seed));
+	if (wrong < len)
+		ck_abort_msg("byte %zu of %zu is %u, sent was %u", wrong, len,
+			     ((const unsigned char *)buf)[wrong],
+			     t_pattern_byte(wrong, seed));
 }
 
 void t_exchange(struct t_pair *pair, uint64_t match, size_t len)

@@ -12,6 +12,7 @@
 
 #include "control.h"
 #include "mxtest.h"
+#include "support/pattern.h"
 
 double t_seconds(void)
 {
@@ -31,28 +32,19 @@ void t_compute(double seconds)
 
 /* ---- payload ------------------------------------------------------------------ */
 
-static unsigned char byte_at(size_t place, unsigned seed)
-{
-	return (unsigned char)(place * 37 + (place >> 9) * 11 + seed * 59 + 3);
-}
-
 void t_fill(void *buf, size_t len, unsigned seed)
 {
-	unsigned char *p = buf;
-
-	for (size_t i = 0; i < len; i++)
-		p[i] = byte_at(i, seed);
+	t_pattern_fill(buf, len, seed);
 }
 
 void t_verify(const void *buf, size_t len, unsigned seed)
 {
-	const unsigned char *p = buf;
+	size_t wrong = t_pattern_check(buf, len, seed);
 
-	for (size_t i = 0; i < len; i++)
-		if (p[i] != byte_at(i, seed))
-			t_fail(__FILE__, __LINE__,
-			       "byte %zu of %zu is %u, sent was %u", i, len,
-			       p[i], byte_at(i, seed));
+	if (wrong < len)
+		t_fail(__FILE__, __LINE__, "byte %zu of %zu is %u, sent was %u",
+		       wrong, len, ((const unsigned char *)buf)[wrong],
+		       t_pattern_byte(wrong, seed));
 }
 
 void *t_alloc(size_t len)
