@@ -55,6 +55,6 @@ report "$(grep -nE '^[ \t]*#[ \t]*include[ \t]+<(base|ring|port|am|msg|api|nic|v
 	-r examples || true)" "examples include public headers only"
 # shared with the kernel: nothing but the kernel's types, and each other
 report "$(grep -nE '^[ \t]*#[ \t]*include' -r include/vmbypass/abi |
-	grep -vE '<(linux/types\.h|linux/ioctl\.h|stddef\.h|vmbypass/abi/[a-z]+\.h)>' || true)" \
-	"abi/ includes <linux/types.h>, <stddef.h> and abi/ only"
+	grep -vE '<(linux/types\.h|linux/ioctl\.h|linux/stddef\.h|stddef\.h|vmbypass/abi/[a-z]+\.h)>' || true)" \
+	"abi/ includes <linux/types.h>, <linux/ioctl.h>, <stddef.h> and abi/ only"
 exit $failed

@@ -480,7 +480,9 @@ START_TEST(random_changes_are_never_missed)
 	run_workers(seed);
 	ck_assert_msg(!run.failure[0], "VMB_SEED=%lu: %s", seed, run.failure);
 	counters = t_counters(&run.t);
-	ck_assert_uint_gt(counters.hits, OPS / 10);
+	/* pinned pages are given up when in doubt: far fewer hits, more so on
+	 * a busy machine */
+	ck_assert_uint_gt(counters.hits, _i % 2 ? OPS / 100 : OPS / 10);
 	ck_assert_uint_gt(counters.invalidated, OPS / 50);
 	ck_assert_uint_gt(run.judged, OPS);
 	ck_assert(fake_port_wait(&run.t.fake, ENTRIES));
