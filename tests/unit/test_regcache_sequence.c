@@ -503,6 +503,6 @@ TCase *t_sequence(void)
 	TCase *c = tcase_create("sequence");
 
 	tcase_set_timeout(c, 120);
-	tcase_add_loop_test(c, random_changes_are_never_missed, 0, 6);
+	tcase_add_loop_test(c, random_changes_are_never_missed, 0, 4);
 	return c;
 }
