@@ -211,6 +211,14 @@ START_TEST(memory_over_the_limit_of_the_shim_is_streamed)
 }
 END_TEST
 
+/* No barrier of another domain's kernel reaches us: docs/signalling.md. */
+START_TEST(sender_fences_for_itself)
+{
+	ck_assert_uint_eq(vmb_library.port->hello.features, 0);
+	ck_assert(a->am.fences);
+}
+END_TEST
+
 START_TEST(protection_domain_is_the_guest)
 {
 	vmb_finalize();
@@ -243,6 +251,7 @@ static TCase *guest_case(const char *name, void (*begin)(void))
 	tcase_add_test(c, allocated_memory_is_registered_once);
 	tcase_add_test(c, memory_that_cannot_be_written_is_streamed);
 	tcase_add_test(c, memory_over_the_limit_of_the_shim_is_streamed);
+	tcase_add_test(c, sender_fences_for_itself);
 	tcase_add_test(c, protection_domain_is_the_guest);
 	return c;
 }
