@@ -407,10 +407,10 @@ START_TEST(exhaustion_is_an_error_and_no_lie)
 	uint64_t key;
 
 	t_xen_limit_pages(t_xen_usage().pages + 1);
-	ck_assert_int_eq(t_guest_open(&liar, 1, 7, &ep), -ENOMEM);
+	ck_assert_int_eq(t_guest_open(&liar, 1, 7, &ep), -ENOSPC);
 	ck_assert_int_eq(t_guest_register(&liar, 1, t_xen_pages(5, 40), 0,
 					  40 * VMB_PAGE, 0, &key),
-			 -ENOMEM);
+			 -ENOSPC);
 	ck_assert_uint_eq(t_vmbd_faults(&v, VMB_NIC_FAULT_GRANT), 0);
 	ck_assert_uint_eq(t_xen_usage().pages, before.pages);
 	check_works(&own);

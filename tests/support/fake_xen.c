@@ -407,7 +407,7 @@ static void *map(xengnttab_handle *h, uint32_t count, uint32_t id,
 			return NULL;
 		}
 	if (mapped_pages + count > page_limit) {
-		errno = ENOMEM;
+		errno = EINVAL;
 		return NULL;
 	}
 	m = calloc(1, sizeof(*m));

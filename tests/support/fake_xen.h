@@ -46,7 +46,7 @@ const char *t_xen_perms(const char *path, ...)
 
 /* The next transactions end with EAGAIN, as if others wrote meanwhile. */
 void t_xen_disturb(unsigned times);
-/* From now on at most so many pages can be mapped: ENOMEM. */
+/* From now on at most so many pages can be mapped: EINVAL, as Linux says. */
 void t_xen_limit_pages(uint32_t pages);
 
 /* ---- a guest's machine -------------------------------------------------- */

@@ -208,6 +208,7 @@ static int map_pages(struct vmb_guest *g, const struct offered *o,
 	if (!ring)
 		return -errno;
 	BACK_RING_INIT(&g->ring, ring, VMB_PAGE);
+	g->ring_ref = o->ring_ref;
 	vmb_store_relaxed(&g->taken, 0);
 	*what = "events-ref";
 	g->events = xengnttab_map_grant_ref_notify(
@@ -248,8 +249,11 @@ static void connect_device(struct vmb_guest *g)
 		snprintf(error, sizeof(error), "cannot connect: %s: %s", what,
 			 strerror(-err));
 		vmb_warn("guest %s: %s", g->who.name, error);
-		vmb_xen_guest_lied(g, VMB_NIC_FAULT_NODE,
-				   XenbusStateInitialised);
+		if (err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+			g->lies++; /* none, but it must not go on for ever */
+		else
+			vmb_xen_guest_lied(g, VMB_NIC_FAULT_NODE,
+					   XenbusStateInitialised);
 		close_device(g, error);
 		return;
 	}

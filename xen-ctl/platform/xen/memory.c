@@ -44,10 +44,34 @@ static int check_pages(struct vmb_guest *g, const struct vmb_attachment *a,
 	return 0;
 }
 
+static bool is_our_want(int err)
+{
+	return err == ENOMEM || err == ENOSPC || err == EMFILE || err == ENFILE;
+}
+
 /*
- * libxengnttab tells apart what the kernel does: no memory or no room for
- * mappings is our want; all else is a reference that is not good.
+ * Linux says EINVAL for a reference that is not good, and for a hypervisor
+ * that maps no more for us. So try as many mappings of a page that is good:
+ * that of the ring. If even that fails, it is no fault of the references.
+ * (A guest can make it fail, and so hide a lie. It gains an error.)
  */
+static bool would_fit(struct vmb_guest *g, uint32_t count)
+{
+	uint32_t *refs = malloc(count * sizeof(*refs));
+	void *base = NULL;
+
+	for (uint32_t i = 0; refs && i < count; i++)
+		refs[i] = g->ring_ref;
+	if (refs)
+		base = xengnttab_map_domain_grant_refs(g->grants, count,
+						       g->who.id, refs,
+						       PROT_READ | PROT_WRITE);
+	if (base)
+		xengnttab_unmap(g->grants, base, count);
+	free(refs);
+	return base;
+}
+
 static int map_refs(struct vmb_guest *g, uint32_t count, uint32_t *refs,
 		    int prot, void **base)
 {
@@ -58,12 +82,12 @@ static int map_refs(struct vmb_guest *g, uint32_t count, uint32_t *refs,
 	if (*base)
 		return 0;
 	err = errno;
-	if (err == ENOMEM || err == ENOSPC || err == EMFILE || err == ENFILE) {
+	if (is_our_want(err) || !would_fit(g, count)) {
 		vmb_warn("guest %s: cannot map %u pages: %s (limits: memory "
 			 "of this domain; gntdev's parameter \"limit\"; Xen's "
 			 "gnttab_max_maptrack_frames)",
 			 g->who.name, count, strerror(err));
-		return err == ENOSPC ? -ENOSPC : -ENOMEM;
+		return err == ENOMEM ? -ENOMEM : -ENOSPC;
 	}
 	vmb_xen_guest_lied(g, VMB_NIC_FAULT_GRANT, refs[0]);
 	return -EFAULT;

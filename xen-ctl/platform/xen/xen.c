@@ -26,14 +26,12 @@
 
 /* ---- which domains ------------------------------------------------------ */
 
-/* Calls with each domain of the store, until one call returns true. */
+/* Calls with each other domain of the store, until one call returns true. */
 static bool each_domain(struct vmb_platform *p,
-			bool (*call)(struct vmb_platform *p,
-				     const struct vmb_guest_identity *who,
+			bool (*call)(struct vmb_platform *p, uint32_t id,
 				     void *arg),
 			void *arg)
 {
-	struct vmb_guest_identity who;
 	bool done = false;
 	unsigned count;
 	char **ids = xs_directory(p->store, XBT_NULL, "/local/domain", &count);
@@ -41,8 +39,8 @@ static bool each_domain(struct vmb_platform *p,
 	for (unsigned i = 0; ids && i < count && !done; i++) {
 		uint32_t id = (uint32_t)strtoul(ids[i], NULL, 10);
 
-		if (id != p->self && !vmb_xen_store_identity(p, id, &who))
-			done = call(p, &who, arg);
+		if (id != p->self)
+			done = call(p, id, arg);
 	}
 	free(ids);
 	return done;
@@ -53,18 +51,17 @@ struct search {
 	struct vmb_guest_identity found;
 };
 
-static bool is_searched(struct vmb_platform *p,
-			const struct vmb_guest_identity *who, void *arg)
+static bool is_searched(struct vmb_platform *p, uint32_t id, void *arg)
 {
+	char number[16], path[XEN_PATH_BYTES], name[XEN_VALUE_BYTES];
 	struct search *search = arg;
-	char number[16];
 
-	(void)p;
-	snprintf(number, sizeof(number), "%u", who->id);
-	if (strcmp(who->name, search->which) && strcmp(number, search->which))
-		return false;
-	search->found = *who;
-	return true;
+	snprintf(number, sizeof(number), "%u", id);
+	snprintf(path, sizeof(path), "/local/domain/%u/name", id);
+	return (!strcmp(number, search->which) ||
+		(!vmb_xen_store_read(p, path, name) &&
+		 !strcmp(name, search->which))) &&
+	       !vmb_xen_store_identity(p, id, &search->found);
 }
 
 /* ---- guests that were detached by hand ---------------------------------- */
@@ -148,15 +145,16 @@ static int xen_guest_detach(struct vmb_platform *p, struct vmb_guest *g,
 	return 0;
 }
 
-static bool attach_if_wanted(struct vmb_platform *p,
-			     const struct vmb_guest_identity *who, void *arg)
+static bool attach_if_wanted(struct vmb_platform *p, uint32_t id, void *arg)
 {
+	struct vmb_guest_identity who;
 	char why[VMB_ERROR_BYTES];
 
 	(void)arg;
-	if (!vmb_xen_guest_find(p, who->id) && !is_declined(p, who->id) &&
-	    p->config.events->guest_wanted(p->config.arg, who) &&
-	    attach(p, who, why))
+	if (!vmb_xen_guest_find(p, id) && !is_declined(p, id) &&
+	    !vmb_xen_store_identity(p, id, &who) &&
+	    p->config.events->guest_wanted(p->config.arg, &who) &&
+	    attach(p, &who, why))
 		vmb_warn("not attached: %s", why);
 	return false;
 }

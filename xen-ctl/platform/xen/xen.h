@@ -75,6 +75,7 @@ struct vmb_guest {
 	xenevtchn_handle *channel;
 	evtchn_port_t port;
 	vmb_xen_back_ring_t ring; /* sring NULL: not connected */
+	uint32_t ring_ref;
 	struct vmb_xen_events *events;
 	sd_event_source *io;	/* the channel */
 	sd_event_source *more;	/* further requests, at the next turn */
