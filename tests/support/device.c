@@ -325,7 +325,11 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	return rc < 0 ? refuse(-rc) : rc;
 }
 
-/* The area once more, at another address, and not in a child. */
+/*
+ * The area once more, at another address, and not in a child. ThreadSanitizer
+ * does not know that both are one memory: it sees no order between what the
+ * engine writes and what the client reads elsewhere.
+ */
 void *__wrap_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
 {
 	struct file *f = fd < 0 ? NULL : find(fd);
