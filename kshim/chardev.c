@@ -175,17 +175,16 @@ static int request_count(struct vmb_client *client)
 
 static int request_send(struct vmb_client *client, struct vmb_request *request)
 {
-	int err = 0;
+	bool dead;
 
 	spin_lock(&client->conn->lock);
-	if (client->conn->dead) {
-		err = -EPIPE;
-	} else {
+	dead = client->conn->dead;
+	if (!dead) {
 		client->greeted |= request->msg.head.op == VMB_CTL_HELLO;
 		vmb_conn_send(client->conn, request);
 	}
 	spin_unlock(&client->conn->lock);
-	return err;
+	return dead ? -EPIPE : 0;
 }
 
 static ssize_t control_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
@@ -239,12 +238,10 @@ static struct vmb_request *reply_take(struct vmb_client *client, size_t room)
 	return reply;
 }
 
-static void reply_back(struct vmb_client *client, struct vmb_request *reply)
+/* For waiting only: read() looks again, under the lock. */
+static bool control_ready(struct vmb_client *client)
 {
-	spin_lock(&client->conn->lock);
-	list_add(&reply->link, &client->replies);
-	client->outstanding++;
-	spin_unlock(&client->conn->lock);
+	return !list_empty_careful(&client->replies) || READ_ONCE(client->conn->dead);
 }
 
 static ssize_t control_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
@@ -255,8 +252,7 @@ static ssize_t control_read(struct file *file, char __user *buf, size_t count, l
 	while (IS_ERR(reply = reply_take(client, count))) {
 		if (PTR_ERR(reply) != -EAGAIN || file->f_flags & O_NONBLOCK)
 			return PTR_ERR(reply);
-		if (wait_event_interruptible(client->wait, !list_empty_careful(&client->replies) ||
-								   READ_ONCE(client->conn->dead)))
+		if (wait_event_interruptible(client->wait, control_ready(client)))
 			return -EINTR;
 	}
 	if (!reply)
@@ -264,7 +260,10 @@ static ssize_t control_read(struct file *file, char __user *buf, size_t count, l
 
 	count = reply->msg.head.len;
 	if (copy_to_user(buf, &reply->msg, count)) {
-		reply_back(client, reply);
+		spin_lock(&client->conn->lock);
+		list_add(&reply->link, &client->replies);
+		client->outstanding++;
+		spin_unlock(&client->conn->lock);
 		count = -EFAULT;
 	} else {
 		kfree(reply);
@@ -314,14 +313,17 @@ static int endpoint_mmap(struct file *file, struct vm_area_struct *vma)
 static ssize_t endpoint_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
 {
 	struct vmb_object *endpoint = file->private_data;
-	int err;
 
 	if (count != sizeof(u64))
 		return -EINVAL;
 	if (READ_ONCE(endpoint->ended))
 		return -EPIPE;
-	err = vmb_conn_kick(endpoint->conn, endpoint->slot);
-	return err ?: count;
+	return vmb_conn_kick(endpoint->conn, endpoint->slot) ?: count;
+}
+
+static bool endpoint_ready(struct vmb_object *endpoint)
+{
+	return READ_ONCE(endpoint->ended) || READ_ONCE(endpoint->noted);
 }
 
 static ssize_t endpoint_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
@@ -335,8 +337,7 @@ static ssize_t endpoint_read(struct file *file, char __user *buf, size_t count, 
 	while (!READ_ONCE(endpoint->ended) && !xchg(&endpoint->noted, false)) {
 		if (file->f_flags & O_NONBLOCK)
 			return -EAGAIN;
-		if (wait_event_interruptible(endpoint->wait, READ_ONCE(endpoint->ended) ||
-								     READ_ONCE(endpoint->noted)))
+		if (wait_event_interruptible(endpoint->wait, endpoint_ready(endpoint)))
 			return -EINTR;
 	}
 	if (READ_ONCE(endpoint->ended))
@@ -365,13 +366,16 @@ static const struct file_operations endpoint_fops = {
 
 /* ---- the control file, continued ------------------------------------------ */
 
-static int control_endpoint(struct vmb_client *client, const void __user *arg)
+static long control_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	struct vmb_client *client = file->private_data;
 	struct vmb_chardev_endpoint which;
 	struct vmb_object *endpoint;
 	int fd;
 
-	if (copy_from_user(&which, arg, sizeof(which)))
+	if (cmd != VMB_IOC_ENDPOINT)
+		return -ENOTTY;
+	if (copy_from_user(&which, (void __user *)arg, sizeof(which)))
 		return -EFAULT;
 	if (which.reserved_20)
 		return -EINVAL;
@@ -388,13 +392,6 @@ static int control_endpoint(struct vmb_client *client, const void __user *arg)
 	if (fd < 0)
 		vmb_object_put(endpoint);
 	return fd;
-}
-
-static long control_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	if (cmd != VMB_IOC_ENDPOINT)
-		return -ENOTTY;
-	return control_endpoint(file->private_data, (void __user *)arg);
 }
 
 static const struct file_operations control_fops = {

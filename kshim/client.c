@@ -43,7 +43,6 @@ static int slot_get(struct vmb_conn *conn, struct vmb_object *object)
 		if (rcu_access_pointer(conn->slots[slot]))
 			continue;
 		object->slot = slot;
-		object->ended = conn->dead;
 		rcu_assign_pointer(conn->slots[slot], object);
 		err = 0;
 	}
@@ -184,58 +183,53 @@ void vmb_client_work(struct vmb_client *client)
 		kref_put(&client->kref, client_free);
 }
 
-/* Out of the connection, with all that it holds. */
+/* If nothing more will come: out of the connection, with all that it holds. */
 static void client_remove(struct vmb_client *client)
 {
 	struct vmb_conn *conn = client->conn;
 	struct vmb_object *object;
 	struct hlist_node *next;
 	HLIST_HEAD(objects);
+	bool over;
 	u32 bucket;
 
 	spin_lock(&conn->lock);
-	hash_for_each_safe(client->objects, bucket, next, object, node) {
-		hash_del(&object->node);
-		hlist_add_head(&object->node, &objects);
+	over = list_empty(&client->answered) && (conn->dead || client->left) &&
+	       !list_empty(&client->link);
+	if (over) {
+		list_del_init(&client->link);
+		hash_for_each_safe(client->objects, bucket, next, object, node) {
+			hash_del(&object->node);
+			hlist_add_head(&object->node, &objects);
+		}
 	}
 	spin_unlock(&conn->lock);
+	if (!over)
+		return;
 
 	hlist_for_each_entry_safe(object, next, &objects, node)
 		object_end(object);
 
 	spin_lock(&conn->lock);
-	list_del(&client->link);
 	__clear_bit(client->number, conn->numbers);
 	spin_unlock(&conn->lock);
 	kref_put(&client->kref, client_free);
-}
-
-/* The next reply, or NULL; then @over: nothing more will come. */
-static struct vmb_request *client_next(struct vmb_client *client, bool *dead, bool *over)
-{
-	struct vmb_request *request;
-
-	spin_lock(&client->conn->lock);
-	request = list_first_entry_or_null(&client->answered, struct vmb_request, link);
-	if (request)
-		list_del(&request->link);
-	*dead = client->conn->dead;
-	*over = !request && !client->removed && (*dead || client->left);
-	client->removed |= *over;
-	spin_unlock(&client->conn->lock);
-	return request;
 }
 
 /* Replies take effect here, in order, before the process sees them. */
 static void client_work(struct work_struct *work)
 {
 	struct vmb_client *client = container_of(work, struct vmb_client, work);
-	struct vmb_request *request;
-	bool dead, over;
+	struct vmb_request *request, *next;
+	LIST_HEAD(answered);
 
-	while ((request = client_next(client, &dead, &over))) {
-		if (dead) {
-			vmb_request_drop(request);
+	spin_lock(&client->conn->lock);
+	list_splice_init(&client->answered, &answered);
+	spin_unlock(&client->conn->lock);
+
+	list_for_each_entry_safe(request, next, &answered, link) {
+		if (READ_ONCE(client->conn->dead)) {
+			vmb_request_drop(request); /* it may have no reply */
 		} else if (request == &client->leave) {
 			client->left = true;
 		} else {
@@ -244,8 +238,7 @@ static void client_work(struct work_struct *work)
 			vmb_request_deliver(request);
 		}
 	}
-	if (over)
-		client_remove(client);
+	client_remove(client);
 	kref_put(&client->kref, client_free);
 }
 

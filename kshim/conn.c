@@ -52,24 +52,15 @@ static void requests_return(struct vmb_conn *conn)
 		list_move_tail(&request->link, &request->client->answered);
 }
 
+/* Each client's work drops what it holds, and wakes who waits for it. */
 static void conn_kill(struct vmb_conn *conn)
 {
-	struct vmb_object *endpoint;
 	struct vmb_client *client;
-	u32 slot;
 
 	lockdep_assert_held(&conn->lock);
 
 	WRITE_ONCE(conn->dead, true);
 	requests_return(conn);
-	for (slot = 0; slot < VMB_XEN_SLOTS; slot++) {
-		endpoint =
-			rcu_dereference_protected(conn->slots[slot], lockdep_is_held(&conn->lock));
-		if (endpoint) {
-			WRITE_ONCE(endpoint->ended, true);
-			wake_up_all(&endpoint->wait);
-		}
-	}
 	list_for_each_entry(client, &conn->clients, link) {
 		wake_up_all(&client->wait);
 		vmb_client_work(client);
@@ -83,16 +74,6 @@ void vmb_conn_end(struct vmb_conn *conn)
 	if (!conn->dead)
 		conn_kill(conn);
 	spin_unlock(&conn->lock);
-}
-
-/* The backend did what no backend does. */
-static void conn_break(struct vmb_conn *conn)
-{
-	lockdep_assert_held(&conn->lock);
-
-	WRITE_ONCE(conn->broken, true);
-	conn_kill(conn);
-	vmb_xenbus_broken();
 }
 
 /* ---- requests ------------------------------------------------------------- */
@@ -160,15 +141,12 @@ static bool reply_fits(const struct vmb_xen_reply *reply, const struct vmb_ctl_h
 {
 	const struct vmb_ctl_head *asked = &request->msg.head;
 
-	if (request->id != reply->id || request->client->number != reply->client)
-		return false;
-	if (head->op != asked->op || head->tag != asked->tag)
-		return false;
-	if (head->status > 0 || head->status < -MAX_ERRNO)
-		return false;
-	if (head->len != (head->status ? sizeof(*head) : vmb_lens[head->op].reply))
-		return false;
-	return head->op != VMB_CTL_LEAVE || request->client->unanswered == 1;
+	return request->id == reply->id && request->client->number == reply->client &&
+	       head->op == asked->op && head->tag == asked->tag && head->status <= 0 &&
+	       head->status >= -MAX_ERRNO &&
+	       head->len == (head->status ? sizeof(*head) : vmb_lens[head->op].reply) &&
+	       /* the last one of its client */
+	       (head->op != VMB_CTL_LEAVE || request->client->unanswered == 1);
 }
 
 /* Takes one reply, if it is one. */
@@ -179,9 +157,8 @@ static bool reply_take(struct vmb_conn *conn, const struct vmb_xen_reply *reply)
 
 	memcpy(&head, reply->msg, sizeof(head));
 	if (!request || !reply_fits(reply, &head, request)) {
-		pr_err_ratelimited(
-			"domain %u: reply %u for client %u answers nothing: operation %u status %d length %u, connection ended\n",
-			conn->backend, reply->id, reply->client, head.op, head.status, head.len);
+		pr_err_ratelimited("domain %u: reply to nothing, operation %u, status %d\n",
+				   conn->backend, head.op, head.status);
 		return false;
 	}
 	conn->flight[reply->id % VMB_FLIGHT] = NULL;
@@ -199,8 +176,8 @@ static bool replies_take(struct vmb_conn *conn, RING_IDX prod)
 	struct vmb_xen_reply reply;
 
 	if (RING_RESPONSE_PROD_OVERFLOW(&conn->ring, prod)) {
-		pr_err_ratelimited("domain %u: reply index %u after %u, connection ended\n",
-				   conn->backend, prod, conn->ring.rsp_cons);
+		pr_err_ratelimited("domain %u: reply index %u after %u\n", conn->backend, prod,
+				   conn->ring.rsp_cons);
 		return false;
 	}
 	virt_rmb(); /* replies after the index, pairs with RING_PUSH_RESPONSES */
@@ -232,7 +209,10 @@ static bool conn_replies(struct vmb_conn *conn)
 			conn_push(conn);
 			RING_FINAL_CHECK_FOR_RESPONSES(&conn->ring, more);
 		} else {
-			conn_break(conn);
+			/* The backend did what no backend does. */
+			WRITE_ONCE(conn->broken, true);
+			conn_kill(conn);
+			vmb_xenbus_broken();
 		}
 	}
 	spin_unlock(&conn->lock);
@@ -241,37 +221,27 @@ static bool conn_replies(struct vmb_conn *conn)
 
 /* ---- interrupts ----------------------------------------------------------- */
 
-static bool word_notes(struct vmb_conn *conn, u32 word)
+/* Passes on the notifications. Returns whether there was one for anybody. */
+static bool conn_notes(struct vmb_conn *conn)
 {
-	unsigned long *notes = (unsigned long *)conn->events->notes + word;
+	unsigned long *notes = (unsigned long *)conn->events->notes;
 	struct vmb_object *endpoint;
 	unsigned long bits;
 	bool useful = false;
-	u32 bit;
-
-	if (!READ_ONCE(*notes))
-		return false;
-
-	bits = xchg(notes, 0);
-	for_each_set_bit(bit, &bits, BITS_PER_LONG) {
-		endpoint = rcu_dereference(conn->slots[word * BITS_PER_LONG + bit]);
-		if (!endpoint)
-			continue;
-		WRITE_ONCE(endpoint->noted, true);
-		wake_up(&endpoint->wait);
-		useful = true;
-	}
-	return useful;
-}
-
-static bool conn_notes(struct vmb_conn *conn)
-{
-	bool useful = false;
-	u32 word;
+	u32 base, bit;
 
 	rcu_read_lock();
-	for (word = 0; word < VMB_XEN_SLOTS / BITS_PER_LONG; word++)
-		useful |= word_notes(conn, word);
+	for (base = 0; base < VMB_XEN_SLOTS; base += BITS_PER_LONG, notes++) {
+		bits = READ_ONCE(*notes) ? xchg(notes, 0) : 0;
+		for_each_set_bit(bit, &bits, BITS_PER_LONG) {
+			endpoint = rcu_dereference(conn->slots[base + bit]);
+			if (!endpoint)
+				continue;
+			WRITE_ONCE(endpoint->noted, true);
+			wake_up(&endpoint->wait);
+			useful = true;
+		}
+	}
 	rcu_read_unlock();
 	return useful;
 }
@@ -369,7 +339,6 @@ void vmb_conn_put(struct vmb_conn *conn)
 /* Makes the pages and the channel that will be offered in @session. */
 struct vmb_conn *vmb_conn_open(struct xenbus_device *dev, const char *session)
 {
-	struct vmb_xen_sring *sring;
 	struct vmb_conn *conn;
 	int err;
 
@@ -391,8 +360,8 @@ struct vmb_conn *vmb_conn_open(struct xenbus_device *dev, const char *session)
 		kvfree(conn);
 		return ERR_PTR(err);
 	}
-	sring = page_address(conn->pages->pages[0]);
-	XEN_FRONT_RING_INIT(&conn->ring, sring, PAGE_SIZE);
+	conn->ring.sring = page_address(conn->pages->pages[0]);
+	XEN_FRONT_RING_INIT(&conn->ring, conn->ring.sring, PAGE_SIZE);
 	conn->events = page_address(conn->pages->pages[1]);
 
 	err = conn_channel(conn, dev);

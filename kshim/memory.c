@@ -17,24 +17,21 @@
 
 #define BATCH 512u /* pages between two chances for others to run */
 
+/* Better an error to one process than the end of another. */
+#define AREA_GFP (GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 /* Of a version 1 grant table; disks and networks need some, too. */
 #define GRANTS_PER_FRAME (PAGE_SIZE / sizeof(struct grant_entry_v1))
 
-static unsigned int grants_max;
-module_param(grants_max, uint, 0444);
+static int grants_max;
+module_param(grants_max, int, 0444);
 MODULE_PARM_DESC(grants_max,
 		 "Grant references in use at most (0: half of those this guest may have)");
 
-static atomic_t grants = ATOMIC_INIT(0);
-
-static int grants_get(char *buf, const struct kernel_param *kp)
-{
-	return sysfs_emit(buf, "%d\n", atomic_read(&grants));
-}
-
-static const struct kernel_param_ops grants_ops = {.get = grants_get};
-module_param_cb(grants, &grants_ops, NULL, 0444);
-MODULE_PARM_DESC(grants, "Grant references in use (to be read)");
+static int grants;
+module_param(grants, int, 0444);
+MODULE_PARM_DESC(grants, "Grant references in use, to be read");
+static DEFINE_SPINLOCK(grants_lock);
 
 /*
  * Memory that nobody holds, but the backend has mapped: it died, or it lied.
@@ -44,26 +41,6 @@ static LIST_HEAD(stuck);
 static DEFINE_SPINLOCK(stuck_lock);
 static void stuck_retry(struct work_struct *work);
 static DECLARE_DELAYED_WORK(stuck_work, stuck_retry);
-
-static struct vmb_memory *memory_new(u32 count)
-{
-	struct vmb_memory *memory;
-
-	memory = kzalloc(sizeof(*memory), GFP_KERNEL_ACCOUNT);
-	if (!memory)
-		return NULL;
-
-	INIT_LIST_HEAD(&memory->stuck);
-	memory->pages = kvmalloc_array(count, sizeof(*memory->pages), GFP_KERNEL_ACCOUNT);
-	memory->refs = kvmalloc_array(count, sizeof(*memory->refs), GFP_KERNEL_ACCOUNT);
-	if (!memory->pages || !memory->refs) {
-		kvfree(memory->pages);
-		kvfree(memory->refs);
-		kfree(memory);
-		return NULL;
-	}
-	return memory;
-}
 
 /* No grant of it is left. */
 static void memory_release(struct vmb_memory *memory)
@@ -87,7 +64,36 @@ static void memory_release(struct vmb_memory *memory)
 	kfree(memory);
 }
 
+static struct vmb_memory *memory_new(u32 count)
+{
+	struct vmb_memory *memory;
+
+	memory = kzalloc(sizeof(*memory), GFP_KERNEL_ACCOUNT);
+	if (!memory)
+		return NULL;
+
+	INIT_LIST_HEAD(&memory->stuck);
+	memory->pages = kvmalloc_array(count, sizeof(*memory->pages), GFP_KERNEL_ACCOUNT);
+	memory->refs = kvmalloc_array(count, sizeof(*memory->refs), GFP_KERNEL_ACCOUNT);
+	if (memory->pages && memory->refs)
+		return memory;
+	memory_release(memory);
+	return NULL;
+}
+
 /* ---- grants --------------------------------------------------------------- */
+
+static bool grants_add(int n)
+{
+	bool room;
+
+	spin_lock(&grants_lock);
+	room = n < 0 || grants + n <= grants_max;
+	if (room)
+		grants += n;
+	spin_unlock(&grants_lock);
+	return room;
+}
 
 /* Grants all its pages, or some and an error. */
 static int memory_grant(struct vmb_memory *memory, domid_t backend, bool readonly)
@@ -97,9 +103,10 @@ static int memory_grant(struct vmb_memory *memory, domid_t backend, bool readonl
 
 	while (memory->granted < memory->count) {
 		n = min(memory->count - memory->granted, BATCH);
-		if (atomic_add_return(n, &grants) > grants_max ||
-		    gnttab_alloc_grant_references(n, &head)) {
-			atomic_sub(n, &grants);
+		if (!grants_add(n))
+			return -ENOSPC;
+		if (gnttab_alloc_grant_references(n, &head)) {
+			grants_add(-n);
 			return -ENOSPC;
 		}
 		for (; n; n--, memory->granted++) {
@@ -128,7 +135,7 @@ void vmb_memory_revoke(struct vmb_memory *memory)
 		if (i % BATCH == BATCH - 1)
 			cond_resched();
 	}
-	atomic_sub(memory->granted - kept, &grants);
+	grants_add(kept - memory->granted);
 	memory->granted = kept;
 }
 
@@ -159,16 +166,6 @@ static void stuck_retry(struct work_struct *work)
 		else
 			memory_release(memory);
 	}
-}
-
-/* The kernel ends the grants when it can, and keeps the pages until then. */
-static void stuck_give_up(struct vmb_memory *memory)
-{
-	u32 i;
-
-	for (i = 0; i < memory->granted; i++)
-		gnttab_end_foreign_access(memory->refs[i], NULL);
-	memory_release(memory);
 }
 
 /* May sleep, for pinned memory as long as somebody else locks a page of it. */
@@ -218,7 +215,7 @@ void vmb_memory_unlist(struct vmb_memory *memory)
 static int memory_fill(struct vmb_memory *memory, u32 count)
 {
 	for (; memory->count < count; memory->count++) {
-		struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		struct page *page = alloc_page(AREA_GFP);
 
 		if (!page)
 			return -ENOMEM;
@@ -308,17 +305,23 @@ struct vmb_memory *vmb_memory_pin(u64 base, u32 count, domid_t backend)
 
 void vmb_memory_init(void)
 {
-	if (!grants_max)
-		grants_max = gnttab_max_grant_frames() * GRANTS_PER_FRAME / 2;
-	grants_max = min_t(unsigned int, grants_max, INT_MAX / 2);
+	grants = 0; /* whatever somebody set */
+	if (grants_max <= 0)
+		grants_max = min(gnttab_max_grant_frames(), 1u << 20) * GRANTS_PER_FRAME / 2;
 }
 
-/* The workqueue is idle and everything was put. */
+/*
+ * The workqueue is idle and everything was freed. What is stuck goes to the
+ * kernel, which ends the grants when it can and keeps the pages until then.
+ */
 void vmb_memory_exit(void)
 {
 	struct vmb_memory *memory, *next;
 
 	cancel_delayed_work_sync(&stuck_work);
-	list_for_each_entry_safe(memory, next, &stuck, stuck)
-		stuck_give_up(memory);
+	list_for_each_entry_safe(memory, next, &stuck, stuck) {
+		while (memory->granted)
+			gnttab_end_foreign_access(memory->refs[--memory->granted], NULL);
+		memory_release(memory);
+	}
 }

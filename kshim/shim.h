@@ -33,7 +33,8 @@
  *                  clients, numbers, slots, and of each client its lists,
  *                  objects, counts and flags. Taken by processes, works and
  *                  the interrupt thread; nothing sleeps under it.
- *   stuck_lock     (memory.c) memory that the backend has not let go of
+ *   grants_lock, stuck_lock
+ *                  (memory.c) how many, and what the backend does not let go of
  *
  * The hard interrupt takes no lock: it finds endpoints in conn->slots under RCU.
  * A kick reads conn->dead under RCU, too: the channel is unbound after a grace
@@ -149,7 +150,7 @@ int vmb_conn_kick(struct vmb_conn *conn, u32 slot);
 struct vmb_client {
 	struct kref kref;
 	struct vmb_conn *conn;
-	struct list_head link; /* conn->clients */
+	struct list_head link; /* conn->clients, or none */
 	u32 number;
 	wait_queue_head_t wait;
 	struct list_head answered; /* replies for the work */
@@ -162,7 +163,6 @@ struct vmb_client {
 	bool greeted;	 /* HELLO is on its way or there */
 	bool closed;	 /* the file is gone */
 	bool left;	 /* the backend holds nothing of it */
-	bool removed;	 /* not in conn->clients */
 };
 
 /* An endpoint, or a region. */

@@ -25,10 +25,10 @@ struct vmb_conn *vmb_xenbus_conn(void)
 
 	spin_lock(&shim.lock);
 	conn = shim.conn;
-	if (conn && READ_ONCE(conn->connected) && !READ_ONCE(conn->dead))
-		kref_get(&conn->kref);
-	else
+	if (conn && (!READ_ONCE(conn->connected) || READ_ONCE(conn->dead)))
 		conn = NULL;
+	if (conn)
+		kref_get(&conn->kref);
 	spin_unlock(&shim.lock);
 	return conn;
 }
@@ -74,10 +74,8 @@ static int abi_read(struct xenbus_device *dev, unsigned int *minor)
 	int found;
 
 	found = xenbus_scanf(XBT_NIL, dev->otherend, "abi", "%u.%u", &major, minor);
-	if (found < 0)
-		return found;
 	if (found != 2)
-		return -EINVAL;
+		return found < 0 ? found : -EINVAL;
 	if (major != VMB_ABI_MAJOR)
 		return -EPROTO;
 	*minor = min(*minor, VMB_ABI_MINOR);
@@ -216,9 +214,6 @@ static void backend_changed(struct xenbus_device *dev, enum xenbus_state state)
 		conn_drop(false);
 		xenbus_frontend_closed(dev);
 		break;
-	case XenbusStateUnknown: /* its folder is gone */
-		conn_drop(false);
-		break;
 	default:
 		break;
 	}
@@ -289,10 +284,7 @@ static int shim_resume(struct xenbus_device *dev)
 	return 0;
 }
 
-static const struct xenbus_device_id shim_ids[] = {
-	{VMB_XEN_DEVICE},
-	{""},
-};
+static const struct xenbus_device_id shim_ids[] = {{VMB_XEN_DEVICE}, {""}};
 
 static struct xenbus_driver shim_driver = {
 	.name = KBUILD_MODNAME,

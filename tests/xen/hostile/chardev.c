@@ -608,7 +608,7 @@ START_TEST(survives_killed_processes)
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			busy(i);
 		}
-		usleep(100000 + i * 7777);
+		usleep(50000 + i * 7777);
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
 		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
