@@ -192,28 +192,30 @@ static bool replies_take(struct vmb_conn *conn, RING_IDX prod)
 }
 
 /*
- * Takes all replies, and sends what waited for room. Ends, since each reply
- * takes a request of a process. Returns whether there was anything.
+ * Takes all replies, and sends what waited for room. Ends: each round takes a
+ * reply, and each reply a request of a process. Returns whether there was any.
  */
 static bool conn_replies(struct vmb_conn *conn)
 {
 	bool useful = false;
-	int more = 1;
+	RING_IDX prod;
+	int more;
 
 	spin_lock(&conn->lock);
-	while (more && !conn->dead) {
-		RING_IDX prod = READ_ONCE(conn->ring.sring->rsp_prod);
-
-		useful |= prod != conn->ring.rsp_cons;
+	while (!conn->dead) {
+		RING_FINAL_CHECK_FOR_RESPONSES(&conn->ring, more);
+		prod = READ_ONCE(conn->ring.sring->rsp_prod);
+		if (!more || prod == conn->ring.rsp_cons)
+			break;
+		useful = true;
 		if (replies_take(conn, prod)) {
 			conn_push(conn);
-			RING_FINAL_CHECK_FOR_RESPONSES(&conn->ring, more);
-		} else {
-			/* The backend did what no backend does. */
-			WRITE_ONCE(conn->broken, true);
-			conn_kill(conn);
-			vmb_xenbus_broken();
+			continue;
 		}
+		/* The backend did what no backend does. */
+		WRITE_ONCE(conn->broken, true);
+		conn_kill(conn);
+		vmb_xenbus_broken();
 	}
 	spin_unlock(&conn->lock);
 	return useful;
