@@ -62,9 +62,7 @@ static int session_read(struct xenbus_device *dev, char session[17])
 	int found = xenbus_scanf(XBT_NIL, dev->otherend, "session", "%16[0123456789abcdefABCDEF]",
 				 session);
 
-	if (found < 0)
-		return found;
-	return strlen(session) == 16 ? 0 : -EINVAL;
+	return found == 1 && strlen(session) == 16 ? 0 : -EINVAL;
 }
 
 /* The minor version to speak. */
@@ -160,11 +158,9 @@ static int conn_offer(struct xenbus_device *dev, const char *session)
 static void backend_waits(struct xenbus_device *dev)
 {
 	char session[17];
-	int err;
 
-	err = session_read(dev, session);
-	if (err) {
-		xenbus_dev_error(dev, err, "reading the backend's session");
+	if (session_read(dev, session)) {
+		xenbus_dev_error(dev, -EINVAL, "the backend's session is not 16 hex digits");
 		return;
 	}
 	if (shim.conn && !strcmp(shim.conn->session, session))
