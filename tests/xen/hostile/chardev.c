@@ -556,8 +556,8 @@ static void busy(unsigned int seed)
 {
 	char *p = pages_map(64);
 	int fd = client_open();
-	uint64_t key;
-	uint32_t handle;
+	uint64_t key = 0;
+	uint32_t handle = 0;
 
 	srandom(seed);
 	for (;;) {
