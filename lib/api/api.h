@@ -109,8 +109,8 @@ struct vmb_endpoint {
 
 	/* progress: one thread at a time, handlers run with the lock free */
 	bool progressing;
-	bool held;		     /* vmb_hold() */
-	uint64_t visits;	     /* passes asked for, of all threads */
+	bool held;	 /* vmb_hold() */
+	uint64_t visits; /* passes asked for; read without the lock */
 	const void *progress_thread; /* vmb_thread_self() */
 	struct vmb_background background;
 

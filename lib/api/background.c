@@ -25,57 +25,71 @@
 
 #define LOOK_NS 2000000
 
-/* Sleep until told or `until`. Unlocks meanwhile. */
-static void rest(struct vmb_endpoint *ep, uint64_t until)
+/* Sleep until told. Unlocks meanwhile. */
+static void park(struct vmb_endpoint *ep)
 {
 	struct vmb_background *b = &ep->background;
 	uint32_t signal = b->signal; /* changed under the lock only */
 
-	b->parked = until == UINT64_MAX;
+	b->parked = true;
 	vmb_endpoint_leave(ep);
-	vmb_futex_wait(&b->signal, signal, until);
+	vmb_futex_wait(&b->signal, signal, UINT64_MAX);
 	vmb_lock_take(&ep->lock);
 	b->parked = false;
 }
 
-static void stand_in(struct vmb_endpoint *ep)
+/* false: it cannot sleep now, and there was nothing to do. */
+static bool stand_in(struct vmb_endpoint *ep)
 {
 	struct vmb_background *b = &ep->background;
 	bool slept;
 	int n = vmb_endpoint_pass(ep);
 
 	b->visits = ep->visits; /* that one was ours */
-	if (ep->version != ep->attended)
-		vmb_endpoint_attend(ep);
 	if (n || b->stop)
-		return;
+		return true;
 	b->sleeping = true;
 	slept = vmb_endpoint_sleep(ep, UINT64_MAX);
 	b->sleeping = false;
-	if (!slept && !b->stop) /* somebody is at it, or there is no room */
-		rest(ep, vmb_now_ns() + LOOK_NS);
+	if (ep->am.error) /* found by the sleep: end the requests */
+		vmb_endpoint_pass(ep);
+	return slept;
 }
 
+/* The application was away for a while. false: look again later. */
+static bool serve(struct vmb_endpoint *ep)
+{
+	if (ep->visits != ep->background.visits || ep->progressing)
+		return false; /* it is back, or in a handler that takes long */
+	if (!ep->sleeping && !ep->held && !ep->am.error)
+		return stand_in(ep);
+	park(ep);
+	return true;
+}
+
+/* The look takes no lock: threads of the application would feel that. */
 static void *run(void *arg)
 {
 	struct vmb_endpoint *ep = arg;
 	struct vmb_background *b = &ep->background;
 
-	vmb_lock_take(&ep->lock);
-	while (!b->stop) {
-		if (ep->visits != b->visits) {
-			b->visits = ep->visits;
-			rest(ep, vmb_now_ns() + LOOK_NS);
-		} else if (ep->sleeping || ep->held || ep->am.error) {
-			rest(ep, UINT64_MAX);
-		} else if (ep->progressing) { /* a handler that takes long */
-			rest(ep, vmb_now_ns() + LOOK_NS);
-		} else {
-			stand_in(ep);
+	for (;;) {
+		uint32_t signal = vmb_observe(&b->signal); /* then stop */
+		uint64_t visits = vmb_load_relaxed(&ep->visits);
+		bool away = visits == b->visits;
+
+		if (vmb_load_relaxed(&b->stop))
+			return NULL;
+		b->visits = visits;
+		if (away) {
+			vmb_lock_take(&ep->lock);
+			away = serve(ep);
+			vmb_endpoint_leave(ep);
 		}
+		if (!away)
+			vmb_futex_wait(&b->signal, signal,
+				       vmb_now_ns() + LOOK_NS);
 	}
-	vmb_lock_release(&ep->lock);
-	return NULL;
 }
 
 int vmb_background_start(struct vmb_endpoint *ep)
@@ -97,7 +111,7 @@ void vmb_background_tell(struct vmb_endpoint *ep)
 {
 	struct vmb_background *b = &ep->background;
 
-	__atomic_store_n(&b->signal, b->signal + 1, __ATOMIC_RELEASE);
+	vmb_publish(&b->signal, b->signal + 1); /* pairs with run() */
 	if (b->parked || b->stop)
 		vmb_futex_wake(&b->signal, 1);
 }
@@ -108,7 +122,7 @@ void vmb_background_stop(struct vmb_endpoint *ep)
 
 	if (!b->running)
 		return;
-	b->stop = true;
+	vmb_store_relaxed(&b->stop, true);
 	vmb_background_tell(ep);
 	if (b->sleeping)
 		vmb_endpoint_poke(ep);

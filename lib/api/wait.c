@@ -97,7 +97,7 @@ int vmb_endpoint_pass(struct vmb_endpoint *ep)
 {
 	int rc;
 
-	ep->visits++;
+	vmb_store_relaxed(&ep->visits, ep->visits + 1);
 	if (vmb_unlikely(ep->progressing || ep->held)) {
 		/* in a handler no event is taken; answers of connects are */
 		if (vmb_endpoint_in_handler(ep) && vmb_msg_progress(ep->msg))
@@ -312,9 +312,11 @@ int vmb_endpoint_await(struct vmb_endpoint *ep, vmb_look_fn look, void *arg,
 	if (timeout_ms < VMB_INFINITE)
 		return -EINVAL;
 	rc = look(ep, arg);
-	if (rc)
+	if (rc > 0)
 		return rc;
-	vmb_endpoint_pass(ep); /* its error is found by the look */
+	/* its error is found by the look; one that somebody found before
+	 * ends the requests here, and they are what is asked for */
+	vmb_endpoint_pass(ep);
 	rc = look(ep, arg);
 	if (rc || !timeout_ms)
 		return rc;
