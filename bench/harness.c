@@ -79,7 +79,9 @@ static void environment_add(struct bench *b, unsigned needs)
 	if (needs & BENCH_NEEDS_DAEMON)
 		bench_report_environment(
 			b->report, "daemon",
-			json_string(b->daemon.private ? "private" : "running"));
+			json_string(b->daemon.private ? "private"
+				    : b->daemon.pid   ? "running"
+						      : "elsewhere"));
 }
 
 static const char *cpu_text(int cpu, char text[16])

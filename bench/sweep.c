@@ -186,11 +186,14 @@ static void entry_init(struct run *r, struct entry *e, enum bench_test test,
 						      BENCH_STREAM,
 						      BENCH_BIDIRECTIONAL,
 						      BENCH_STREAM};
+	static const char *const names[][2] = {{"vmb-local", "vmb-xen"},
+					       {"mx-local", "mx-xen"}};
 	size_t size = r->sweep->pair.sizes.size[size_index];
 
-	bench_point_init(&e->point, bench_test_names[test],
-			 api == BENCH_API_MX ? "mx-local" : "vmb-local",
-			 metrics[test], size, bench_pair_unit());
+	bench_point_init(
+		&e->point, bench_test_names[test],
+		names[api == BENCH_API_MX][!r->sweep->bench.daemon.pid],
+		metrics[test], size, bench_pair_unit());
 	e->api = api;
 	e->point.floor = floor_of(r, size_index);
 	e->test = test;
