@@ -4,11 +4,11 @@
 # run.sh - install what is missing, build everything in every way we support,
 # run all tests, and end with one line: "N passed, N failed, N skipped".
 #
-# Flow:  packages -> release -> asan -> tsan -> clang -> fuzz -> style
+# Flow:  packages -> release -> asan -> tsan -> clang -> fuzz -> style -> xen
 # Owns:  build/ below the source folder; every log is in build/log.
 #
-# Counted are the tests that ctest runs, in each build, and the steps of this
-# script itself. Exit status: 0 when nothing failed.
+# Counted are the tests that ctest runs, in each build, those of the suites of
+# tests/xen, and the steps of this script itself. Exit status: 0 when nothing failed.
 set -uo pipefail
 exec </dev/null
 
@@ -24,7 +24,7 @@ usage()
 	cat <<END
 usage: tests/run.sh [--nightly] [--only STAGE[,STAGE]...]
 
-Stages: release asan tsan clang fuzz style nightly.
+Stages: release asan tsan clang fuzz style xen nightly.
   --nightly  longer: 10^8 messages in the stress tests, ten minutes for each
              fuzz target, valgrind on the unit tests
   --only     these stages, not all
@@ -128,11 +128,31 @@ failures()
 	inside' "$1"
 }
 
+# results NAME: count the lines on standard input: state, test, reason. Sets
+# good and bad.
+results()
+{
+	local name=$1 state test reason
+
+	good=0 bad=0
+	while IFS=$'\t' read -r state test reason; do
+		case $state in
+		passed) good=$((good + 1)) ;;
+		skipped) skip "$name/$test" "$reason" || bad=$((bad + 1)) ;;
+		*)
+			bad=$((bad + 1))
+			failed=$((failed + 1))
+			say "FAILED  $name/$test${reason:+: $reason}"
+			;;
+		esac
+	done
+	passed=$((passed + good))
+}
+
 # tests NAME FOLDER CTEST-ARGUMENT...: all tests of a build.
 tests()
 {
-	local name=$1 folder=$2 begin=$SECONDS state test reason
-	local good=0 bad=0
+	local name=$1 folder=$2 begin=$SECONDS good bad
 	shift 2
 
 	rm -f "$log/$name.xml"
@@ -144,18 +164,7 @@ tests()
 		say "FAILED  $name: no tests were run, see $log/$name.log"
 		return 1
 	fi
-	while IFS=$'\t' read -r state test reason; do
-		case $state in
-		passed) good=$((good + 1)) ;;
-		skipped) skip "$name/$test" "$reason" || bad=$((bad + 1)) ;;
-		*)
-			bad=$((bad + 1))
-			failed=$((failed + 1))
-			say "FAILED  $name/$test"
-			;;
-		esac
-	done < <(junit_lines "$log/$name.xml")
-	passed=$((passed + good))
+	results "$name" < <(junit_lines "$log/$name.xml")
 	say "        $name: $good passed, $bad failed ($((SECONDS - begin)) s)"
 	[ "$bad" = 0 ] || failures "$log/$name.log" | tail -n 80 |
 		sed 's/^/    /'
@@ -285,6 +294,29 @@ stage_style()
 	step shell shell_check
 }
 
+# Suites in dom0 and guests of an emulated machine with a real Xen.
+stage_xen()
+{
+	local begin=$SECONDS good bad
+
+	build xen build/release --preset release || return
+	tests/xen/run.sh >"$log/xen.results" 2>"$log/xen.log"
+	case $? in
+	0) results xen <"$log/xen.results" ;;
+	77)
+		skip xen "$(tail -n 1 "$log/xen.log")"
+		return
+		;;
+	*)
+		failed=$((failed + 1))
+		say "FAILED  xen: $(tail -n 1 "$log/xen.log")"
+		return
+		;;
+	esac
+	say "        xen: $good passed, $bad failed ($((SECONDS - begin)) s)"
+	[ "$bad" = 0 ] || tail -n 30 "$log"/xen/[0-9]*.log | sed 's/^/    /'
+}
+
 valgrind_one()
 {
 	CK_FORK=no valgrind -q --error-exitcode=1 --leak-check=full \
@@ -331,6 +363,10 @@ nothing_left()
 mkdir -p "$log"
 running_before=$(running)
 kinds="build test check"
+# Debian has the hypervisor for one more machine; the emulated one is a PC
+if [ "$(uname -m)" = x86_64 ] && { [ -z "$only" ] || [[ $only == *,xen,* ]]; }; then
+	kinds="$kinds xen"
+fi
 if [ $nightly = yes ]; then
 	kinds="$kinds nightly"
 	export VMB_STRESS=nightly
@@ -340,7 +376,7 @@ step packages tests/packages.sh $kinds || {
 	echo "$passed passed, $failed failed, $skipped skipped"
 	exit 1
 }
-for stage in release asan tsan clang fuzz style; do
+for stage in release asan tsan clang fuzz style xen; do
 	if wanted $stage; then
 		stage_$stage
 	fi

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=busybox
+# limit: 400
+#
+# Attach, detach, attach again; load and unload the module twenty times; nothing
+# is left in the grant table, among the event channels and in the store.
+
+module_cycles()
+{
+	guest "$1" 'for i in $(seq 20); do
+		insmod /lib/vmbypass.ko || exit 1
+		until [ -c /dev/vmbypass ] && (: <>/dev/vmbypass) 2>&-; do
+			usleep 20000
+		done
+		rmmod vmbypass || exit 1
+	done; ! dmesg | grep -E "BUG|WARNING|Oops|leak"'
+}
+
+store_nodes()
+{
+	xenstore-exists "/local/domain/$(guest_id "$1")/device/vmb/0" ||
+		xenstore-exists "/local/domain/0/backend/vmb/$(guest_id "$1")/0"
+}
+
+store_clean()
+{
+	! store_nodes "$1"
+}
+
+policy_default
+check "vmbd --xen starts" vmbd_need
+for name in pv1 pvh1; do
+	guest_need $name
+	before=$(held $name)
+	check "$name can be attached" guest_attach $name
+	refused "$name cannot be attached twice" vmbctl attach $name
+	check "$name: messages between two of its endpoints" self_test $name
+	guest $name 'vmb-pingpong --serve --daemon none </dev/null \
+		>/tmp/serve.9 2>&1 & echo $! >/tmp/serve.9.pid'
+	until_true 60 guest $name 'grep -q serving /tmp/serve.9'
+	refused "$name: the module is in use" guest $name 'rmmod vmbypass'
+	check "$name can be detached, whoever uses it" vmbctl detach $name
+	check "$name: the process that used it is told" until_true 30 \
+		guest $name '! kill -0 $(cat /tmp/serve.9.pid) 2>&-'
+	check "$name: the device is closed" until_true 30 vmb_closed $name
+	check "$name: the store nodes are gone" until_true 30 store_clean $name
+	check "$name: no grant and no channel is left" \
+		nothing_left $name "$before"
+	check "$name can be attached again" guest_attach $name
+	check "$name: and messages go" self_test $name
+	check "$name: the module can be unloaded" guest $name 'rmmod vmbypass'
+	check "$name: no grant and no channel is left after that" \
+		nothing_left $name "$before"
+	check "$name: load and unload 20 times" module_cycles $name
+	check "$name: no grant and no channel is left after 20 times" \
+		nothing_left $name "$before"
+	check "$name: and once more" guest_attach $name
+done
+refused "a guest that there is not cannot be attached" vmbctl attach nobody
