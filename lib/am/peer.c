@@ -293,12 +293,14 @@ void vmb_peer_undelivered(struct vmb_am *am, struct vmb_peer *peer,
 		.peer = peer, .hdr = slot->hdr, .data = data, .len = len};
 	bool gone = slot->status == VMB_CODE_PEER_GONE ||
 		    slot->status == VMB_CODE_BAD_PEER;
+	int code = gone ? vmb_peer_gone_code(am, peer)
+			: vmb_am_errno(slot->status);
 
 	pin(peer);
 	if (gone) /* what bounced before is older than this one */
-		fail_waiting(am, peer, -ECONNRESET);
+		fail_waiting(am, peer, code);
 	if (!peer->discard && !peer->forgotten)
-		call_undelivered(am, &a, slot->am, vmb_am_errno(slot->status));
+		call_undelivered(am, &a, slot->am, code);
 	if (gone)
 		vmb_peer_gone(am, peer);
 	unpin(am, peer);

@@ -311,12 +311,12 @@ int vmb_endpoint_await(struct vmb_endpoint *ep, vmb_look_fn look, void *arg,
 
 	if (timeout_ms < VMB_INFINITE)
 		return -EINVAL;
+	if (vmb_unlikely(ep->am.error)) /* found outside of any pass? */
+		vmb_endpoint_pass(ep);	/* then it ends the requests here */
 	rc = look(ep, arg);
-	if (rc > 0)
+	if (rc) /* an outcome is taken once: look no more */
 		return rc;
-	/* its error is found by the look; one that somebody found before
-	 * ends the requests here, and they are what is asked for */
-	vmb_endpoint_pass(ep);
+	vmb_endpoint_pass(ep); /* its error is found by the look */
 	rc = look(ep, arg);
 	if (rc || !timeout_ms)
 		return rc;

@@ -297,8 +297,8 @@ void vmb_msg_disconnect(struct vmb_msg *msg, struct vmb_peer *peer)
 /* Was it the message that could not be delivered, and not the peer? */
 static bool peer_lives(int code)
 {
-	return code != -ECONNRESET && code != -ECONNREFUSED &&
-	       code != -ECANCELED;
+	return code != -ECONNRESET && code != -ESTALE &&
+	       code != -ECONNREFUSED && code != -ECANCELED;
 }
 
 /* Which of our requests cannot go on, when the engine gives a post back. */
