@@ -71,7 +71,12 @@ struct vmb_status t_finish_pair(struct t_pair *pair, struct vmb_endpoint *ep,
 				struct vmb_req *req);
 /* Send and receive len bytes from a to b within one thread, checked. */
 void t_exchange(struct t_pair *pair, uint64_t match, size_t len);
-/* Progress of both for a while: nothing else will arrive. */
+/*
+ * Progress of both until the engine has done all that ep had posted; ep is not
+ * held.
+ */
+void t_flush(struct t_pair *pair, struct vmb_endpoint *ep);
+/* The same again and again for both: nothing else will arrive. */
 void t_settle(struct t_pair *pair);
 
 /* Bytes that depend on their place and on seed. */
