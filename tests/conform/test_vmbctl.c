@@ -416,6 +416,21 @@ START_TEST(weight_is_set_by_name_and_by_number)
 }
 END_TEST
 
+/* This daemon serves processes only. */
+START_TEST(guests_are_none_of_a_local_daemon)
+{
+	RUN(b.daemon.socket, &r, "guests");
+	ck_assert_int_eq(r.status, 0);
+	assert_has(r.out, "no guest is attached");
+	RUN(b.daemon.socket, &r, "attach", "web");
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "serves no guests");
+	RUN(b.daemon.socket, &r, "detach", "web");
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "serves no guests");
+}
+END_TEST
+
 START_TEST(limit_holds_from_now_on)
 {
 	struct vmb_port_endpoint second;
@@ -471,6 +486,9 @@ static const char *const misuses[][4] = {
 	{"nonsense"},
 	{"status", "surplus"},
 	{"set-weight", "blue"},
+	{"attach"},
+	{"detach", "web", "mail"},
+	{"status", "--timeout", "0"},
 	{"status", "--follow"},
 	{"top", "--interval", "0"},
 	{"top", "--count", "x"},
@@ -702,6 +720,7 @@ static TCase *daemon_case(void)
 	tcase_add_test(c, top_ends_when_the_daemon_dies);
 	tcase_add_test(c, stopped_daemon_is_an_error_and_not_a_hang);
 	tcase_add_test(c, weight_is_set_by_name_and_by_number);
+	tcase_add_test(c, guests_are_none_of_a_local_daemon);
 	tcase_add_test(c, limit_holds_from_now_on);
 	tcase_add_test(c, limits_shows_the_policy);
 	return c;

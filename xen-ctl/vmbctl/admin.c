@@ -20,7 +20,6 @@
 #include "base/socket.h"
 #include "base/util.h"
 
-#define ANSWER_MS 5000
 #define ANSWER_BYTES_MAX (256u << 20) /* 65535 endpoints take a tenth */
 
 struct answer {
@@ -62,7 +61,7 @@ static int connect_admin(const struct vmb_options *o, int *sock)
 	int err;
 
 	snprintf(path, sizeof(path), "%s.ctl", o->socket);
-	err = vmb_socket_connect(path, SOCK_STREAM, ANSWER_MS, sock);
+	err = vmb_socket_connect(path, SOCK_STREAM, (int)o->timeout_ms, sock);
 	return err ? ask_failed(o->socket, err) : 0;
 }
 
@@ -135,9 +134,9 @@ static int receive_some(int sock, struct answer *a)
 	return end != NULL;
 }
 
-static int receive_line(int sock, struct answer *a)
+static int receive_line(int sock, struct answer *a, unsigned timeout_ms)
 {
-	uint64_t deadline = vmb_now_ns() + ANSWER_MS * 1000000ull;
+	uint64_t deadline = vmb_now_ns() + timeout_ms * 1000000ull;
 	struct pollfd p = {.fd = sock, .events = POLLIN};
 	uint64_t now;
 	int got = 0;
@@ -189,7 +188,7 @@ static int exchange(const struct vmb_options *o, json_t *request,
 		return err;
 	err = send_line(sock, request);
 	if (!err)
-		err = receive_line(sock, a);
+		err = receive_line(sock, a, o->timeout_ms);
 	close(sock);
 	return err ? ask_failed(o->socket, err) : 0;
 }

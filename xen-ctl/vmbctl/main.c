@@ -22,6 +22,8 @@
 #include "text.h"
 
 #define EXIT_USAGE 2
+#define ANSWER_MS 5000
+#define ANSWER_LONG_MS 60000
 #define FOLLOW_MS 500
 #define TOP_MS 1000
 #define FAULTS_SHOWN 1024 /* without --max */
@@ -30,6 +32,7 @@
 
 enum {
 	OPT_JSON = 256,
+	OPT_TIMEOUT,
 	OPT_FOLLOW,
 	OPT_MAX,
 	OPT_INTERVAL,
@@ -66,14 +69,14 @@ static const struct vmb_command commands[] = {
 	 "Examples:\n"
 	 "  vmbctl attach web\n"
 	 "  vmbctl attach 7\n",
-	 1, 1, 0, vmb_attach_run},
+	 1, 1, VMB_TAKES_LONG, vmb_attach_run},
 	{"detach", "end the clients of a guest", "GUEST",
 	 "Detach a guest: its endpoints and memory are let go at once; it "
 	 "stays "
 	 "in the list until it has closed its side.\v"
 	 "Examples:\n"
 	 "  vmbctl detach web\n",
-	 1, 1, 0, vmb_detach_run},
+	 1, 1, VMB_TAKES_LONG, vmb_detach_run},
 	{"domains", "protection domains", "",
 	 "Protection domains: all that one client, or the clients of one "
 	 "name, may touch.\v"
@@ -157,6 +160,10 @@ static const struct {
 } known[] = {
 	{0, {"socket", 's', "PATH", 0, "Socket of the daemon", 0}},
 	{0, {"json", OPT_JSON, NULL, 0, "JSON, exact numbers", 0}},
+	{0,
+	 {"timeout", OPT_TIMEOUT, "SECONDS", 0,
+	  "Wait so long for the daemon (default: 5; attach and detach: 60)",
+	  0}},
 	{VMB_TAKES_ALL, {"all", 'a', NULL, 0, "All columns, however wide", 0}},
 	{VMB_TAKES_FOLLOW,
 	 {"follow", OPT_FOLLOW, NULL, 0, "Go on with new records", 0}},
@@ -218,13 +225,14 @@ static unsigned parse_count(struct argp_state *state, const char *what,
 	return (unsigned)value;
 }
 
-static unsigned parse_interval(struct argp_state *state, const char *text)
+static unsigned parse_seconds(struct argp_state *state, const char *what,
+			      const char *text)
 {
 	char *end;
 	double seconds = strtod(text, &end);
 
 	if (end == text || *end || !(seconds >= 0.1 && seconds <= 3600))
-		argp_error(state, "interval %s: not from 0.1 to 3600 seconds",
+		argp_error(state, "%s %s: not from 0.1 to 3600 seconds", what,
 			   text);
 	return (unsigned)(seconds * 1000);
 }
@@ -239,6 +247,9 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_JSON:
 		o->json = true;
+		return 0;
+	case OPT_TIMEOUT:
+		o->timeout_ms = parse_seconds(state, "timeout", arg);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -260,7 +271,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->max = parse_count(state, "max", arg, FAULTS_MAX);
 		return 0;
 	case OPT_INTERVAL:
-		o->interval_ms = parse_interval(state, arg);
+		o->interval_ms = parse_seconds(state, "interval", arg);
 		return 0;
 	case OPT_COUNT:
 		o->count = parse_count(state, "count", arg, SAMPLES_MAX);
@@ -301,6 +312,9 @@ static int run_command(const struct vmb_command *c, struct vmb_options *o,
 		if (!known[i].takes || known[i].takes & c->takes)
 			rows[n++] = known[i].option;
 	o->interval_ms = c->takes & VMB_TAKES_FOLLOW ? FOLLOW_MS : TOP_MS;
+	if (!o->timeout_ms)
+		o->timeout_ms =
+			c->takes & VMB_TAKES_LONG ? ANSWER_LONG_MS : ANSWER_MS;
 	snprintf(name, sizeof(name), "vmbctl %s", c->name);
 	argv[0] = name;
 	argp_parse(&argp, argc, argv, 0, NULL, o);
@@ -375,7 +389,8 @@ static void print_version(FILE *out, struct argp_state *state)
 
 int main(int argc, char **argv)
 {
-	struct argp_option rows[] = {known[0].option, known[1].option, {0}};
+	struct argp_option rows[] = {
+		known[0].option, known[1].option, known[2].option, {0}};
 	struct argp argp = {.options = rows,
 			    .parser = parse_main,
 			    .args_doc = "COMMAND [ARGUMENT...]",

@@ -18,6 +18,7 @@
 struct vmb_options {
 	char socket[108]; /* of the daemon; the admin socket adds ".ctl" */
 	bool json, all, follow;
+	unsigned timeout_ms; /* for an answer of the daemon */
 	unsigned interval_ms;
 	unsigned count;	    /* samples of top; 0: no limit */
 	unsigned max;	    /* fault records */
@@ -36,6 +37,7 @@ enum vmb_option_set {
 	VMB_TAKES_SAMPLES = 4,
 	VMB_TAKES_LIMITS = 8,
 	VMB_TAKES_INTERVAL = 16,
+	VMB_TAKES_LONG = 32, /* the daemon may have to wait for others */
 };
 
 struct vmb_command {

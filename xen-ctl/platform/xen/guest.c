@@ -345,7 +345,7 @@ void vmb_xen_guest_check(struct vmb_guest *g)
 /* ---- arrival ------------------------------------------------------------ */
 
 int vmb_xen_guest_add(struct vmb_platform *p,
-		      const struct vmb_guest_identity *who,
+		      const struct vmb_guest_identity *who, const char *session,
 		      char why[VMB_ERROR_BYTES])
 {
 	char path[XEN_PATH_BYTES], token[24];
@@ -366,7 +366,9 @@ int vmb_xen_guest_add(struct vmb_platform *p,
 	}
 	pthread_mutex_init(&g->lock, NULL);
 	vmb_list_append(&p->guests, &g->node);
-	if (is_online(g)) /* else it is being detached already */
+	if (session)
+		snprintf(g->session, sizeof(g->session), "%s", session);
+	else if (is_online(g)) /* else it is being detached already */
 		offer(g);
 	vmb_xen_front_path(who->id, "state", path);
 	snprintf(token, sizeof(token), "front/%u", who->id);

@@ -180,20 +180,34 @@ static int put_all(struct vmb_platform *p, xs_transaction_t in,
 	return err;
 }
 
+static int new_session(char session[XEN_SESSION_BYTES])
+{
+	uint64_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	snprintf(session, XEN_SESSION_BYTES, "%016" PRIx64, random);
+	return 0;
+}
+
+static void abi_text(char text[16])
+{
+	snprintf(text, 16, "%u.%u", VMB_ABI_MAJOR, VMB_ABI_MINOR);
+}
+
 static int write_device(struct vmb_platform *p, xs_transaction_t in,
-			uint32_t guest, const void *arg)
+			uint32_t guest, const void *session)
 {
 	char front[XEN_PATH_BYTES], back[XEN_PATH_BYTES];
-	char self[16], other[16];
+	char self[16], other[16], abi[16];
 	const struct node of_front[] = {
 		{"backend", back}, {"backend-id", self}, {"state", "1"}};
-	const struct node of_back[] = {{"frontend", front},
-				       {"frontend-id", other},
-				       {"online", "1"},
-				       {"state", "1"}};
+	const struct node of_back[] = {
+		{"frontend", front}, {"frontend-id", other}, {"online", "1"},
+		{"abi", abi},	     {"session", session},   {"state", "2"}};
 	int err;
 
-	(void)arg;
+	abi_text(abi);
 	vmb_xen_front_path(guest, "", front);
 	vmb_xen_back_path(p, guest, "", back);
 	snprintf(self, sizeof(self), "%u", p->self);
@@ -208,9 +222,12 @@ static int write_device(struct vmb_platform *p, xs_transaction_t in,
 	return err;
 }
 
-int vmb_xen_store_attach(struct vmb_platform *p, uint32_t guest)
+int vmb_xen_store_attach(struct vmb_platform *p, uint32_t guest,
+			 char session[XEN_SESSION_BYTES])
 {
-	return transact(p, guest, write_device, NULL);
+	int err = new_session(session);
+
+	return err ? err : transact(p, guest, write_device, session);
 }
 
 static int write_offer(struct vmb_platform *p, xs_transaction_t in,
@@ -220,7 +237,7 @@ static int write_offer(struct vmb_platform *p, xs_transaction_t in,
 	const struct node nodes[] = {
 		{"abi", abi}, {"session", session}, {"state", "2"}};
 
-	snprintf(abi, sizeof(abi), "%u.%u", VMB_ABI_MAJOR, VMB_ABI_MINOR);
+	abi_text(abi);
 	vmb_xen_back_path(p, guest, "", folder);
 	vmb_xen_back_path(p, guest, "error", error);
 	xs_rm(p->store, in, error); /* of the last connection */
@@ -229,12 +246,9 @@ static int write_offer(struct vmb_platform *p, xs_transaction_t in,
 
 int vmb_xen_store_offer(struct vmb_guest *g)
 {
-	uint64_t random;
+	int err = new_session(g->session);
 
-	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
-		return -EIO;
-	snprintf(g->session, sizeof(g->session), "%016" PRIx64, random);
-	return transact(g->p, g->who.id, write_offer, g->session);
+	return err ? err : transact(g->p, g->who.id, write_offer, g->session);
 }
 
 void vmb_xen_store_remove(struct vmb_platform *p, uint32_t guest,

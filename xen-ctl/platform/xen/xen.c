@@ -100,16 +100,17 @@ static void forget_declined(struct vmb_platform *p, uint32_t id)
 static int attach(struct vmb_platform *p, const struct vmb_guest_identity *who,
 		  char why[VMB_ERROR_BYTES])
 {
+	char session[XEN_SESSION_BYTES];
 	int err;
 
-	err = vmb_xen_store_attach(p, who->id);
+	err = vmb_xen_store_attach(p, who->id, session);
 	if (err) {
 		snprintf(why, VMB_ERROR_BYTES,
 			 "guest %.80s: cannot write its nodes: %s", who->name,
 			 strerror(-err));
 		return err;
 	}
-	err = vmb_xen_guest_add(p, who, why);
+	err = vmb_xen_guest_add(p, who, session, why);
 	if (err)
 		vmb_xen_store_remove(p, who->id, true);
 	return err;
@@ -194,7 +195,7 @@ static void adopt(struct vmb_platform *p, uint32_t id)
 		return;
 	if (id == p->self || vmb_xen_store_identity(p, id, &who))
 		vmb_xen_store_remove(p, id, false); /* it does not run */
-	else if (vmb_xen_guest_add(p, &who, why))
+	else if (vmb_xen_guest_add(p, &who, NULL, why))
 		refuse(p, id, why);
 }
 

@@ -129,8 +129,9 @@ int vmb_xen_back_write(struct vmb_guest *g, const char *node,
 /* Number, name and uuid of a domain that runs. -ENOENT. */
 int vmb_xen_store_identity(struct vmb_platform *p, uint32_t id,
 			   struct vmb_guest_identity *who);
-/* Make the nodes of a device. -errno. */
-int vmb_xen_store_attach(struct vmb_platform *p, uint32_t guest);
+/* Make the nodes of a device, which offers a session. -errno. */
+int vmb_xen_store_attach(struct vmb_platform *p, uint32_t guest,
+			 char session[XEN_SESSION_BYTES]);
 /* abi, a new session, InitWait. */
 int vmb_xen_store_offer(struct vmb_guest *g);
 /* Remove the backend's folder, and the frontend's. */
@@ -140,11 +141,12 @@ void vmb_xen_store_remove(struct vmb_platform *p, uint32_t guest,
 /* ---- guest.c ------------------------------------------------------------ */
 
 /*
- * A device whose nodes are there; its state follows from them. -errno and why:
- * the daemon does not take it.
+ * A device whose nodes are there; its state follows from them. session: the
+ * one that they offer; NULL: another one is offered. -errno and why: the
+ * daemon does not take it.
  */
 int vmb_xen_guest_add(struct vmb_platform *p,
-		      const struct vmb_guest_identity *who,
+		      const struct vmb_guest_identity *who, const char *session,
 		      char why[VMB_ERROR_BYTES]);
 struct vmb_guest *vmb_xen_guest_find(struct vmb_platform *p, uint32_t id);
 /* Nodes changed: do what follows. The guest may be gone after this. */
