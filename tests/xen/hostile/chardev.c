@@ -31,7 +31,7 @@
 #include <vmbypass/abi/chardev.h>
 #include <vmbypass/abi/control.h>
 
-#define SOON_MS 20000 /* emulated machines are slow */
+#define SOON_MS 60000 /* an emulated machine is slow, and shared */
 
 static const struct vmb_geometry small = {
 	.eq_slots = VMB_EQ_SLOTS_MIN,
@@ -938,7 +938,7 @@ static Suite *suite_chardev(void)
 	Suite *suite = suite_create("chardev");
 	TCase *tc = tcase_create("request");
 
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 400);
 	tcase_add_test(tc, refuses_what_is_no_whole_message);
 	tcase_add_test(tc, refuses_what_is_no_operation_of_a_client);
 	tcase_add_test(tc, refuses_all_before_hello);
@@ -949,7 +949,7 @@ static Suite *suite_chardev(void)
 	suite_add_tcase(suite, tc);
 
 	tc = tcase_create("endpoint");
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 400);
 	tcase_add_test(tc, refuses_other_geometries);
 	tcase_add_test(tc, finds_only_own_endpoints);
 	tcase_add_test(tc, maps_exactly_the_area);
@@ -958,13 +958,13 @@ static Suite *suite_chardev(void)
 	suite_add_tcase(suite, tc);
 
 	tc = tcase_create("region");
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 400);
 	tcase_add_test(tc, refuses_what_cannot_be_granted);
 	tcase_add_test(tc, counts_pins_against_the_limit);
 	suite_add_tcase(suite, tc);
 
 	tc = tcase_create("end");
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 400);
 	tcase_add_test(tc, survives_killed_processes);
 	tcase_add_test(tc, limits_the_clients);
 	suite_add_tcase(suite, tc);
@@ -976,7 +976,7 @@ static Suite *suite_backend(void)
 	Suite *suite = suite_create("backend");
 	TCase *tc = tcase_create("honest");
 
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 400);
 	tcase_add_loop_test(tc, shares_the_area, 0, 3);
 	tcase_add_loop_test(tc, grants_each_page_of_a_region, 0, 7);
 	tcase_add_test(tc, limits_the_endpoints);
@@ -984,7 +984,7 @@ static Suite *suite_backend(void)
 	suite_add_tcase(suite, tc);
 
 	tc = tcase_create("liar");
-	tcase_set_timeout(tc, 120);
+	tcase_set_timeout(tc, 400);
 	tcase_add_loop_test(tc, a_liar_ends_all_clients, 0,
 			    sizeof(lies) / sizeof(lies[0]));
 	tcase_add_test(tc, survives_equal_names);
