@@ -34,7 +34,8 @@ usage()
 usage: tests/xen/run.sh [--build DIR] [--only SUITE[,SUITE]...] [--shell]
 
   --build  the build folder whose programs are tested (default build/release)
-  --only   these suites of tests/xen/suites, by name or number
+  --only   these suites of tests/xen/suites, by name or number; else all, but
+           those that say "# nightly" only with VMB_STRESS=nightly
   --shell  no suites: a shell in dom0 on this terminal; poweroff -f ends it
 
 VMB_XEN_LIMIT=SECONDS  after which the machine is ended (default 900)
@@ -96,6 +97,8 @@ suites()
 
 	for suite in "$here"/suites/*.sh ${VMB_XEN_SUITES:-}; do
 		[ -f "$suite" ] || continue
+		[ -n "$only" ] || [ "${VMB_STRESS:-}" = nightly ] ||
+			! grep -q '^# nightly' "$suite" || continue
 		wanted "$(basename "$suite" .sh)" && echo "$suite"
 	done
 }

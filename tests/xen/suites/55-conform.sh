@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=busybox
+# nightly
 # limit: 900
 #
 # The conformance suite of the library, unchanged, in guests.

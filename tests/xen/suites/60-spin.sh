@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=busybox
+# nightly
 # limit: 300
 #
 # No system call and no hypercall on the data path while both sides spin. A

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=busybox
+# nightly
 # limit: 900
 #
 # Death of a process, of a guest and of vmbd in mid-traffic: the others go on
