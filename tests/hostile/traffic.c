@@ -65,6 +65,12 @@ size_t t_size(uint64_t seed)
 	return (size_t)((r >> 8) % limits[r % vmb_array_size(limits)]);
 }
 
+/* It died; -ESTALE: and another one, which we know, has its place. */
+bool t_is_gone(int code)
+{
+	return code == -ECONNRESET || code == -ESTALE;
+}
+
 /* ---- processes ---------------------------------------------------------- */
 
 void t_give_up(const char *what, const char *file, int line)
@@ -160,7 +166,7 @@ static void count_end(struct host *h, int code)
 {
 	if (!code)
 		h->me->visits++;
-	else if (code == -ECONNRESET)
+	else if (t_is_gone(code))
 		h->me->resets++;
 	else
 		t_must(code == -ENOKEY); /* another has its place now */
@@ -203,7 +209,7 @@ static void get_from_visitor(struct host *h, unsigned place)
 	}
 	err = vmb_am_get(h->ep, addr, h->landing, 0, v->key, 0, ANSWER_BYTES,
 			 on_got, h);
-	t_must(!err || err == -EAGAIN || err == -ECONNRESET);
+	t_must(!err || err == -EAGAIN || t_is_gone(err));
 	if (!err)
 		h->answers++;
 }
@@ -227,7 +233,7 @@ static void guest_ended(struct host *h, const struct vmb_status *status)
 	if (!status->code && h->answers < ANSWERS) {
 		err = vmb_isend(h->ep, &seg, 1, status->peer, status->match,
 				NULL, &req);
-		t_must(!err || err == -ECONNRESET || err == -EINVAL);
+		t_must(!err || t_is_gone(err) || err == -EINVAL);
 		h->answers += !err;
 	}
 	post_guest(h, status->context);

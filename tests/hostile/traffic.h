@@ -80,6 +80,8 @@ static inline uint64_t t_visit(unsigned seed)
 const unsigned char *t_bytes(uint64_t seed);
 /* From nothing to 1 MiB, all protocols alike often. */
 size_t t_size(uint64_t seed);
+/* Is it how an operation ends whose peer died? */
+bool t_is_gone(int code);
 uint64_t t_mix(uint64_t seed);
 
 #endif
