@@ -33,13 +33,18 @@ static const enum vmb_wait_mode modes[] = {VMB_WAIT_ADAPTIVE, VMB_WAIT_BLOCK,
 /* Each mode alone, then with a background thread that must not disturb. */
 #define MODES 3
 
-static struct t_pair open_in_mode(int mode)
+static struct vmb_open_params params_of(int mode)
 {
-	struct vmb_open_params p = {
-		.size = sizeof(p),
+	return (struct vmb_open_params){
+		.size = sizeof(struct vmb_open_params),
 		.id = VMB_ANY_ID,
 		.wait = modes[mode % MODES],
 		.flags = mode < MODES ? 0 : VMB_OPEN_BACKGROUND};
+}
+
+static struct t_pair open_in_mode(int mode)
+{
+	struct vmb_open_params p = params_of(mode);
 
 	return t_pair_open_with(&p);
 }
@@ -260,8 +265,7 @@ static void *finish_one(void *arg)
 /* The sleeper's request ends by a send to self of another thread. */
 START_TEST(sleeper_is_told_what_another_thread_did)
 {
-	struct vmb_open_params p = {
-		.size = sizeof(p), .id = VMB_ANY_ID, .wait = modes[_i]};
+	struct vmb_open_params p = params_of(_i);
 	struct vmb_endpoint *ep = t_open(&p);
 	struct vmb_addr self;
 	pthread_t thread;

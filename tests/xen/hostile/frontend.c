@@ -60,8 +60,8 @@ static void pause_ms(long ms)
 
 /* ---- the store ------------------------------------------------------------ */
 
-static void node_write(struct liar *l, const char *name, const char *format,
-		       ...)
+static void __attribute__((format(printf, 3, 4)))
+node_write(struct liar *l, const char *name, const char *format, ...)
 {
 	char path[192], value[64];
 	va_list args;
