@@ -149,21 +149,27 @@ static int private_make(void)
 }
 
 /* In the child: becomes vmbd, which dies with its parent. */
-static void private_exec(const char *program, int engine_cpu, int ready_fd,
-			 pid_t parent)
+static void private_exec(const char *program, const struct bench_options *o,
+			 int ready_fd, pid_t parent)
 {
 	const char *args[16] = {program,	"--local",   "--socket",
 				private_socket, "--engines", "1",
 				"--log",	"warn",	     "--ready-fd"};
 	unsigned n = 9;
-	char fd_text[16], cpu_text[16];
+	char fd_text[16], cpu_text[16], spin_text[24];
 
 	snprintf(fd_text, sizeof(fd_text), "%d", ready_fd);
 	args[n++] = fd_text;
-	if (engine_cpu >= 0) {
-		snprintf(cpu_text, sizeof(cpu_text), "%d", engine_cpu);
+	if (o->engine_cpu >= 0) {
+		snprintf(cpu_text, sizeof(cpu_text), "%d", o->engine_cpu);
 		args[n++] = "--cpu";
 		args[n++] = cpu_text;
+	}
+	if (o->engine_spin_us >= 0) {
+		snprintf(spin_text, sizeof(spin_text), "%ld",
+			 o->engine_spin_us);
+		args[n++] = "--spin-us";
+		args[n++] = spin_text;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
@@ -206,7 +212,7 @@ static void private_stop(void)
 		close(fd);
 }
 
-static int private_start(const char *program, int engine_cpu)
+static int private_start(const char *program, const struct bench_options *o)
 {
 	pid_t pid, parent = getpid();
 	int fds[2], ret;
@@ -216,7 +222,7 @@ static int private_start(const char *program, int engine_cpu)
 	fcntl(fds[0], F_SETFD, FD_CLOEXEC);
 	pid = fork();
 	if (!pid)
-		private_exec(program, engine_cpu, fds[1], parent);
+		private_exec(program, o, fds[1], parent);
 	ret = pid < 0 ? -errno : 0;
 	close(fds[1]);
 	if (!ret) {
@@ -248,7 +254,7 @@ static int private_open(struct bench_daemon *d,
 	}
 	for (unsigned i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
 		signal(stops[i], stop_handler);
-	ret = private_start(program, options->engine_cpu);
+	ret = private_start(program, options);
 	if (ret) {
 		fprintf(stderr, "%s did not become ready: %s\n", program,
 			strerror(-ret));

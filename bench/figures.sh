@@ -86,7 +86,8 @@ figure() {
 
 table() {
 	local self8='vmb-pingpong --self --sizes 8'
-	local calls='vmb-perf --self --test latency,bandwidth,rate --sizes 0,8,64,4K,64K,1M,4M'
+	# an engine that spins through whatever takes its processor away
+	local calls='vmb-perf --self --test latency,bandwidth,rate --sizes 0,8,64,4K,64K,1M,4M --engine-spin-us 100000'
 	local copy='vmb-perf --self --test latency --sizes 1M --memory alloc'
 	local idle='vmb-perf --self --test latency --sizes 8 --endpoints-idle 1000'
 	local match='vmb-match --depth 10000'

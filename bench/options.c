@@ -18,6 +18,7 @@
 enum option_key {
 	OPT_CPU = 0x1000,
 	OPT_ENGINE_CPU,
+	OPT_ENGINE_SPIN,
 	OPT_DAEMON,
 	OPT_JSON,
 	OPT_ROUNDS,
@@ -35,6 +36,10 @@ static const struct argp_option option_list[] = {
 	 10},
 	{"engine-cpu", OPT_ENGINE_CPU, "N", 0,
 	 "Processor of the engine of a private daemon", 10},
+	{"engine-spin-us", OPT_ENGINE_SPIN, "N", 0,
+	 "Let the engine of a private daemon spin for so long before it sleeps "
+	 "(default: as vmbd does, 1000)",
+	 10},
 	{"daemon", OPT_DAEMON, "WHICH", 0,
 	 "auto (default): the running vmbd, or a private one that ends with "
 	 "the bench; none: the running one; PATH: a private one from this file",
@@ -60,6 +65,7 @@ void bench_options_init(struct bench_options *options)
 	*options = (struct bench_options){
 		.cpus = {BENCH_CPU_UNSET, BENCH_CPU_UNSET},
 		.engine_cpu = BENCH_CPU_UNSET,
+		.engine_spin_us = -1,
 		.daemon = "auto",
 		.rounds = 5,
 		.time_ms = 200,
@@ -220,6 +226,10 @@ static error_t options_parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_ENGINE_CPU:
 		o->engine_cpu = parse_cpu(state, arg);
+		return 0;
+	case OPT_ENGINE_SPIN:
+		o->engine_spin_us = (long)bench_parse_number(
+			state, "engine-spin-us", arg, 0, 1000000);
 		return 0;
 	case OPT_DAEMON:
 		o->daemon = arg;

@@ -33,10 +33,11 @@ enum bench_memory {
 };
 
 struct bench_options {
-	int cpus[2];	    /* measuring thread, its peer; BENCH_CPU_UNSET */
-	int engine_cpu;	    /* of a private daemon */
-	const char *daemon; /* "auto", "none", or the path of vmbd */
-	const char *json;   /* file, "-", or NULL */
+	int cpus[2];	     /* measuring thread, its peer; BENCH_CPU_UNSET */
+	int engine_cpu;	     /* of a private daemon */
+	long engine_spin_us; /* before it sleeps; -1: as vmbd has it */
+	const char *daemon;  /* "auto", "none", or the path of vmbd */
+	const char *json;    /* file, "-", or NULL */
 	unsigned rounds;
 	uint64_t iters;	  /* per point and round; 0: by time */
 	unsigned time_ms; /* of one point and round, about */

@@ -109,11 +109,12 @@ struct vmb_am {
 	uint32_t tx_pos, tx_free; /* send buffers: next byte, first in use */
 	uint32_t tx_end[VMB_DOORBELL_SLOTS]; /* tx_pos after each descriptor */
 	uint32_t idle;			     /* fruitless polls in a row */
-	uint64_t idle_ns;    /* when they were many, or the daemon was seen */
-	uint32_t arm_number; /* last one put in event_arm */
-	uint32_t kicked;     /* arming of the engine that we kicked for */
-	bool fences;	     /* we fence before we look at wake words */
-	bool polling;	     /* the kick waits for the end of the pass */
+	uint64_t idle_ns; /* when they were many, or the daemon was seen */
+	uint64_t idle_progress; /* the engine's progress word at that time */
+	uint32_t arm_number;	/* last one put in event_arm */
+	uint32_t kicked;	/* arming of the engine that we kicked for */
+	bool fences;		/* we fence before we look at wake words */
+	bool polling;		/* the kick waits for the end of the pass */
 
 	/*
 	 * Of descriptors before `settled` every bounce was seen. The mark is

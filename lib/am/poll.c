@@ -215,20 +215,23 @@ static int take(struct vmb_am *am)
 
 /*
  * Nothing has come for a while: does anybody serve us? The daemon is asked
- * for by a system call, so not while a long transfer is merely under way.
+ * for by a system call, so not while a long transfer is merely under way, nor
+ * while the engine takes what we send: who only sends gets no events.
  */
 static void check_alive(struct vmb_am *am)
 {
 	uint32_t state = vmb_load_relaxed(&am->ctl->state);
+	uint64_t progress = vmb_load_relaxed(&am->ctl->progress);
 	uint64_t now = vmb_now_ns();
 
 	if (state == VMB_STATE_FAULTED)
 		vmb_am_fail(am, -EIO);
 	else if (state == VMB_STATE_CLOSED)
 		vmb_am_fail(am, -EPIPE);
-	else if (am->idle == IDLE_LOOK)
+	else if (am->idle == IDLE_LOOK || am->idle_progress != progress) {
 		am->idle_ns = now;
-	else if (now - am->idle_ns >= ALIVE_NS) {
+		am->idle_progress = progress;
+	} else if (now - am->idle_ns >= ALIVE_NS) {
 		am->idle_ns = now;
 		if (am->port->ops->alive(am->port) == -EPIPE)
 			vmb_am_fail(am, -EPIPE);

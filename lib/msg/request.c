@@ -62,9 +62,10 @@ static int add_slab(struct vmb_msg *msg)
 
 	if (reserve_table(msg))
 		return -ENOMEM;
-	slab = calloc(1, sizeof(*slab));
+	slab = aligned_alloc(VMB_LINE, sizeof(*slab));
 	if (!slab)
 		return -ENOMEM;
+	memset(slab, 0, sizeof(*slab));
 	for (uint32_t i = VMB_REQ_SLAB; i--;) {
 		struct vmb_req *req = &slab->reqs[i];
 

@@ -345,6 +345,31 @@ START_TEST(lost_daemon_is_noticed)
 }
 END_TEST
 
+/*
+ * Who only sends gets no events; that the engine takes what it sends is sign
+ * of life enough. Nobody but this thread moves the engine, so the longest gap
+ * says whether this machine took the thread away for too long.
+ */
+START_TEST(sender_does_not_ask_while_the_engine_takes)
+{
+	uint64_t begin = vmb_now_ns(), last = begin, gap = 0, now = begin;
+
+	t_port_lose_daemon(true); /* asking would end the endpoint */
+	while (!a.am.error && now - begin < 300000000) {
+		ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY), 0);
+		t_nic_settle();
+		now = vmb_now_ns();
+		gap = now - last > gap ? now - last : gap;
+		last = now;
+		ck_assert_int_ge(vmb_am_poll(&b.am, 16), 0);
+		for (unsigned i = 0; i < 5000 && !a.am.error; i++)
+			vmb_am_poll(&a.am, 16);
+	}
+	ck_assert(!a.am.error || gap > 50000000);
+	t_port_lose_daemon(false);
+}
+END_TEST
+
 START_TEST(close_delivers_what_was_queued)
 {
 	uint64_t start = vmb_now_ns();
@@ -413,6 +438,7 @@ static void add_messages(Suite *s)
 	tcase_add_test(tc, poll_respects_budget);
 	tcase_add_test(tc, arm_refuses_when_event_is_there);
 	tcase_add_test(tc, arm_refuses_while_posts_wait_for_the_doorbell);
+	tcase_add_test(tc, sender_does_not_ask_while_the_engine_takes);
 }
 
 static void add_peers(Suite *s)
