@@ -148,9 +148,13 @@ environment
 echo
 cat "$lines/table"
 echo
+echo '<details><summary>The raw lines</summary>'
+echo
 echo '```json'
 for n in $(seq "$(find "$lines" -name '[0-9]*' | wc -l)"); do
 	cat "$lines/$n"
 done
 echo '```'
+echo
+echo '</details>'
 exit $failed
