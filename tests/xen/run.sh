@@ -131,7 +131,8 @@ machine()
 		-append "console=com1 com1=115200,8n1 dom0_mem=1G,max:1G \
 ucode=no loglvl=warning guest_loglvl=warning conring_size=512k \
 gnttab_max_frames=64 $xen_options" \
-		-initrd "$out/vmlinuz console=hvc0 quiet panic=1,$out/dom0.img"
+		-initrd "$out/vmlinuz console=hvc0 quiet panic=1 tsc=reliable \
+clocksource=tsc,$out/dom0.img"
 }
 
 # ---- results --------------------------------------------------------------
