@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "am/internal.h"
+#include "am/lane.h"
 
 static void map_area(struct vmb_am *am)
 {
@@ -50,6 +51,7 @@ int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
 	am->fences = !(port->hello.features & VMB_FEATURE_BARRIER);
 	vmb_list_init(&am->ready);
 	vmb_list_init(&am->settling);
+	vmb_lanes_init(am);
 	rc = vmb_am_rdma_init(am);
 	if (rc)
 		return rc;
@@ -110,6 +112,7 @@ void vmb_am_fini(struct vmb_am *am, int linger_ms)
 	if (linger_ms > 0)
 		linger(am, linger_ms);
 	vmb_peers_fini(am);
+	vmb_lanes_fini(am);
 	vmb_am_rdma_fini(am);
 	am->port->ops->endpoint_close(am->port, &am->pep);
 	memset(am, 0, sizeof(*am));
@@ -147,7 +150,8 @@ int vmb_am_arm(struct vmb_am *am)
 		am->arm_number = 1;
 	vmb_store_relaxed(&am->ctl->event_arm, am->arm_number);
 	vmb_arm_fence();
-	if (vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events))) {
+	if (vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events)) ||
+	    (am->lanes.active && !vmb_lanes_arm(am))) {
 		vmb_am_disarm(am);
 		return -EAGAIN; /* an event, or a lie that poll will find */
 	}

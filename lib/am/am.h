@@ -55,6 +55,33 @@ struct vmb_peer {
 	uint32_t last_post;	 /* doorbell position after its last SEND */
 	struct vmb_list bounced; /* came back; goes before `waiting` */
 	struct vmb_peer *older;	 /* earlier instance of the same index */
+
+	/* lanes: see lane.h */
+	bool lane_on;	     /* what is posted goes into lane_out */
+	bool lane_stuck;     /* and that is full; ROOM will be told */
+	uint16_t lane_owes;  /* bits of enum vmb_lane_word */
+	int32_t lane_no;     /* why it gets none */
+	uint32_t lane_sends; /* through the engine */
+	struct vmb_lane_out *lane_out;
+	struct vmb_lane_in *lane_in;
+	struct vmb_list lane_node; /* vmb_lanes.owing */
+};
+
+/* The lanes of an endpoint; private to lib/am. */
+struct vmb_lanes {
+	bool active;		 /* there is, or was, something */
+	bool reap;		 /* something has ended */
+	unsigned most, in_count; /* lanes to us */
+	uint32_t hot_count;
+	uint32_t passes;
+	const struct vmb_ring *watch; /* of a hot lane, or NULL */
+	struct vmb_list owing;	      /* peers that a word may be sent to */
+	struct vmb_list calls_out, calls_in; /* the daemon was asked */
+	struct vmb_list hot, cold;	     /* struct vmb_lane_in */
+	struct vmb_list stuck, ended_out;    /* struct vmb_lane_out */
+	/* whose lane goes before the event at a position, and for how long */
+	struct vmb_peer *first;
+	uint32_t first_pos, first_left;
 };
 
 /* An arrived active message, as internal handlers see it. */
@@ -88,6 +115,8 @@ struct vmb_am_counters {
 	uint64_t bounced, resumed, kicks, sleeps, dropped; /* dropped: no
 							      handler bound */
 	uint64_t repeated; /* VMB_EV_DONE of a transfer that had ended */
+	uint64_t lanes_out, lanes_in; /* that came up */
+	uint64_t lane_arrivals, lane_lies, lane_nonsense;
 };
 
 struct vmb_am_rdma; /* a transfer under way; private to rdma.c */
@@ -140,6 +169,8 @@ struct vmb_am {
 	uint32_t rdma_free;	  /* head of its free list */
 	struct vmb_list rdma_waiting;
 	unsigned fences_waiting; /* of rdma_waiting; SENDs wait behind them */
+	unsigned fences_open;	 /* posted, not ended: lanes wait for them */
+	struct vmb_lanes lanes;
 };
 
 /*
@@ -150,6 +181,9 @@ int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
 		uint32_t key, const struct vmb_geometry *geometry,
 		vmb_am_undelivered_fn undelivered, vmb_am_gone_fn gone,
 		void *upper_arg);
+
+/* Take so many lanes of peers at most, and want some; 0, as at first: none. */
+void vmb_am_set_lanes(struct vmb_am *am, unsigned most);
 
 /*
  * Close it; peers are freed. What was accepted by vmb_am_post() is delivered
@@ -204,10 +238,19 @@ int vmb_am_rdma(struct vmb_am *am, unsigned op, struct vmb_peer *peer,
  */
 int vmb_am_poll(struct vmb_am *am, unsigned budget);
 
-/* Is there an event to take? One load of the line that is waited on. */
+/* Is there an event to take? One load of each line that is waited on. */
 static inline bool vmb_am_due(const struct vmb_am *am)
 {
-	return vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events)) != 0;
+	const struct vmb_ring *lane = am->lanes.watch;
+
+	return vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events)) != 0 ||
+	       (lane && vmb_ring_due(lane, 0, vmb_ring_seq(lane)) != 0);
+}
+
+/* A post to it found no room: will an event tell when there is some? */
+static inline bool vmb_am_tells_room(const struct vmb_peer *peer)
+{
+	return peer->blocked || peer->queued || peer->lane_stuck;
 }
 
 /* Ask for a notification. 0: sleep now; -EAGAIN: look first; am->error. */

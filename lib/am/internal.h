@@ -4,7 +4,7 @@
  *
  * am.c    open, close, arm           peer.c  who is known, who is blocked
  * post.c  SEND, positions, flush     poll.c  events
- * rdma.c  PUT, GET, FENCE
+ * rdma.c  PUT, GET, FENCE            lane.h  what goes past the engine
  */
 #ifndef VMB_AM_INTERNAL_H
 #define VMB_AM_INTERNAL_H
@@ -46,6 +46,11 @@ int vmb_peer_gone_code(const struct vmb_am *am, const struct vmb_peer *peer);
 int vmb_peer_queue(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		   uint64_t hdr, const struct vmb_segment *segments,
 		   unsigned count, size_t first_byte, size_t len);
+/* The same at the end of another list. */
+int vmb_peer_keep(struct vmb_am *am, struct vmb_list *list, unsigned id,
+		  uint64_t hdr, const struct vmb_segment *segments,
+		  unsigned count, size_t first_byte, size_t len);
+void vmb_peer_drop(struct vmb_am *am, struct vmb_am_waiting *w);
 /* The first of peer.waiting was sent. */
 void vmb_peer_sent(struct vmb_am *am, struct vmb_peer *peer);
 /* Let peers send again whose bounces have all been seen. */
@@ -56,6 +61,46 @@ void vmb_peers_settle(struct vmb_am *am);
 /* Copy bytes [first_byte, first_byte + len) of the segments to dst. */
 void vmb_am_gather(void *dst, const struct vmb_segment *segments,
 		   unsigned count, size_t first_byte, size_t len);
+/* The message as one run of bytes, where it is one; else NULL. */
+static inline const void *vmb_am_as_one(const struct vmb_segment *segments,
+					unsigned count, size_t first_byte,
+					size_t len)
+{
+	if (vmb_likely(count == 1 && segments->ptr &&
+		       first_byte + len <= segments->len))
+		return (const uint8_t *)segments->ptr + first_byte;
+	return NULL;
+}
+
+/*
+ * A slot with its payload yet to come, zeroed. Whole words, for the same
+ * reason as vmb_slot_head().
+ */
+static inline void vmb_slot_fill(struct vmb_slot *slot, unsigned op,
+				 uint32_t peer, unsigned id, uint64_t hdr,
+				 size_t len)
+{
+	uint64_t words[] = {
+		(uint64_t)op << 32 | (uint64_t)len << 48,
+		vmb_pack(peer, id),
+		hdr,
+	};
+
+	memcpy(slot, words, sizeof(words));
+	memset(slot->payload, 0, sizeof(slot->payload));
+}
+
+/* Make it a pair: more than VMB_INLINE_ONE bytes, at most VMB_INLINE_PAIR. */
+void vmb_slot_fill_pair(struct vmb_slot *slot, struct vmb_slot_ext *ext,
+			const struct vmb_segment *segments, unsigned count,
+			size_t first_byte, size_t len);
+/*
+ * One SEND, any size, to a peer that may be sent to. -EAGAIN: no room in our
+ * own doorbell page or buffers.
+ */
+int vmb_am_send_now(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		    uint64_t hdr, const struct vmb_segment *segments,
+		    unsigned count, size_t first_byte, size_t len);
 /* Read how far the engine is. Sets am->error when it lies. */
 void vmb_am_refresh(struct vmb_am *am);
 /* Are so many doorbell slots free? Refreshes when they seem not to be. */
@@ -85,6 +130,8 @@ void vmb_am_flush(struct vmb_am *am);
 static inline bool vmb_am_must_flush(const struct vmb_am *am)
 {
 	if (vmb_unlikely(!vmb_list_empty(&am->settling)))
+		return true;
+	if (vmb_unlikely(am->lanes.active && !vmb_list_empty(&am->lanes.owing)))
 		return true;
 	if (vmb_unlikely(!vmb_list_empty(&am->rdma_waiting)))
 		return am->rdma_free != VMB_AM_NONE; /* else: EV_DONE */

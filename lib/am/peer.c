@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "am/internal.h"
+#include "am/lane.h"
 
 #define PEERS_PER_DIR 256u
 
@@ -73,6 +74,7 @@ static struct vmb_peer *make_peer(struct vmb_am *am, uint32_t handle)
 	vmb_list_init(&peer->waiting);
 	vmb_list_init(&peer->bounced);
 	vmb_list_init(&peer->ready_node);
+	vmb_list_init(&peer->lane_node);
 	if (*place && is_older(handle, (*place)->handle)) {
 		peer->gone = true; /* it was replaced before we met it */
 		place = &(*place)->older;
@@ -151,7 +153,7 @@ static struct vmb_am_waiting *keep(struct vmb_am *am, struct vmb_list *list,
 	return w;
 }
 
-static void drop(struct vmb_am *am, struct vmb_am_waiting *w)
+void vmb_peer_drop(struct vmb_am *am, struct vmb_am_waiting *w)
 {
 	vmb_list_remove(&w->node);
 	free(w);
@@ -166,17 +168,31 @@ static void set_ready(struct vmb_am *am, struct vmb_peer *peer)
 		vmb_list_append(&am->ready, &peer->ready_node);
 	else if (peer->blocked && peer->room)
 		vmb_list_append(&am->settling, &peer->ready_node);
+	if (vmb_unlikely(peer->lane_owes))
+		vmb_lane_may_speak(am, peer);
+}
+
+int vmb_peer_keep(struct vmb_am *am, struct vmb_list *list, unsigned id,
+		  uint64_t hdr, const struct vmb_segment *segments,
+		  unsigned count, size_t first_byte, size_t len)
+{
+	struct vmb_am_waiting *w = keep(am, list, id, hdr, len);
+
+	if (!w)
+		return -ENOMEM;
+	vmb_am_gather(w->data, segments, count, first_byte, len);
+	return 0;
 }
 
 int vmb_peer_queue(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		   uint64_t hdr, const struct vmb_segment *segments,
 		   unsigned count, size_t first_byte, size_t len)
 {
-	struct vmb_am_waiting *w = keep(am, &peer->waiting, id, hdr, len);
+	int rc = vmb_peer_keep(am, &peer->waiting, id, hdr, segments, count,
+			       first_byte, len);
 
-	if (!w)
-		return -ENOMEM;
-	vmb_am_gather(w->data, segments, count, first_byte, len);
+	if (rc)
+		return rc;
 	if (!peer->queued) {
 		peer->queued = true;
 		set_ready(am, peer);
@@ -190,7 +206,7 @@ void vmb_peer_sent(struct vmb_am *am, struct vmb_peer *peer)
 
 	if (w->again)
 		am->counters.resumed++;
-	drop(am, w);
+	vmb_peer_drop(am, w);
 	peer->queued = !vmb_list_empty(&peer->waiting);
 	set_ready(am, peer); /* behind the others */
 }
@@ -271,6 +287,8 @@ static void fail_waiting(struct vmb_am *am, struct vmb_peer *peer, int code)
 	vmb_list_init(&all);
 	move_all(&all, &peer->bounced);
 	move_all(&all, &peer->waiting);
+	if (peer->lane_out)
+		move_all(&all, &peer->lane_out->waiting);
 	peer->queued = false;
 	set_ready(am, peer);
 	while (!vmb_list_empty(&all)) {
@@ -281,7 +299,7 @@ static void fail_waiting(struct vmb_am *am, struct vmb_peer *peer, int code)
 					   .len = w->len};
 
 		call_undelivered(am, &a, w->id, code);
-		drop(am, w);
+		vmb_peer_drop(am, w);
 	}
 }
 
@@ -313,9 +331,12 @@ void vmb_peer_gone(struct vmb_am *am, struct vmb_peer *peer)
 	if (peer->gone)
 		return;
 	pin(peer);
+	if (peer->lane_in)
+		vmb_lane_drain(am, peer);
 	peer->gone = true;
 	peer->blocked = peer->room = peer->resume = false;
 	fail_waiting(am, peer, -ECONNRESET);
+	vmb_lane_peer_gone(am, peer);
 	if (am->gone && !peer->forgotten) {
 		am->in_handler = true;
 		am->gone(am, peer, am->upper_arg);
@@ -381,6 +402,7 @@ static void fini_dir(struct vmb_am *am, struct vmb_peer **dir)
 			struct vmb_peer *peer = dir[i];
 
 			fail_waiting(am, peer, -ECANCELED);
+			vmb_lane_peer_gone(am, peer);
 			dir[i] = peer->older;
 			free(peer);
 		}

@@ -11,65 +11,18 @@
 #include <errno.h>
 #include <string.h>
 
+#include "am/event.h"
 #include "am/internal.h"
+#include "am/lane.h"
 
 #define IDLE_LOOK 4096u	    /* fruitless polls between looks at the clock */
 #define ALIVE_NS 100000000u /* idle for so long: is the daemon there? */
-
-/* An event that was copied and is being checked and acted upon. */
-struct event {
-	struct vmb_slot slot;
-	uint8_t more[VMB_INLINE_PAIR - VMB_INLINE_ONE]; /* goes on from slot */
-	const uint8_t *data;
-	size_t len;
-	uint32_t slots;	 /* of the queue */
-	uint32_t rx_pos; /* after it */
-};
+#define LANE_FIRST 1	    /* a message of the peer's lane is older */
 
 /* ---- payload -------------------------------------------------------------------- */
 
-_Static_assert(offsetof(struct event, more) == VMB_SLOT_BYTES,
-	       "the payload of a pair is one piece");
-
-/* The extension of a pair, behind the first slot. */
-static int load_pair(struct vmb_am *am, struct event *e)
-{
-	struct vmb_slot_ext ext;
-
-	if (vmb_ring_peek_ext(&am->events, &ext) != 1)
-		return -EPROTO;
-	memcpy(e->more, ext.payload, sizeof(ext.payload));
-	e->slots = 2;
-	return 0;
-}
-
-static int load_inline(struct vmb_am *am, struct event *e)
-{
-	bool pair = e->slot.flags & VMB_F_PAIR;
-
-	e->len = e->slot.len;
-	e->data = (const uint8_t *)e + offsetof(struct vmb_slot, payload);
-	if (vmb_unlikely(e->len > (pair ? VMB_INLINE_PAIR : VMB_INLINE_ONE)))
-		return -EPROTO;
-	return pair ? load_pair(am, e) : 0;
-}
-
-/* Where an arrival lies is for us to say: both sides place it alike. */
-static int find_received(struct vmb_am *am, struct event *e,
-			 const struct vmb_slot_buf *buf)
-{
-	uint32_t size = am->pep.geometry.rx_bytes;
-
-	if (buf->key || buf->len > size / 2 ||
-	    buf->offset !=
-		    vmb_rx_place(&e->rx_pos, size, buf->len, VMB_RX_ALIGN))
-		return -EPROTO;
-	e->data = am->rx + buf->offset;
-	return 0;
-}
-
 /* What comes back lies in the send buffers, as we put it there. */
-static int find_sent(struct vmb_am *am, struct event *e,
+static int find_sent(struct vmb_am *am, struct vmb_event *e,
 		     const struct vmb_slot_buf *buf)
 {
 	uint32_t size = am->pep.geometry.tx_bytes;
@@ -81,27 +34,28 @@ static int find_sent(struct vmb_am *am, struct event *e,
 	return 0;
 }
 
-static int load_payload(struct vmb_am *am, struct event *e)
+static int load_payload(struct vmb_am *am, struct vmb_event *e)
 {
 	struct vmb_slot_buf buf;
+	int rc;
 
 	if (vmb_likely(!(e->slot.flags & VMB_F_BUF))) {
 		if (e->slot.flags & ~(VMB_F_PAIR | VMB_F_RESUME))
 			return -EPROTO;
-		return load_inline(am, e);
+		return vmb_event_inline(&am->events, e);
 	}
-	memcpy(&buf, e->slot.payload, sizeof(buf));
-	if ((e->slot.flags & ~(VMB_F_BUF | VMB_F_RESUME)) || e->slot.len ||
-	    !buf.len || buf.len > VMB_BUF_MAX)
-		return -EPROTO;
-	e->len = buf.len;
-	return e->slot.op == VMB_EV_ARRIVE ? find_received(am, e, &buf)
-					   : find_sent(am, e, &buf);
+	rc = vmb_event_buf(e, &buf);
+	if (rc)
+		return rc;
+	return e->slot.op == VMB_EV_ARRIVE
+		       ? vmb_event_received(e, &buf, am->rx,
+					    am->pep.geometry.rx_bytes)
+		       : find_sent(am, e, &buf);
 }
 
 /* ---- events ----------------------------------------------------------------------- */
 
-static int on_arrive(struct vmb_am *am, struct event *e)
+static int on_arrive(struct vmb_am *am, struct vmb_event *e)
 {
 	struct vmb_am_arrival a = {.hdr = e->slot.hdr};
 	int rc = load_payload(am, e);
@@ -111,6 +65,8 @@ static int on_arrive(struct vmb_am *am, struct event *e)
 	a.peer = vmb_am_peer(am, e->slot.peer);
 	if (vmb_unlikely(!a.peer))
 		return -ENOMEM;
+	if (vmb_unlikely(a.peer->lane_in) && vmb_lane_goes_first(am, a.peer))
+		return LANE_FIRST;
 	a.data = e->data;
 	a.len = e->len;
 	if (vmb_unlikely(!am->handlers[e->slot.am].fn)) {
@@ -121,7 +77,7 @@ static int on_arrive(struct vmb_am *am, struct event *e)
 	return 0;
 }
 
-static int on_bounce(struct vmb_am *am, struct event *e)
+static int on_bounce(struct vmb_am *am, struct vmb_event *e)
 {
 	struct vmb_peer *peer = vmb_peer_lookup(am, e->slot.peer);
 	int rc = load_payload(am, e);
@@ -132,6 +88,8 @@ static int on_bounce(struct vmb_am *am, struct event *e)
 		return 0; /* forgotten after it was gone */
 	if (e->slot.status == VMB_CODE_NO_ROOM && !peer->gone)
 		return vmb_peer_bounce(am, peer, &e->slot, e->data, e->len);
+	if (peer->lane_in && vmb_lane_goes_first(am, peer))
+		return LANE_FIRST;
 	vmb_peer_undelivered(am, peer, &e->slot, e->data, e->len);
 	return 0;
 }
@@ -142,14 +100,17 @@ static int on_peer_event(struct vmb_am *am, const struct vmb_slot *slot)
 
 	if (!peer)
 		return 0; /* we have forgotten it */
-	if (slot->op == VMB_EV_ROOM)
+	if (slot->op == VMB_EV_ROOM) {
 		vmb_peer_room(am, peer);
-	else
-		vmb_peer_gone(am, peer);
+		return 0;
+	}
+	if (peer->lane_in && vmb_lane_goes_first(am, peer))
+		return LANE_FIRST;
+	vmb_peer_gone(am, peer);
 	return 0;
 }
 
-static int act(struct vmb_am *am, struct event *e)
+static int act(struct vmb_am *am, struct vmb_event *e)
 {
 	switch (e->slot.op) {
 	case VMB_EV_ARRIVE:
@@ -189,7 +150,7 @@ static bool quarter_consumed(const struct vmb_am *am)
  */
 static int take(struct vmb_am *am)
 {
-	struct event e;
+	struct vmb_event e;
 	int rc = vmb_ring_peek(&am->events, &e.slot);
 
 	if (rc != 1)
@@ -200,6 +161,8 @@ static int take(struct vmb_am *am)
 	am->in_handler = true;
 	rc = act(am, &e);
 	am->in_handler = false;
+	if (vmb_unlikely(rc == LANE_FIRST)) /* comes up again */
+		return vmb_lane_take_first(am);
 	if (vmb_unlikely(rc))
 		return rc == -ENOMEM ? 0 : rc;
 	vmb_ring_release(&am->events, e.slots);
@@ -254,6 +217,8 @@ int vmb_am_poll(struct vmb_am *am, unsigned budget)
 		taken++;
 	if (vmb_unlikely(rc < 0))
 		vmb_am_fail(am, -EIO);
+	if (vmb_unlikely(am->lanes.active) && !am->error)
+		taken += vmb_lanes_pass(am, budget - taken);
 	vmb_am_flush(am);
 	if (rc == 0 && am->published != vmb_pack(am->events.pos, am->rx_pos))
 		publish(am);

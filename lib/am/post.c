@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "am/internal.h"
+#include "am/lane.h"
 
 #define FLUSH_MAX 64u /* messages sent in one pass */
 
@@ -132,29 +133,6 @@ void vmb_am_kick(struct vmb_am *am)
 		vmb_am_wake_engine(am, true, false);
 }
 
-/* Whole words, for the same reason as vmb_slot_head(). */
-static inline void fill_head(struct vmb_slot *slot, struct vmb_peer *peer,
-			     unsigned id, uint64_t hdr, size_t len)
-{
-	uint64_t words[] = {
-		(uint64_t)VMB_OP_SEND << 32 | (uint64_t)len << 48,
-		vmb_pack(peer->handle, id),
-		hdr,
-	};
-
-	memcpy(slot, words, sizeof(words));
-}
-
-/* The message as one run of bytes, where it is one. */
-static inline const void *as_one(const struct vmb_segment *segments,
-				 unsigned count, size_t first_byte, size_t len)
-{
-	if (vmb_likely(count == 1 && segments->ptr &&
-		       first_byte + len <= segments->len))
-		return (const uint8_t *)segments->ptr + first_byte;
-	return NULL;
-}
-
 static void take_resume(struct vmb_peer *peer, struct vmb_slot *slot)
 {
 	if (peer->resume)
@@ -162,23 +140,32 @@ static void take_resume(struct vmb_peer *peer, struct vmb_slot *slot)
 	peer->resume = false;
 }
 
-static void send_pair(struct vmb_am *am, struct vmb_slot *slot,
-		      const struct vmb_segment *segments, unsigned count,
-		      size_t first_byte, size_t len)
+void vmb_slot_fill_pair(struct vmb_slot *slot, struct vmb_slot_ext *ext,
+			const struct vmb_segment *segments, unsigned count,
+			size_t first_byte, size_t len)
 {
-	uint32_t second = (am->doorbell.pos + 1) % VMB_DOORBELL_SLOTS;
-	struct vmb_slot_ext ext = {0};
-	const char *data = as_one(segments, count, first_byte, len);
+	const char *data = vmb_am_as_one(segments, count, first_byte, len);
 	char gathered[VMB_INLINE_PAIR];
 
 	if (vmb_unlikely(!data)) {
 		vmb_am_gather(gathered, segments, count, first_byte, len);
 		data = gathered;
 	}
+	memset(ext, 0, sizeof(*ext));
 	memcpy(slot->payload, data, VMB_INLINE_ONE);
-	vmb_copy_short(ext.payload, data + VMB_INLINE_ONE,
+	vmb_copy_short(ext->payload, data + VMB_INLINE_ONE,
 		       len - VMB_INLINE_ONE);
 	slot->flags |= VMB_F_PAIR;
+}
+
+static void send_pair(struct vmb_am *am, struct vmb_slot *slot,
+		      const struct vmb_segment *segments, unsigned count,
+		      size_t first_byte, size_t len)
+{
+	uint32_t second = (am->doorbell.pos + 1) % VMB_DOORBELL_SLOTS;
+	struct vmb_slot_ext ext;
+
+	vmb_slot_fill_pair(slot, &ext, segments, count, first_byte, len);
 	am->tx_end[am->doorbell.pos % VMB_DOORBELL_SLOTS] = am->tx_pos;
 	am->tx_end[second] = am->tx_pos;
 	vmb_ring_commit_pair(&am->doorbell, slot, &ext);
@@ -198,7 +185,6 @@ static int send_buffered(struct vmb_am *am, struct vmb_peer *peer,
 	buf.offset = at;
 	slot->len = 0;
 	slot->flags |= VMB_F_BUF;
-	memset(slot->payload, 0, sizeof(slot->payload));
 	memcpy(slot->payload, &buf, sizeof(buf));
 	take_resume(peer, slot);
 	am->tx_pos = end;
@@ -206,8 +192,7 @@ static int send_buffered(struct vmb_am *am, struct vmb_peer *peer,
 	return 0;
 }
 
-/* Any size, any peer that may be sent to. -EAGAIN: no room of our own. */
-static int send_now(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+int vmb_am_send_now(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		    uint64_t hdr, const struct vmb_segment *segments,
 		    unsigned count, size_t first_byte, size_t len)
 {
@@ -217,7 +202,7 @@ static int send_now(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 
 	if (!vmb_am_has_slots(am, slots))
 		return -EAGAIN;
-	fill_head(&slot, peer, id, hdr, len);
+	vmb_slot_fill(&slot, VMB_OP_SEND, peer->handle, id, hdr, len);
 	if (len > VMB_INLINE_PAIR) {
 		rc = send_buffered(am, peer, &slot, segments, count, first_byte,
 				   len);
@@ -226,7 +211,6 @@ static int send_now(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		send_pair(am, &slot, segments, count, first_byte, len);
 	} else {
 		take_resume(peer, &slot);
-		memset(slot.payload, 0, sizeof(slot.payload));
 		vmb_am_gather(slot.payload, segments, count, first_byte, len);
 		vmb_am_commit(am, &slot, (uint32_t)len);
 	}
@@ -251,9 +235,10 @@ static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 	if (len > vmb_am_payload_max(am))
 		return -EMSGSIZE;
 	if (!am->fences_waiting && !peer->blocked && !peer->queued)
-		rc = send_now(am, peer, id, hdr, segments, count, first_byte,
-			      len);
+		rc = vmb_am_send_now(am, peer, id, hdr, segments, count,
+				     first_byte, len);
 	if (!rc) {
+		vmb_lane_consider(am, peer);
 		vmb_am_kick(am);
 		return 0;
 	}
@@ -270,20 +255,24 @@ int vmb_am_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		unsigned count, size_t first_byte, size_t len,
 		enum vmb_am_mode mode)
 {
-	const void *data = as_one(segments, count, first_byte, len);
+	const void *data;
 	struct vmb_slot slot;
 
+	if (peer->lane_on)
+		return vmb_lane_post(am, peer, id, hdr, segments, count,
+				     first_byte, len, mode);
+	data = vmb_am_as_one(segments, count, first_byte, len);
 	if (vmb_unlikely(len > VMB_INLINE_ONE || !data || am->error ||
 			 am->fences_waiting || peer->gone || peer->blocked ||
 			 peer->queued || peer->resume ||
 			 !vmb_ring_room(&am->doorbell)))
 		return post_slow(am, peer, id, hdr, segments, count, first_byte,
 				 len, mode);
-	fill_head(&slot, peer, id, hdr, len);
-	memset(slot.payload, 0, sizeof(slot.payload));
+	vmb_slot_fill(&slot, VMB_OP_SEND, peer->handle, id, hdr, len);
 	vmb_copy_short(slot.payload, data, len);
 	vmb_am_commit(am, &slot, (uint32_t)len);
 	peer->last_post = am->doorbell.pos;
+	vmb_lane_consider(am, peer);
 	vmb_am_kick(am);
 	return 0;
 }
@@ -300,7 +289,7 @@ static void flush_ready(struct vmb_am *am)
 			&peer->waiting, struct vmb_am_waiting, node);
 		struct vmb_segment s = {.ptr = w->data, .len = w->len};
 
-		if (send_now(am, peer, w->id, w->hdr, &s, 1, 0, w->len))
+		if (vmb_am_send_now(am, peer, w->id, w->hdr, &s, 1, 0, w->len))
 			return;
 		vmb_peer_sent(am, peer);
 	}

@@ -21,6 +21,7 @@ struct vmb_am_rdma {
 	uint32_t uses; /* counts; the last is under way when busy */
 	uint32_t next; /* free list */
 	bool busy;
+	bool fence;
 };
 
 /* What could not be posted yet, in order. */
@@ -84,6 +85,8 @@ static int start(struct vmb_am *am, struct vmb_slot *slot, vmb_am_rdma_fn fn,
 	r->fn = fn;
 	r->arg = arg;
 	r->busy = true;
+	r->fence = slot->op == VMB_OP_FENCE;
+	am->fences_open += r->fence;
 	if (++r->uses == 0)
 		r->uses = 1; /* 0 is no cookie of anybody */
 	slot->hdr = vmb_pack(index, r->uses);
@@ -162,6 +165,7 @@ int vmb_am_rdma_done(struct vmb_am *am, const struct vmb_slot *event)
 	memcpy(&done, event->payload, sizeof(done));
 	fn = r->fn;
 	r->busy = false;
+	am->fences_open -= r->fence;
 	r->next = am->rdma_free;
 	am->rdma_free = index;
 	if (fn)

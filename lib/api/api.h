@@ -39,6 +39,7 @@ struct vmb_settings {
 	enum vmb_wait_mode wait; /* never VMB_WAIT_DEFAULT */
 	size_t eager_max;	 /* bytes */
 	uint64_t spin_ns;
+	unsigned lanes; /* to one endpoint, at most */
 };
 
 void vmb_settings_read(struct vmb_settings *settings);

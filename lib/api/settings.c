@@ -16,6 +16,8 @@
 #define EAGER_DEFAULT 8192
 #define SPIN_US_DEFAULT 20
 #define SPIN_US_MAX 1000000
+#define LANES_DEFAULT 64
+#define LANES_MAX 4096
 
 static enum vmb_wait_mode read_wait(void)
 {
@@ -58,4 +60,6 @@ void vmb_settings_read(struct vmb_settings *settings)
 	settings->spin_ns =
 		1000u * (uint64_t)read_number("VMB_SPIN_US", 0, SPIN_US_MAX,
 					      SPIN_US_DEFAULT);
+	settings->lanes =
+		(unsigned)read_number("VMB_LANES", 0, LANES_MAX, LANES_DEFAULT);
 }

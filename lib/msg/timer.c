@@ -75,7 +75,7 @@ static bool drain_is_due(const struct vmb_msg *msg)
 			vmb_container_of(l, struct vmb_msg_peer, busy)->peer;
 
 		/* else am waits for its room, and for the event of that */
-		if (!peer->blocked && !peer->queued)
+		if (!vmb_am_tells_room(peer))
 			return true;
 	}
 	return false;

@@ -43,6 +43,7 @@ static const char *const fault_texts[] = {
 	"memory that cannot be mapped",
 	"impossible value in the store",
 	"storm of events that bring nothing",
+	"nonsense written into a lane, or a lane of others",
 };
 _Static_assert(vmb_array_size(fault_texts) ==
 		       VMB_NIC_FAULT_END - VMB_NIC_FAULT_RING,

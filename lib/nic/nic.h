@@ -200,7 +200,8 @@ size_t vmb_nic_faults(struct vmb_nic *nic, struct vmb_nic_fault *records,
 #define VMB_NIC_FAULT_GRANT 69u	  /* memory that cannot be mapped; reference */
 #define VMB_NIC_FAULT_NODE 70u	  /* what it wrote to the store; state */
 #define VMB_NIC_FAULT_STORM 71u	  /* events that bring nothing; how many */
-#define VMB_NIC_FAULT_END 72u
+#define VMB_NIC_FAULT_LANE 72u	  /* nonsense in a lane, or no right to it */
+#define VMB_NIC_FAULT_END 73u
 
 /* Record one; value: see there. Any thread. */
 void vmb_nic_fault_report(struct vmb_nic *nic,

@@ -292,6 +292,73 @@ void vmb_calls_connect_cancel(struct vmb_port *port, uint32_t tag)
 	vmb_channel_cancel(vmb_calls_channel(port), tag);
 }
 
+/* ---- lanes -------------------------------------------------------------- */
+
+int vmb_calls_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
+			 uint32_t *tag)
+{
+	struct vmb_channel_call call =
+		make_call(VMB_CTL_LANE, sizeof(call.request.lane),
+			  sizeof(call.reply.lane));
+	struct vmb_ctl_head head = call.request.head;
+
+	call.request.lane = *what;
+	call.request.head = head;
+	call.reply_fds = 1;
+	return vmb_channel_start(vmb_calls_channel(port), &call, tag);
+}
+
+void vmb_calls_lane_cancel(struct vmb_port *port, uint32_t tag)
+{
+	vmb_channel_cancel(vmb_calls_channel(port), tag);
+}
+
+static bool is_lane_size(uint32_t value, uint32_t min, uint32_t max)
+{
+	return vmb_is_pow2(value) && value >= min && value <= max;
+}
+
+int vmb_calls_lane_poll(struct vmb_port *port, uint32_t tag,
+			struct vmb_port_lane *lane, int *fd)
+{
+	const struct vmb_ctl_lane *reply;
+	struct vmb_channel_call call;
+	int err = vmb_channel_poll(vmb_calls_channel(port), tag, &call);
+
+	if (err)
+		return err;
+	reply = &call.reply.lane;
+	if (!is_lane_size(reply->slots, VMB_LANE_SLOTS_MIN,
+			  VMB_LANE_SLOTS_MAX) ||
+	    !is_lane_size(reply->bytes, VMB_LANE_BYTES_MIN,
+			  VMB_LANE_BYTES_MAX)) {
+		vmb_error("daemon made a lane of %u slots and %u bytes",
+			  reply->slots, reply->bytes);
+		close(call.fds[0]);
+		return -EPROTO;
+	}
+	lane->slots = reply->slots;
+	lane->bytes = reply->bytes;
+	lane->ticket = reply->ticket;
+	*fd = call.fds[0];
+	return 0;
+}
+
+void vmb_calls_lane_close(struct vmb_port *port, uint64_t ticket,
+			  uint32_t reason)
+{
+	struct vmb_channel_call call =
+		make_call(VMB_CTL_LANE, sizeof(call.request.lane),
+			  sizeof(call.reply.head));
+
+	call.request.lane.kind = VMB_LANE_CLOSE;
+	call.request.lane.ticket = ticket;
+	call.request.lane.reason = reason;
+	vmb_channel_post(vmb_calls_channel(port), &call);
+}
+
+/* ---- names -------------------------------------------------------------- */
+
 /* Fill in what this kind of question takes. -EINVAL: not a name. */
 static int make_lookup(struct vmb_ctl_lookup *ask, uint32_t kind,
 		       uint32_t handle, const struct vmb_port_identity *who)

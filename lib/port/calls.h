@@ -69,6 +69,15 @@ int vmb_calls_connect_start(struct vmb_port *port, uint64_t nic_id, uint32_t id,
 int vmb_calls_connect_poll(struct vmb_port *port, uint32_t tag,
 			   uint32_t *handle, uint32_t *session);
 void vmb_calls_connect_cancel(struct vmb_port *port, uint32_t tag);
+int vmb_calls_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
+			 uint32_t *tag);
+void vmb_calls_lane_cancel(struct vmb_port *port, uint32_t tag);
+/* Sizes and ticket of *lane are filled in; fd: the caller's. As lane_poll. */
+int vmb_calls_lane_poll(struct vmb_port *port, uint32_t tag,
+			struct vmb_port_lane *lane, int *fd);
+/* Best effort, and not waited for. */
+void vmb_calls_lane_close(struct vmb_port *port, uint64_t ticket,
+			  uint32_t reason);
 int vmb_calls_lookup(struct vmb_port *port, uint32_t kind, uint32_t handle,
 		     struct vmb_port_identity *who);
 

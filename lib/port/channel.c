@@ -195,16 +195,16 @@ static struct vmb_channel_call *copy_call(const struct vmb_channel_call *call)
  * The daemon granted something to a call that ended without it (a time-out):
  * give it back, and do not wait to hear about it.
  */
-static void give_back(struct vmb_channel *ch, const struct reply *reply)
+static void give_back(struct vmb_channel *ch, const union vmb_ctl_any *body,
+		      size_t len)
 {
 	struct vmb_channel_call call = {.request_fd = -1,
 					.reply_bytes =
 						sizeof(struct vmb_ctl_head),
 					.orphan = true};
-	const union vmb_ctl_any *body = &reply->body;
 	struct vmb_channel_call *copy;
 
-	if (body->head.status || body->head.len != reply->packet.len)
+	if (body->head.status || body->head.len != len)
 		return;
 	if (body->head.op == VMB_CTL_OPEN &&
 	    body->head.len == sizeof(body->open_reply)) {
@@ -216,12 +216,28 @@ static void give_back(struct vmb_channel *ch, const struct reply *reply)
 		call.request.head.op = VMB_CTL_DEREGISTER;
 		call.request.head.len = sizeof(call.request.dereg);
 		call.request.dereg.key = body->reg_reply.key;
+	} else if (body->head.op == VMB_CTL_LANE &&
+		   body->head.len == sizeof(body->lane) &&
+		   body->lane.kind == VMB_LANE_OFFER) {
+		call.request.head.op = VMB_CTL_LANE;
+		call.request.head.len = sizeof(call.request.lane);
+		call.request.lane.kind = VMB_LANE_CLOSE;
+		call.request.lane.ticket = body->lane.ticket;
 	} else {
 		return;
 	}
 	copy = copy_call(&call);
 	if (copy)
 		start_call(ch, copy);
+}
+
+/* The same for a call that was answered and is cancelled all the same. */
+static void refuse_granted(struct vmb_channel *ch,
+			   const struct vmb_channel_call *call)
+{
+	for (unsigned i = 0; i < call->reply_fds; i++)
+		close(call->fds[i]);
+	give_back(ch, &call->reply, call->reply.head.len);
 }
 
 /* What the caller is told: the daemon's status when the shape is right. */
@@ -278,7 +294,7 @@ static void take_reply(struct vmb_channel *ch, struct reply *reply)
 refuse:
 	vmb_socket_close_fds(&reply->packet);
 	if (reply->packet.len >= sizeof(*head))
-		give_back(ch, reply);
+		give_back(ch, &reply->body, reply->packet.len);
 }
 
 /* 1: took a reply; 0: there is none; -EPIPE: the daemon has closed. */
@@ -446,9 +462,33 @@ void vmb_channel_cancel(struct vmb_channel *ch, uint32_t tag)
 		return;
 	pthread_mutex_lock(&ch->lock);
 	found = find_call(ch, tag);
+	if (found && found->done && !found->result)
+		refuse_granted(ch, found);
 	if (found)
 		forget_call(found);
 	pthread_mutex_unlock(&ch->lock);
+}
+
+int vmb_channel_post(struct vmb_channel *ch,
+		     const struct vmb_channel_call *call)
+{
+	struct vmb_channel_call *copy;
+	int err;
+
+	if (is_foreign(ch))
+		return -EPERM;
+	copy = copy_call(call);
+	if (!copy)
+		return -ENOMEM;
+	copy->orphan = true;
+	pthread_mutex_lock(&ch->lock);
+	err = ch->error;
+	if (!err)
+		start_call(ch, copy); /* frees it at its end */
+	pthread_mutex_unlock(&ch->lock);
+	if (err)
+		free(copy);
+	return err;
 }
 
 int vmb_channel_alive(struct vmb_channel *ch)

@@ -95,5 +95,8 @@ int vmb_channel_start(struct vmb_channel *channel,
 int vmb_channel_poll(struct vmb_channel *channel, uint32_t tag,
 		     struct vmb_channel_call *call);
 void vmb_channel_cancel(struct vmb_channel *channel, uint32_t tag);
+/* Send it and never hear of it: what is only told. -ENOMEM; -EPIPE. */
+int vmb_channel_post(struct vmb_channel *channel,
+		     const struct vmb_channel_call *call);
 
 #endif

@@ -356,6 +356,31 @@ static void local_mem_free(struct vmb_port *port, void *addr, size_t len,
 	vmb_shared_unmap(addr, len);
 }
 
+/* ---- lanes -------------------------------------------------------------- */
+
+static int local_lane_poll(struct vmb_port *port, uint32_t tag,
+			   struct vmb_port_lane *lane)
+{
+	int fd, err = vmb_calls_lane_poll(port, tag, lane, &fd);
+	size_t len;
+
+	if (err)
+		return err;
+	len = VMB_LANE_LEN(lane->slots, lane->bytes);
+	err = vmb_shared_map(fd, len, &lane->base);
+	close(fd); /* the mappings of both sides keep the pages */
+	return err;
+}
+
+static void local_lane_close(struct vmb_port *port, struct vmb_port_lane *lane,
+			     bool offered, uint32_t reason)
+{
+	vmb_shared_unmap(lane->base, VMB_LANE_LEN(lane->slots, lane->bytes));
+	lane->base = NULL;
+	if (offered)
+		vmb_calls_lane_close(port, lane->ticket, reason);
+}
+
 const struct vmb_port_ops vmb_port_local = {
 	.name = "local",
 	.open = local_open,
@@ -374,4 +399,8 @@ const struct vmb_port_ops vmb_port_local = {
 	.connect_poll = vmb_calls_connect_poll,
 	.connect_cancel = vmb_calls_connect_cancel,
 	.lookup = vmb_calls_lookup,
+	.lane_start = vmb_calls_lane_start,
+	.lane_poll = local_lane_poll,
+	.lane_cancel = vmb_calls_lane_cancel,
+	.lane_close = local_lane_close,
 };

@@ -48,6 +48,13 @@ struct vmb_port_identity {
 	char name[VMB_NAME_BYTES];
 };
 
+/* The memory of a lane, see abi/lane.h. */
+struct vmb_port_lane {
+	void *base; /* VMB_LANE_LEN(slots, bytes), mapped; zeroed at first */
+	uint32_t slots, bytes;
+	uint64_t ticket;
+};
+
 struct vmb_port_ops {
 	const char *name; /* as in VMB_PORT: "local", "kshim" */
 	/*
@@ -128,6 +135,24 @@ struct vmb_port_ops {
 	 */
 	int (*lookup)(struct vmb_port *port, uint32_t kind, uint32_t handle,
 		      struct vmb_port_identity *who);
+
+	/*
+	 * Lanes. All NULL: this port makes none. what: kind (VMB_LANE_OFFER
+	 * or _ACCEPT), handle, peer, sizes or ticket. Never waits: start
+	 * returns a tag, which poll (-EAGAIN: no answer yet; 0: *lane is the
+	 * caller's) or cancel ends. Errors: see abi/control.h.
+	 */
+	int (*lane_start)(struct vmb_port *port,
+			  const struct vmb_ctl_lane *what, uint32_t *tag);
+	int (*lane_poll)(struct vmb_port *port, uint32_t tag,
+			 struct vmb_port_lane *lane);
+	void (*lane_cancel)(struct vmb_port *port, uint32_t tag);
+	/*
+	 * Unmap. offered: by us, so the daemon is told, and why: VMB_CODE_* of
+	 * what the sender did, or 0. Does not wait for it.
+	 */
+	void (*lane_close)(struct vmb_port *port, struct vmb_port_lane *lane,
+			   bool offered, uint32_t reason);
 };
 
 extern const struct vmb_port_ops vmb_port_local;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "port/pages.h"
@@ -42,6 +43,18 @@ int vmb_shared_create(const char *name, size_t len, int *fd, void **addr)
 	*fd = f;
 	*addr = mapped;
 	return 0;
+}
+
+int vmb_shared_map(int fd, size_t len, void **addr)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) ||
+	    st.st_size != (off_t)len)
+		return -EPERM;
+	*addr = vmb_pages_map(fd, len);
+	return *addr ? 0 : -ENOMEM;
 }
 
 void vmb_shared_unmap(void *addr, size_t len)

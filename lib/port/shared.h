@@ -14,6 +14,11 @@
  * ends *fd and *addr separately. name is what /proc shows. -ENOMEM; -EMFILE.
  */
 int vmb_shared_create(const char *name, size_t len, int *fd, void **addr);
+/*
+ * Map memory that another process made: -EPERM unless its size is len exactly
+ * and sealed, so that nobody can take pages away under us; -ENOMEM.
+ */
+int vmb_shared_map(int fd, size_t len, void **addr);
 void vmb_shared_unmap(void *addr, size_t len);
 
 #endif

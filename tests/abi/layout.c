@@ -13,6 +13,7 @@
 #include <vmbypass/abi/chardev.h>
 #include <vmbypass/abi/control.h>
 #include <vmbypass/abi/doorbell.h>
+#include <vmbypass/abi/lane.h>
 #include <vmbypass/abi/region.h>
 #include <vmbypass/abi/slot.h>
 #include <vmbypass/abi/stats.h>
@@ -52,6 +53,22 @@ static void print_slots(void)
 	F(vmb_slot_rdma, len);
 	S(vmb_slot_done);
 	F(vmb_slot_done, moved);
+}
+
+static void print_lanes(void)
+{
+	S(vmb_lane_page);
+	F(vmb_lane_page, consumed);
+	F(vmb_lane_page, look_arm);
+	F(vmb_lane_page, room_arm);
+	S(vmb_ctl_lane);
+	F(vmb_ctl_lane, kind);
+	F(vmb_ctl_lane, handle);
+	F(vmb_ctl_lane, peer);
+	F(vmb_ctl_lane, slots);
+	F(vmb_ctl_lane, bytes);
+	F(vmb_ctl_lane, reason);
+	F(vmb_ctl_lane, ticket);
 }
 
 static void print_xen(void)
@@ -223,6 +240,7 @@ static void print_public(void)
 int main(void)
 {
 	print_slots();
+	print_lanes();
 	print_area();
 	print_xen();
 	print_requests();

@@ -62,14 +62,14 @@ static uint64_t fake_features(struct vmb_transport *t)
 }
 
 static int fake_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
-		      struct vmb_signal *signal)
+		      const struct vmb_gift *gift)
 {
 	check(msg->head.len >= sizeof(msg->head) &&
 		      msg->head.len <= sizeof(*msg),
 	      "a reply of impossible length");
 	t->reply = *msg;
 	t->replies++;
-	t->signal_given = signal;
+	t->signal_given = gift ? gift->signal : NULL;
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -99,7 +100,7 @@ END_TEST
 
 START_TEST(unknown_operation_is_refused)
 {
-	static const uint32_t ops[] = {0, 8, 9, 0x80000000, 0xffffffff};
+	static const uint32_t ops[] = {0, 9, 10, 0x80000000, 0xffffffff};
 	int fd = t_raw_attach(t_witness.daemon.socket, "");
 	union vmb_ctl_any msg = {0};
 
@@ -185,6 +186,165 @@ START_TEST(random_messages_harm_nobody)
 		t_raw_close_fds(&r);
 	}
 	close(fd);
+}
+END_TEST
+
+/* ---- lanes -------------------------------------------------------------- */
+
+/* Two clients, an endpoint each. */
+static struct pair {
+	int fd[2];
+	uint32_t handle[2];
+} pair;
+
+static void pair_open(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct vmb_ctl_open_reply reply;
+
+		pair.fd[i] = t_raw_attach(t_witness.daemon.socket, "");
+		ck_assert_int_eq(
+			t_raw_open(pair.fd[i], VMB_ID_ANY, 0, &reply, NULL), 0);
+		pair.handle[i] = reply.handle;
+	}
+}
+
+static void pair_close(void)
+{
+	close(pair.fd[0]);
+	close(pair.fd[1]);
+}
+
+static int lane_call(int fd, struct vmb_ctl_lane lane,
+		     struct t_raw_reply *reply)
+{
+	union vmb_ctl_any msg = {.lane = lane};
+
+	return t_raw_call(fd, &msg, VMB_CTL_LANE, NULL, 0, reply);
+}
+
+/* Client 0 offers a lane from client 1. */
+static struct vmb_ctl_lane good_offer(void)
+{
+	return (struct vmb_ctl_lane){.kind = VMB_LANE_OFFER,
+				     .handle = pair.handle[0],
+				     .peer = pair.handle[1],
+				     .slots = VMB_LANE_SLOTS_DEFAULT,
+				     .bytes = VMB_LANE_BYTES_DEFAULT};
+}
+
+static struct vmb_ctl_lane good_accept(uint64_t ticket)
+{
+	return (struct vmb_ctl_lane){.kind = VMB_LANE_ACCEPT,
+				     .handle = pair.handle[1],
+				     .peer = pair.handle[0],
+				     .ticket = ticket};
+}
+
+static uint64_t offered(void)
+{
+	struct t_raw_reply r;
+	struct stat st;
+
+	ck_assert_int_eq(lane_call(pair.fd[0], good_offer(), &r), 0);
+	ck_assert_uint_eq(r.fd_count, 1);
+	ck_assert_uint_ne(r.msg.lane.ticket, 0);
+	ck_assert_int_eq(fcntl(r.fds[0], F_GET_SEALS), T_RAW_SEALS);
+	ck_assert_int_eq(fstat(r.fds[0], &st), 0);
+	ck_assert_int_eq(st.st_size, VMB_LANE_LEN(VMB_LANE_SLOTS_DEFAULT,
+						  VMB_LANE_BYTES_DEFAULT));
+	t_raw_close_fds(&r);
+	return r.msg.lane.ticket;
+}
+
+START_TEST(lane_offer_that_cannot_be_is_refused)
+{
+	struct vmb_ctl_lane lane;
+	struct t_raw_reply r;
+
+	pair_open();
+	lane = good_offer();
+	lane.handle = pair.handle[1]; /* of another client */
+	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -ENOENT);
+	lane = good_offer();
+	lane.peer = 0x12340001;
+	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -ENOENT);
+	lane = good_offer();
+	lane.ticket = 1;
+	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -EINVAL);
+	for (unsigned i = 0; i < 6; i++) {
+		static const uint32_t slots[] = {0, 32, 100, 256, 256, 8192};
+		static const uint32_t bytes[] = {65536, 65536, 65536,
+						 4096,	65537, 65536};
+
+		lane = good_offer();
+		lane.slots = slots[i];
+		lane.bytes = bytes[i];
+		ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -EINVAL);
+	}
+	lane = good_offer();
+	lane.kind = 4;
+	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -EINVAL);
+	pair_close();
+}
+END_TEST
+
+START_TEST(lane_goes_to_its_sender_alone_and_once)
+{
+	struct vmb_ctl_lane lane;
+	struct t_raw_reply r;
+	uint64_t ticket;
+
+	pair_open();
+	ticket = offered();
+	/* somebody else, with the right ticket */
+	lane = good_accept(ticket);
+	lane.handle = t_witness.ep.open.handle;
+	ck_assert_int_eq(lane_call(t_witness.fd, lane, &r), -ENOENT);
+	lane = good_accept(ticket);
+	ck_assert_int_eq(lane_call(t_witness.fd, lane, &r), -ENOENT);
+	/* the right one, with a wrong ticket, or for a wrong receiver */
+	ck_assert_int_eq(lane_call(pair.fd[1], good_accept(ticket + 1), &r),
+			 -ENOENT);
+	lane = good_accept(ticket);
+	lane.peer = t_witness.ep.open.handle;
+	ck_assert_int_eq(lane_call(pair.fd[1], lane, &r), -ENOENT);
+	ck_assert_int_eq(lane_call(pair.fd[1], good_accept(ticket), &r), 0);
+	ck_assert_uint_eq(r.fd_count, 1);
+	ck_assert_uint_eq(r.msg.lane.bytes, VMB_LANE_BYTES_DEFAULT);
+	t_raw_close_fds(&r);
+	ck_assert_int_eq(lane_call(pair.fd[1], good_accept(ticket), &r),
+			 -EALREADY);
+	/* the sender, or a stranger, cannot end it */
+	lane = (struct vmb_ctl_lane){.kind = VMB_LANE_CLOSE, .ticket = ticket};
+	ck_assert_int_eq(lane_call(pair.fd[1], lane, &r), -ENOENT);
+	ck_assert_int_eq(lane_call(t_witness.fd, lane, &r), -ENOENT);
+	lane.reason = VMB_CODE_COUNT;
+	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -EINVAL);
+	lane.reason = VMB_CODE_BAD_SEQ;
+	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), 0);
+	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -ENOENT);
+	pair_close();
+}
+END_TEST
+
+/* 256 is what the policy has when nobody says otherwise. */
+START_TEST(lanes_are_limited_and_given_back)
+{
+	struct vmb_ctl_lane lane = {.kind = VMB_LANE_CLOSE};
+	struct t_raw_reply r;
+
+	pair_open();
+	for (unsigned i = 0; i < 256; i++)
+		lane.ticket = offered();
+	ck_assert_int_eq(lane_call(pair.fd[0], good_offer(), &r), -EDQUOT);
+	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), 0);
+	offered();
+	/* the endpoint's end takes all of them; the fixture counts */
+	ck_assert_int_eq(t_raw_close(pair.fd[0], pair.handle[0]), 0);
+	ck_assert_int_eq(lane_call(pair.fd[1], good_accept(lane.ticket), &r),
+			 -ENOENT);
+	pair_close();
 }
 END_TEST
 
@@ -469,13 +629,13 @@ static void add_messages(Suite *s)
 	TCase *t = add_case(s, "messages");
 
 	tcase_add_loop_test(t, truncated_message_is_refused, VMB_CTL_HELLO,
-			    VMB_CTL_LOOKUP + 1);
+			    VMB_CTL_LANE + 1);
 	tcase_add_loop_test(t, oversized_message_is_refused, VMB_CTL_HELLO,
-			    VMB_CTL_LOOKUP + 1);
+			    VMB_CTL_LANE + 1);
 	tcase_add_loop_test(t, wrong_head_len_is_refused, VMB_CTL_HELLO,
-			    VMB_CTL_LOOKUP + 1);
+			    VMB_CTL_LANE + 1);
 	tcase_add_loop_test(t, status_in_a_request_is_refused, VMB_CTL_HELLO,
-			    VMB_CTL_LOOKUP + 1);
+			    VMB_CTL_LANE + 1);
 	tcase_add_test(t, unknown_operation_is_refused);
 	tcase_add_test(t, reserved_field_that_is_not_zero_is_refused);
 	tcase_add_test(t, client_that_talks_nonsense_is_sent_away);
@@ -486,8 +646,11 @@ static void add_descriptors(Suite *s)
 {
 	TCase *t = add_case(s, "descriptors");
 
+	tcase_add_test(t, lane_offer_that_cannot_be_is_refused);
+	tcase_add_test(t, lane_goes_to_its_sender_alone_and_once);
+	tcase_add_test(t, lanes_are_limited_and_given_back);
 	tcase_add_loop_test(t, descriptors_where_none_belong_are_refused,
-			    VMB_CTL_HELLO, VMB_CTL_LOOKUP + 1);
+			    VMB_CTL_HELLO, VMB_CTL_LANE + 1);
 	tcase_add_loop_test(t, wrong_descriptor_is_refused, 0,
 			    vmb_array_size(descriptors));
 	tcase_add_loop_test(t, geometry_out_of_range_is_refused, 0,

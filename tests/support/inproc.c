@@ -93,6 +93,8 @@ void t_nic_start(const struct vmb_nic_config *config)
 	t_inproc.refuse_register = t_inproc.hold_connects = t_inproc.lost =
 		false;
 	t_inproc.regions = 0;
+	t_port_hold_lanes(false);
+	t_port_refuse_lanes(0);
 	memset(t_inproc.wake, 0, sizeof(t_inproc.wake));
 	memset(t_inproc.answers, 0, sizeof(t_inproc.answers));
 	vmb_list_init(&t_inproc.endpoints);
@@ -515,4 +517,8 @@ const struct vmb_port_ops t_port_inproc = {
 	.connect_poll = t_inproc_connect_poll,
 	.connect_cancel = t_inproc_connect_cancel,
 	.lookup = t_inproc_lookup,
+	.lane_start = t_inproc_lane_start,
+	.lane_poll = t_inproc_lane_poll,
+	.lane_cancel = t_inproc_lane_cancel,
+	.lane_close = t_inproc_lane_close,
 };

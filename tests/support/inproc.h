@@ -49,6 +49,13 @@ void t_port_refuse_register(bool refuse); /* mem_register: -EOPNOTSUPP */
 void t_port_hold_connects(bool hold);	  /* connects get no answer */
 void t_port_lose_daemon(bool lost);	  /* alive() and all calls: -EPIPE */
 
+void t_port_hold_lanes(bool hold); /* the daemon does not answer */
+void t_port_refuse_lanes(int why); /* it refuses with this errno */
+
+/* Lanes that somebody has; why the last one was closed by its receiver. */
+unsigned t_port_lanes(void);
+unsigned t_port_lane_reason(void);
+
 /* The engine's protection domain of a port. */
 struct vmb_nic_domain *t_port_domain(struct vmb_port *port);
 

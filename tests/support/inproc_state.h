@@ -65,6 +65,13 @@ int t_inproc_connect_start(struct vmb_port *port, uint64_t nic_id, uint32_t id,
 int t_inproc_connect_poll(struct vmb_port *port, uint32_t tag, uint32_t *handle,
 			  uint32_t *session);
 void t_inproc_connect_cancel(struct vmb_port *port, uint32_t tag);
+int t_inproc_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
+			uint32_t *tag);
+int t_inproc_lane_poll(struct vmb_port *port, uint32_t tag,
+		       struct vmb_port_lane *lane);
+void t_inproc_lane_cancel(struct vmb_port *port, uint32_t tag);
+void t_inproc_lane_close(struct vmb_port *port, struct vmb_port_lane *lane,
+			 bool offered, uint32_t reason);
 int t_inproc_lookup(struct vmb_port *port, uint32_t kind, uint32_t handle,
 		    struct vmb_port_identity *who);
 

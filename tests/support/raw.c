@@ -92,6 +92,7 @@ size_t t_raw_request_len(uint32_t op)
 		[VMB_CTL_DEREGISTER] = sizeof(struct vmb_ctl_deregister),
 		[VMB_CTL_CONNECT] = sizeof(struct vmb_ctl_connect),
 		[VMB_CTL_LOOKUP] = sizeof(struct vmb_ctl_lookup),
+		[VMB_CTL_LANE] = sizeof(struct vmb_ctl_lane),
 	};
 
 	return op < vmb_array_size(len) ? len[op] : 0;

@@ -33,12 +33,13 @@
 #include "nic/nic.h"
 #include "platform/host.h"
 
-struct vmb_platform;   /* the implementation's state */
-struct vmb_transport;  /* its side of one client */
-struct vmb_guest;      /* its side of one guest */
-struct vmb_attachment; /* memory that came with a request */
-struct vmbd_client;    /* the daemon's side of one client */
-struct vmbd_guest;     /* the daemon's side of one guest */
+struct vmb_platform;	/* the implementation's state */
+struct vmb_transport;	/* its side of one client */
+struct vmb_guest;	/* its side of one guest */
+struct vmb_attachment;	/* memory that came with a request */
+struct vmb_lane_memory; /* of a lane, until both sides have it */
+struct vmbd_client;	/* the daemon's side of one client */
+struct vmbd_guest;	/* the daemon's side of one guest */
 
 #define VMB_GROUPS_MAX 256
 #define VMB_ERROR_BYTES 192 /* a sentence that says why */
@@ -125,6 +126,12 @@ struct vmb_platform_config {
 	gid_t group; /* of the socket; (gid_t)-1: ours */
 };
 
+/* What goes along with a reply; NULL: not that. */
+struct vmb_gift {
+	struct vmb_signal *signal;    /* the client's ends of it */
+	struct vmb_lane_memory *lane; /* stays ours as well */
+};
+
 struct vmb_platform_ops {
 	const char *name;
 	uint32_t
@@ -149,12 +156,12 @@ struct vmb_platform_ops {
 	bool (*coresident)(const struct vmb_transport *a,
 			   const struct vmb_transport *b);
 	/*
-	 * Send one message, with the client's ends of a signal unless NULL
-	 * (they are not ours any more after success). Never waits; a client
+	 * Send one message, with a gift unless NULL (the client's ends of a
+	 * signal are not ours any more after success). Never waits; a client
 	 * that does not read is not served until it does. -errno: it must go.
 	 */
 	int (*reply)(struct vmb_transport *t, const union vmb_ctl_any *msg,
-		     struct vmb_signal *signal);
+		     const struct vmb_gift *gift);
 	/* Send it away; events->left() is called. Not inside its events. */
 	void (*drop)(struct vmb_transport *t, const char *why);
 
@@ -191,6 +198,15 @@ struct vmb_platform_ops {
 	void (*signal_unbind)(struct vmb_signal *signal);
 	/* After the endpoint was removed. */
 	void (*signal_close)(struct vmb_signal *signal);
+
+	/*
+	 * Zeroed memory of a lane, the receiver's, which a reply gives to each
+	 * of the two. NULL: this platform makes none. -EMFILE, -ENOMEM.
+	 */
+	int (*lane_make)(struct vmb_transport *receiver,
+			 struct vmb_transport *sender, size_t len,
+			 struct vmb_lane_memory **lane);
+	void (*lane_free)(struct vmb_lane_memory *lane);
 
 	/* ---- guests; NULL on a platform that has none ------------------- */
 

@@ -96,6 +96,13 @@ static const struct vmb_command commands[] = {
 	 "  vmbctl regions\n"
 	 "  vmbctl regions --json | jq '[.[].bytes] | add'\n",
 	 0, 0, 0, vmb_regions_run},
+	{"lanes", "lanes between endpoints of this host, and why not", "",
+	 "Lanes: rings from one endpoint to another of this host that need no "
+	 "engine, and the last ones that were refused.\v"
+	 "Examples:\n"
+	 "  vmbctl lanes\n"
+	 "  vmbctl lanes --json | jq '.[] | select(.state == \"refused\")'\n",
+	 0, 0, 0, vmb_lanes_run},
 	{"peers", "boards by name, and the endpoints open on them", "",
 	 "Boards, by the name that an application connects to.\v"
 	 "Examples:\n"

@@ -61,6 +61,16 @@ static const struct vmb_column region_columns[] = {
 	{"SIZE", "bytes", VMB_TEXT_BYTES_KIND, false},
 };
 
+static const struct vmb_column lane_columns[] = {
+	{"FROM", "from", VMB_TEXT_PLAIN, false},
+	{"TO", "to", VMB_TEXT_PLAIN, false},
+	{"PID", "pid", VMB_TEXT_NUMBER, false},
+	{"STATE", "state", VMB_TEXT_PLAIN, false},
+	{"SLOTS", "slots", VMB_TEXT_NUMBER, false},
+	{"MEMORY", "bytes", VMB_TEXT_BYTES_KIND, false},
+	{"WHY", "why", VMB_TEXT_PLAIN, false},
+};
+
 static const struct vmb_column peer_columns[] = {
 	{"NAME", "name", VMB_TEXT_PLAIN, false},
 	{"NIC-ID", "nic_id", VMB_TEXT_PLAIN, false},
@@ -77,6 +87,7 @@ static const struct vmb_column limit_columns[] = {
 	{"REGIONS", "regions", VMB_TEXT_NUMBER, false},
 	{"MEMORY", "memory", VMB_TEXT_BYTES_KIND, false},
 	{"WEIGHT", "weight", VMB_TEXT_NUMBER, false},
+	{"LANES", "lanes", VMB_TEXT_NUMBER, false},
 	{"PEERS", "peers", VMB_TEXT_PLAIN, false},
 	{"ATTACH", "attach", VMB_TEXT_PLAIN, false},
 };
@@ -160,6 +171,12 @@ int vmb_regions_run(const struct vmb_options *o)
 	return show_list(o, "regions", region_columns,
 			 vmb_array_size(region_columns),
 			 "no memory is registered");
+}
+
+int vmb_lanes_run(const struct vmb_options *o)
+{
+	return show_list(o, "lanes", lane_columns, vmb_array_size(lane_columns),
+			 "no lanes: everything goes through the engine");
 }
 
 int vmb_peers_run(const struct vmb_options *o)

@@ -57,6 +57,7 @@ int vmb_detach_run(const struct vmb_options *o);
 int vmb_domains_run(const struct vmb_options *o);
 int vmb_endpoints_run(const struct vmb_options *o);
 int vmb_regions_run(const struct vmb_options *o);
+int vmb_lanes_run(const struct vmb_options *o);
 int vmb_peers_run(const struct vmb_options *o);
 int vmb_limits_run(const struct vmb_options *o);
 int vmb_weights_run(const struct vmb_options *o);

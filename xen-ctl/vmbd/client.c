@@ -159,6 +159,7 @@ static int on_arrived(void *arg, struct vmb_transport *t,
 	c->who = *who;
 	vmb_list_init(&c->endpoints);
 	vmb_list_init(&c->regions);
+	vmb_list_init(&c->lanes);
 	vmb_list_append(&d->pending, &c->node);
 	d->pending_count++;
 	vmb_debug("client %u arrives: %s", c->number,

@@ -20,7 +20,9 @@ struct vmbd_client {
 	uint64_t features;
 	struct vmbd_limits limits;
 	struct vmb_list endpoints, regions;
+	struct vmb_list lanes; /* to its endpoints, and refused ones */
 	unsigned endpoint_count, region_count;
+	unsigned lane_count, lanes_refused;
 	uint64_t memory;
 	struct vmb_nic_mover *mover;	 /* NULL until it is needed */
 	struct vmb_ctl_register pending; /* memory is being looked at */

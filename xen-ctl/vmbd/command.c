@@ -61,6 +61,7 @@ QUESTION(guests)
 QUESTION(domains)
 QUESTION(endpoints)
 QUESTION(regions)
+QUESTION(lanes)
 QUESTION(peers)
 QUESTION(limits)
 
@@ -230,13 +231,14 @@ static const struct command {
 	int (*run)(struct vmbd *d, const json_t *request,
 		   struct vmbd_command_result *result);
 } commands[] = {
-	{"status", do_status},	       {"clients", do_clients},
-	{"guests", do_guests},	       {"attach", do_attach},
-	{"detach", do_detach},	       {"domains", do_domains},
-	{"endpoints", do_endpoints},   {"regions", do_regions},
-	{"peers", do_peers},	       {"faults", do_faults},
-	{"limits", do_limits},	       {"set-limit", do_set_limit},
-	{"set-weight", do_set_weight}, {"stats", do_stats},
+	{"status", do_status},	     {"clients", do_clients},
+	{"guests", do_guests},	     {"attach", do_attach},
+	{"detach", do_detach},	     {"domains", do_domains},
+	{"endpoints", do_endpoints}, {"regions", do_regions},
+	{"lanes", do_lanes},	     {"peers", do_peers},
+	{"faults", do_faults},	     {"limits", do_limits},
+	{"set-limit", do_set_limit}, {"set-weight", do_set_weight},
+	{"stats", do_stats},
 };
 
 static int unknown(const char *name, struct vmbd_command_result *result)

@@ -19,6 +19,7 @@
 #include "board.h"
 #include "domain.h"
 #include "endpoint.h"
+#include "lane.h"
 #include "name.h"
 #include "region.h"
 
@@ -29,8 +30,9 @@ struct call {
 	struct vmbd_client *client;
 	const union vmb_ctl_any *msg;
 	struct vmb_attachment *attachment;
-	union vmb_ctl_any *reply;  /* zeroed */
-	struct vmb_signal *signal; /* to be given with the reply */
+	union vmb_ctl_any *reply; /* zeroed */
+	struct vmb_gift gift;	  /* to be given with the reply */
+	struct vmbd_lane *lane;	  /* whose memory that is */
 };
 
 /* ---- HELLO -------------------------------------------------------------- */
@@ -98,7 +100,7 @@ static int do_open(struct call *call)
 	reply->handle = e->handle;
 	reply->id = e->id;
 	reply->session = e->session;
-	call->signal = e->signal;
+	call->gift.signal = e->signal;
 	return 0;
 }
 
@@ -247,6 +249,16 @@ static int do_lookup(struct call *call)
 	return 0;
 }
 
+static int do_lane(struct call *call)
+{
+	int err = vmbd_lane_request(call->client, &call->msg->lane,
+				    &call->reply->lane, &call->lane);
+
+	if (!err && call->lane)
+		call->gift.lane = call->lane->memory;
+	return err;
+}
+
 /* ---- the table ---------------------------------------------------------- */
 
 static const struct operation {
@@ -275,6 +287,8 @@ static const struct operation {
 			     sizeof(struct vmb_ctl_connect_reply), 0},
 	[VMB_CTL_LOOKUP] = {"lookup", do_lookup, sizeof(struct vmb_ctl_lookup),
 			    sizeof(struct vmb_ctl_lookup), 0},
+	[VMB_CTL_LANE] = {"lane", do_lane, sizeof(struct vmb_ctl_lane),
+			  sizeof(struct vmb_ctl_lane), 0},
 };
 
 static const struct operation *operation_of(const union vmb_ctl_any *msg)
@@ -358,14 +372,14 @@ static int refuse(struct vmbd_client *c, const struct vmb_platform_request *r,
 
 static int send_reply(struct vmbd_client *c, const struct vmb_ctl_head *request,
 		      int status, size_t len, union vmb_ctl_any *reply,
-		      struct vmb_signal *signal)
+		      const struct vmb_gift *gift)
 {
 	reply->head.op = request->op;
 	reply->head.tag = request->tag;
 	reply->head.status = status;
 	reply->head.len = (uint32_t)(status ? sizeof(reply->head) : len);
 	return c->platform->ops->reply(c->transport, reply,
-				       status ? NULL : signal);
+				       status ? NULL : gift);
 }
 
 int vmbd_control_request(struct vmbd_client *c,
@@ -397,7 +411,9 @@ int vmbd_control_request(struct vmbd_client *c,
 		fatal = status; /* not admitted: told, and sent away */
 	err = send_reply(c, &r->msg->head, status,
 			 operation ? operation->reply_len : 0, &reply,
-			 call.signal);
+			 &call.gift);
+	if (call.lane)
+		vmbd_lane_given(call.lane);
 	return err ? err : fatal;
 }
 

@@ -17,6 +17,7 @@
 
 #include "board.h"
 #include "domain.h"
+#include "lane.h"
 
 struct vmbd_endpoint *vmbd_endpoint_by_handle(struct vmbd *d, uint32_t handle)
 {
@@ -193,6 +194,7 @@ void vmbd_endpoint_close(struct vmbd_endpoint *e, bool flush)
 	struct vmbd_client *c = e->client;
 	const struct vmb_platform_ops *ops = c->platform->ops;
 
+	vmbd_lanes_end(e);
 	count(e, -1);
 	vmb_list_remove(&e->node);
 	vmbd_board_give(c->domain->board, e->id);

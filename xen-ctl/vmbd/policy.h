@@ -29,6 +29,7 @@ enum vmbd_key {
 	VMBD_CLIENTS,	/* of this user, or in this domain, at once */
 	VMBD_REGIONS,	/* at once */
 	VMBD_PEERS,	/* 1: may see all peers; 0: those of its domain */
+	VMBD_LANES,	/* to the endpoints of one client, at once */
 	VMBD_ATTACH,	/* of a guest: 1: attached as soon as it runs */
 	VMBD_KEYS,
 };

@@ -23,6 +23,7 @@
 #include "domain.h"
 #include "endpoint.h"
 #include "guest.h"
+#include "lane.h"
 #include "region.h"
 
 #define NIC_TEXT 24
@@ -314,6 +315,46 @@ json_t *vmbd_report_regions(struct vmbd *d)
 {
 	return collect_of_clients(d, offsetof(struct vmbd_client, regions),
 				  region_row);
+}
+
+/* ---- lanes -------------------------------------------------------------- */
+
+/* "host:board:id", or the handle of one that has closed. */
+static void format_end(struct vmbd *d, uint32_t handle, char *text, size_t size)
+{
+	const struct vmbd_endpoint *e = vmbd_endpoint_by_handle(d, handle);
+
+	if (e)
+		snprintf(text, size, "%s/%u", e->client->domain->board->name,
+			 e->id);
+	else
+		snprintf(text, size, "0x%x (closed)", handle);
+}
+
+static json_t *lane_row(struct vmbd *d, struct vmb_list *node)
+{
+	const struct vmbd_lane *lane =
+		vmb_container_of(node, struct vmbd_lane, node);
+	bool refused = lane->state == VMBD_LANE_REFUSED;
+	char from[VMB_NAME_BYTES + 16], to[VMB_NAME_BYTES + 16];
+
+	format_end(d, lane->sender, from, sizeof(from));
+	format_end(d, lane->receiver->handle, to, sizeof(to));
+	return with_owner(
+		lane->receiver->client,
+		json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "from", from, "to",
+			  to, "state", vmbd_lane_state_name(lane->state),
+			  "slots", (json_int_t)lane->slots, "bytes",
+			  (json_int_t)(refused ? 0
+					       : VMB_LANE_LEN(lane->slots,
+							      lane->bytes)),
+			  "why", refused ? strerror(-lane->why) : ""));
+}
+
+json_t *vmbd_report_lanes(struct vmbd *d)
+{
+	return collect_of_clients(d, offsetof(struct vmbd_client, lanes),
+				  lane_row);
 }
 
 /* ---- guests ------------------------------------------------------------- */

@@ -14,6 +14,7 @@ json_t *vmbd_report_domains(struct vmbd *d);
 json_t *vmbd_report_endpoints(struct vmbd *d);
 /* Keys without their random part: knowing a key is being allowed to use it. */
 json_t *vmbd_report_regions(struct vmbd *d);
+json_t *vmbd_report_lanes(struct vmbd *d);
 json_t *vmbd_report_peers(struct vmbd *d);
 json_t *vmbd_report_faults(struct vmbd *d, size_t max);
 json_t *vmbd_report_limits(struct vmbd *d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR BSD-2-Clause */
 /*
  * control.h - what a port and the daemon say to each other, never on the data
- * path. Seven operations. On the local platform each message is one packet of
+ * path. Eight operations. On the local platform each message is one packet of
  * a SOCK_SEQPACKET Unix socket; file descriptors travel with it as SCM_RIGHTS.
  *
  * A request is answered by exactly one reply with its `op` and `tag`, in any
@@ -11,6 +11,7 @@
 #define VMBYPASS_ABI_CONTROL_H
 
 #include <vmbypass/abi/doorbell.h>
+#include <vmbypass/abi/lane.h>
 #include <vmbypass/abi/region.h>
 
 #define VMB_ABI_MAJOR 1u /* differs: refused */
@@ -28,6 +29,7 @@
 #define VMB_CTL_DEREGISTER 5u
 #define VMB_CTL_CONNECT 6u
 #define VMB_CTL_LOOKUP 7u
+#define VMB_CTL_LANE 8u
 
 #define VMB_NAME_BYTES 80u     /* host or board name with its NUL */
 #define VMB_ID_ANY 0xffffffffu /* OPEN: lowest free endpoint id */
@@ -145,6 +147,31 @@ struct vmb_ctl_lookup {
 };
 _Static_assert(sizeof(struct vmb_ctl_lookup) == 120, "fixed");
 
+#define VMB_LANE_OFFER 1u  /* R: make one, from @peer to my @handle */
+#define VMB_LANE_ACCEPT 2u /* S: the one of @ticket, from my @handle to @peer */
+#define VMB_LANE_CLOSE 3u  /* R: the one of @ticket is not used any more */
+
+/*
+ * Request and reply, see docs/lane.md. The reply to OFFER and ACCEPT brings
+ * the sizes, the ticket and, on the local platform, one fd: a sealed memfd of
+ * VMB_LANE_LEN(slots, bytes). Unused fields are 0.
+ *
+ * Errors: -ENOENT handle or ticket is not known, or not the client's; -EXDEV
+ * not on one host; -EDQUOT the policy allows no more; -EINVAL sizes;
+ * -EALREADY accepted before; -EOPNOTSUPP this platform makes no lanes.
+ */
+struct vmb_ctl_lane {
+	struct vmb_ctl_head head;
+	__u32 kind;   /* VMB_LANE_* */
+	__u32 handle; /* own endpoint; CLOSE: 0 */
+	__u32 peer;   /* the other one; CLOSE: 0 */
+	__u32 slots;  /* OFFER, and replies */
+	__u32 bytes;  /* the same: of the buffers */
+	__u32 reason; /* CLOSE: VMB_CODE_* of what the sender did, or 0 */
+	__u64 ticket; /* OFFER: 0 */
+};
+_Static_assert(sizeof(struct vmb_ctl_lane) == 48, "fixed");
+
 union vmb_ctl_any {
 	struct vmb_ctl_head head;
 	struct vmb_ctl_hello hello;
@@ -158,6 +185,7 @@ union vmb_ctl_any {
 	struct vmb_ctl_connect connect;
 	struct vmb_ctl_connect_reply connect_reply;
 	struct vmb_ctl_lookup lookup;
+	struct vmb_ctl_lane lane;
 };
 
 #endif

@@ -229,4 +229,6 @@ const struct vmb_platform_ops vmb_platform_local = {
 	.signal_bind = vmb_signal_bind,
 	.signal_unbind = vmb_signal_unbind,
 	.signal_close = vmb_signal_close,
+	.lane_make = vmb_lane_make,
+	.lane_free = vmb_lane_free,
 };

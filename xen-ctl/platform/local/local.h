@@ -60,7 +60,7 @@ int vmb_transport_watch(struct vmb_transport *t);
 /* After a reason not to take requests has come or gone. */
 void vmb_transport_update(struct vmb_transport *t);
 int vmb_transport_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
-			struct vmb_signal *signal);
+			const struct vmb_gift *gift);
 /* Close and free; events->left() unless client is NULL. */
 void vmb_transport_drop(struct vmb_transport *t, const char *why);
 
@@ -70,6 +70,10 @@ int vmb_memory_map(struct vmb_transport *t, struct vmb_attachment *attachment,
 		   struct vmb_platform_memory *memory);
 void vmb_memory_unmap(struct vmb_transport *t,
 		      struct vmb_platform_memory *memory);
+int vmb_lane_make(struct vmb_transport *receiver, struct vmb_transport *sender,
+		  size_t len, struct vmb_lane_memory **lane);
+void vmb_lane_free(struct vmb_lane_memory *lane);
+int vmb_lane_fd(const struct vmb_lane_memory *lane);
 /* Close what a client sent, without waiting for whoever serves it. */
 void vmb_attachment_close(struct vmb_transport *t, struct vmb_attachment *a);
 

@@ -153,3 +153,43 @@ void vmb_attachment_close(struct vmb_transport *t, struct vmb_attachment *a)
 	closing->job.uid = t->who.uid;
 	vmb_helper_start(t->p->helper, &closing->job);
 }
+
+/* ---- lanes --------------------------------------------------------------- */
+
+struct vmb_lane_memory {
+	int fd;
+};
+
+int vmb_lane_make(struct vmb_transport *receiver, struct vmb_transport *sender,
+		  size_t len, struct vmb_lane_memory **lane)
+{
+	struct vmb_lane_memory *l = malloc(sizeof(*l));
+	int err = 0;
+
+	(void)receiver;
+	(void)sender;
+	if (!l)
+		return -ENOMEM;
+	l->fd = memfd_create("vmb-lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (l->fd < 0 || ftruncate(l->fd, (off_t)len) ||
+	    fcntl(l->fd, F_ADD_SEALS, SEALS_NEEDED))
+		err = -errno;
+	if (err) {
+		vmb_lane_free(l);
+		return err;
+	}
+	*lane = l;
+	return 0;
+}
+
+void vmb_lane_free(struct vmb_lane_memory *lane)
+{
+	if (lane->fd >= 0)
+		close(lane->fd);
+	free(lane);
+}
+
+int vmb_lane_fd(const struct vmb_lane_memory *lane)
+{
+	return lane->fd;
+}

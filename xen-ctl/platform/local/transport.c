@@ -153,16 +153,21 @@ static int keep_unsent(struct vmb_transport *t, const union vmb_ctl_any *msg,
 }
 
 int vmb_transport_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
-			struct vmb_signal *signal)
+			const struct vmb_gift *gift)
 {
-	unsigned fd_count = signal ? 2 : 0;
+	struct vmb_signal *signal = gift ? gift->signal : NULL;
+	unsigned fd_count = 0;
 	int fds[2] = {-1, -1};
 	int err;
 
 	if (t->unsent_len)
 		return -ENOBUFS; /* cannot be: it would not have been served */
-	if (signal)
+	if (signal) {
 		vmb_signal_client_fds(signal, fds);
+		fd_count = 2;
+	} else if (gift && gift->lane) {
+		fds[fd_count++] = vmb_lane_fd(gift->lane);
+	}
 	err = send_packet(t, msg, fds, fd_count);
 	if (err == -EAGAIN)
 		err = keep_unsent(t, msg, fds, fd_count);

@@ -46,9 +46,9 @@ static void answer_status(struct vmb_guest *g, uint32_t client,
 
 /* What the client gets of a signal is the place that it asked for. */
 int vmb_xen_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
-		  struct vmb_signal *signal)
+		  const struct vmb_gift *gift)
 {
-	(void)signal;
+	(void)gift;
 	answer(t->g, t->number, msg);
 	return 0;
 }

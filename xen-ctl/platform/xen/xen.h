@@ -188,7 +188,7 @@ void vmb_xen_ring_serve(struct vmb_guest *g);
 /* End all its clients. */
 void vmb_xen_clients_drop(struct vmb_guest *g, const char *why);
 int vmb_xen_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
-		  struct vmb_signal *signal);
+		  const struct vmb_gift *gift);
 void vmb_xen_drop(struct vmb_transport *t, const char *why);
 
 /* ---- memory.c ----------------------------------------------------------- */

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR BSD-2-Clause */
+/*
+ * lane.h - the memory of a lane, shared by its receiver (R) and its sender
+ * (S), who do not trust each other. See docs/lane.md.
+ *
+ *   page 0      wake words and R's positions            R and S halves
+ *   page 1..    ring of slots                           S writes
+ *   then        buffers: a byte ring                    S writes
+ */
+#ifndef VMBYPASS_ABI_LANE_H
+#define VMBYPASS_ABI_LANE_H
+
+#include <vmbypass/abi/doorbell.h>
+
+#define VMB_LANE_SLOTS_MIN 64u
+#define VMB_LANE_SLOTS_MAX 4096u
+#define VMB_LANE_SLOTS_DEFAULT 256u
+#define VMB_LANE_BYTES_MIN (2u * VMB_BUF_MAX)
+#define VMB_LANE_BYTES_MAX (16u << 20)
+#define VMB_LANE_BYTES_DEFAULT (64u << 10)
+
+struct vmb_lane_page {
+	/* R: low 32 bits: slots consumed; high 32 bits: bytes of the buffers.
+	 * Published in batches. */
+	__u64 consumed;
+	__u8 reserved_40[120];
+	/* R: a number asks S for one LOOK after its next slot; each arming
+	 * takes another number, 0 asks for nothing. */
+	__u32 look_arm;
+	__u8 reserved_420[1916];
+	/* S: the same for one ROOM after R next publishes `consumed`. */
+	__u32 room_arm;
+	__u8 reserved_4020[2044];
+};
+VMB_ABI_AT(struct vmb_lane_page, consumed, 0);
+VMB_ABI_AT(struct vmb_lane_page, look_arm, 128);
+VMB_ABI_AT(struct vmb_lane_page, room_arm, 2048);
+_Static_assert(sizeof(struct vmb_lane_page) == VMB_PAGE, "one page");
+
+/* Byte offsets; with sizes within the limits above none of them overflows. */
+#define VMB_LANE_RING VMB_PAGE
+#define VMB_LANE_BUFFERS(slots) (VMB_PAGE + (slots)*VMB_SLOT_BYTES)
+#define VMB_LANE_LEN(slots, bytes) (VMB_LANE_BUFFERS(slots) + (bytes))
+
+#endif

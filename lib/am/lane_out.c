@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * lane_out.c - the sender's side of a lane.
+ *
+ * Flow:  vmb_am_post() -> vmb_lane_post() -> slot, or slot and buffers
+ *        full -> waiting -> vmb_lanes_unstick(), after ROOM if we slept
+ * Owns:  the producer's positions; nothing in the memory is read back.
+ * Trust: `consumed` is checked before it is believed; a receiver that lies is
+ *        treated as one that is gone. Wake words are numbers, whatever they
+ *        hold: one LOOK for each.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "am/lane.h"
+
+void vmb_lane_out_start(struct vmb_lane_out *out)
+{
+	uint8_t *base = out->memory.base;
+
+	out->ctl = (void *)base;
+	out->buffers = base + VMB_LANE_BUFFERS(out->memory.slots);
+	out->buf_size = out->memory.bytes;
+	vmb_ring_init(&out->ring, base + VMB_LANE_RING, out->memory.slots, 0);
+}
+
+/* ---- room ------------------------------------------------------------------ */
+
+/* -EPROTO: that cannot be where the receiver is. */
+static int observe(struct vmb_lane_out *out)
+{
+	uint64_t word = vmb_observe(&out->ctl->consumed);
+	uint32_t taken = vmb_high(word) - out->buf_seen;
+
+	if (taken > out->buf_pos - out->buf_seen)
+		return -EPROTO;
+	if (vmb_ring_observe(&out->ring, vmb_low(word)))
+		return -EPROTO;
+	out->buf_seen = vmb_high(word);
+	return 0;
+}
+
+/* For the longest message: who waits need not know which one comes first. */
+bool vmb_lane_has_room(struct vmb_lane_out *out)
+{
+	if (observe(out))
+		return true;
+	return vmb_ring_room(&out->ring) >= 2 &&
+	       out->buf_pos - out->buf_seen <= out->buf_size / 2;
+}
+
+static int need_slots(struct vmb_am *am, struct vmb_lane_out *out, uint32_t n)
+{
+	if (vmb_likely(vmb_ring_room(&out->ring) >= n))
+		return 0;
+	if (observe(out)) {
+		vmb_peer_gone(am, out->peer);
+		return -ECONNRESET;
+	}
+	return vmb_ring_room(&out->ring) >= n ? 0 : -EAGAIN;
+}
+
+/* Reserve buffers. *at: their offset; *end: buf_pos after them. */
+static int need_buffers(struct vmb_am *am, struct vmb_lane_out *out,
+			uint32_t len, uint32_t *at, uint32_t *end)
+{
+	*end = out->buf_pos;
+	*at = vmb_rx_place(end, out->buf_size, len, VMB_RX_ALIGN);
+	if (*end - out->buf_seen <= out->buf_size)
+		return 0;
+	if (observe(out)) {
+		vmb_peer_gone(am, out->peer);
+		return -ECONNRESET;
+	}
+	return *end - out->buf_seen <= out->buf_size ? 0 : -EAGAIN;
+}
+
+/* ---- one message ----------------------------------------------------------- */
+
+/*
+ * The receiver may have armed the lane: then one LOOK through the engine. A
+ * receiver that has membarrier() made us fence when it armed.
+ */
+static inline void look_at_arm(struct vmb_am *am, struct vmb_lane_out *out)
+{
+	uint32_t number;
+
+	if (out->fences)
+		vmb_arm_fence();
+	number = vmb_load_relaxed(&out->ctl->look_arm);
+	if (vmb_likely(!number) || number == out->told)
+		return;
+	out->told = number;
+	vmb_lane_owe(am, out->peer, VMB_LANE_LOOK);
+	if (!am->polling)
+		vmb_lanes_speak(am);
+}
+
+static int write_buffered(struct vmb_am *am, struct vmb_lane_out *out,
+			  struct vmb_slot *slot,
+			  const struct vmb_segment *segments, unsigned count,
+			  size_t first_byte, size_t len)
+{
+	struct vmb_slot_buf buf = {.len = (uint32_t)len};
+	uint32_t at, end;
+	int rc = need_buffers(am, out, buf.len, &at, &end);
+
+	if (rc)
+		return rc;
+	vmb_am_gather(out->buffers + at, segments, count, first_byte, len);
+	buf.offset = at;
+	slot->len = 0;
+	slot->flags |= VMB_F_BUF;
+	memcpy(slot->payload, &buf, sizeof(buf));
+	out->buf_pos = end;
+	vmb_ring_commit_some(&out->ring, slot, sizeof(buf));
+	return 0;
+}
+
+/* Any size. -EAGAIN: no room; -ECONNRESET: the receiver lied. */
+static int write_now(struct vmb_am *am, struct vmb_lane_out *out, unsigned id,
+		     uint64_t hdr, const struct vmb_segment *segments,
+		     unsigned count, size_t first_byte, size_t len)
+{
+	bool pair = len > VMB_INLINE_ONE && len <= VMB_INLINE_PAIR;
+	struct vmb_slot_ext ext;
+	struct vmb_slot slot;
+	int rc = need_slots(am, out, pair ? 2 : 1);
+
+	if (rc)
+		return rc;
+	vmb_slot_fill(&slot, VMB_EV_ARRIVE, 0, id, hdr, len);
+	if (len > VMB_INLINE_PAIR) {
+		rc = write_buffered(am, out, &slot, segments, count, first_byte,
+				    len);
+		if (rc)
+			return rc;
+	} else if (pair) {
+		vmb_slot_fill_pair(&slot, &ext, segments, count, first_byte,
+				   len);
+		vmb_ring_commit_pair(&out->ring, &slot, &ext);
+	} else {
+		vmb_am_gather(slot.payload, segments, count, first_byte, len);
+		vmb_ring_commit_some(&out->ring, &slot, (uint32_t)len);
+	}
+	look_at_arm(am, out);
+	return 0;
+}
+
+/* ---- post ------------------------------------------------------------------ */
+
+static void set_stuck(struct vmb_am *am, struct vmb_lane_out *out)
+{
+	out->peer->lane_stuck = true;
+	if (vmb_list_empty(&out->node))
+		vmb_list_append(&am->lanes.stuck, &out->node);
+}
+
+static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		     uint64_t hdr, const struct vmb_segment *segments,
+		     unsigned count, size_t first_byte, size_t len,
+		     enum vmb_am_mode mode)
+{
+	struct vmb_lane_out *out = peer->lane_out;
+	int rc = -EAGAIN;
+
+	if (am->error)
+		return am->error;
+	if (peer->gone)
+		return vmb_peer_gone_code(am, peer);
+	if (len > vmb_am_payload_max(am))
+		return -EMSGSIZE;
+	if (vmb_list_empty(&out->waiting) && !am->fences_waiting &&
+	    !am->fences_open)
+		rc = write_now(am, out, id, hdr, segments, count, first_byte,
+			       len);
+	if (rc == -ECONNRESET)
+		return vmb_peer_gone_code(am, peer);
+	if (rc != -EAGAIN)
+		return rc;
+	set_stuck(am, out);
+	if (mode == VMB_AM_TRY)
+		return -EAGAIN;
+	return vmb_peer_keep(am, &out->waiting, id, hdr, segments, count,
+			     first_byte, len);
+}
+
+int vmb_lane_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		  uint64_t hdr, const struct vmb_segment *segments,
+		  unsigned count, size_t first_byte, size_t len,
+		  enum vmb_am_mode mode)
+{
+	struct vmb_lane_out *out = peer->lane_out;
+	const void *data = vmb_am_as_one(segments, count, first_byte, len);
+	struct vmb_slot slot;
+
+	if (vmb_unlikely(len > VMB_INLINE_ONE || !data || am->error ||
+			 am->fences_waiting || am->fences_open ||
+			 peer->lane_stuck || !vmb_ring_room(&out->ring)))
+		return post_slow(am, peer, id, hdr, segments, count, first_byte,
+				 len, mode);
+	vmb_slot_fill(&slot, VMB_EV_ARRIVE, 0, id, hdr, len);
+	vmb_copy_short(slot.payload, data, len);
+	vmb_ring_commit_some(&out->ring, &slot, (uint32_t)len);
+	look_at_arm(am, out);
+	return 0;
+}
+
+/* ---- what waits ------------------------------------------------------------ */
+
+static void unstick(struct vmb_am *am, struct vmb_lane_out *out)
+{
+	while (!vmb_list_empty(&out->waiting)) {
+		struct vmb_am_waiting *w = vmb_list_first(
+			&out->waiting, struct vmb_am_waiting, node);
+		struct vmb_segment s = {.ptr = w->data, .len = w->len};
+
+		if (write_now(am, out, w->id, w->hdr, &s, 1, 0, w->len))
+			return; /* full; or gone, and so is the lane */
+		vmb_peer_drop(am, w);
+	}
+	out->peer->lane_stuck = false;
+	vmb_list_remove(&out->node);
+	if (out->ending)
+		vmb_lane_owe(am, out->peer, VMB_LANE_OFF);
+}
+
+void vmb_lanes_unstick(struct vmb_am *am)
+{
+	struct vmb_list *pos, *tmp;
+
+	if (am->fences_waiting || am->fences_open)
+		return;
+	vmb_list_each_safe (pos, tmp, &am->lanes.stuck) {
+		struct vmb_lane_out *out =
+			vmb_container_of(pos, struct vmb_lane_out, node);
+
+		/* who only tried looks again when there is room */
+		if (!vmb_list_empty(&out->waiting) || vmb_lane_has_room(out))
+			unstick(am, out);
+	}
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * inproc_lane.c - what the daemon does for lanes, in this process.
+ *
+ * Flow:  lib/am -> ops table -> [here]
+ * Owns:  the memory of lanes, while one side or the other has it.
+ * Trust: the test is believed; the rules of the daemon are those of vmbd and
+ *        are tested there.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "support/inproc_state.h"
+
+#define LANES 256
+
+/* One lane; the ticket is its place, plus 1. */
+static struct lane {
+	void *base; /* NULL: not in use */
+	uint32_t receiver, sender, slots, bytes;
+	unsigned holders;
+} lanes[LANES];
+
+static struct t_lane_call {
+	bool used;
+	struct vmb_ctl_lane what;
+} calls[LANES];
+
+static bool held;
+static int refused;
+static unsigned last_reason;
+
+void t_port_hold_lanes(bool hold)
+{
+	held = hold;
+}
+
+void t_port_refuse_lanes(int why)
+{
+	refused = why;
+}
+
+unsigned t_port_lane_reason(void)
+{
+	return last_reason;
+}
+
+unsigned t_port_lanes(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < LANES; i++)
+		n += lanes[i].base != NULL;
+	return n;
+}
+
+int t_inproc_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
+			uint32_t *tag)
+{
+	(void)port;
+	for (uint32_t i = 0; i < LANES; i++) {
+		if (calls[i].used)
+			continue;
+		calls[i].used = true;
+		calls[i].what = *what;
+		*tag = i;
+		return 0;
+	}
+	return -ENOMEM;
+}
+
+static int offer(const struct vmb_ctl_lane *what, struct vmb_port_lane *lane)
+{
+	size_t len = VMB_LANE_LEN(what->slots, what->bytes);
+
+	for (uint32_t i = 0; i < LANES; i++) {
+		if (lanes[i].base)
+			continue;
+		lanes[i] = (struct lane){
+			.base = mmap(NULL, len, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+			.receiver = what->handle,
+			.sender = what->peer,
+			.slots = what->slots,
+			.bytes = what->bytes,
+			.holders = 1,
+		};
+		ck_assert_ptr_ne(lanes[i].base, MAP_FAILED);
+		*lane = (struct vmb_port_lane){.base = lanes[i].base,
+					       .slots = what->slots,
+					       .bytes = what->bytes,
+					       .ticket = i + 1};
+		return 0;
+	}
+	return -ENOMEM;
+}
+
+static int accept_lane(const struct vmb_ctl_lane *what,
+		       struct vmb_port_lane *lane)
+{
+	struct lane *l = &lanes[(what->ticket - 1) % LANES];
+
+	if (!l->base || l->sender != what->handle || l->receiver != what->peer)
+		return -ENOENT;
+	l->holders++;
+	*lane = (struct vmb_port_lane){.base = l->base,
+				       .slots = l->slots,
+				       .bytes = l->bytes,
+				       .ticket = what->ticket};
+	return 0;
+}
+
+int t_inproc_lane_poll(struct vmb_port *port, uint32_t tag,
+		       struct vmb_port_lane *lane)
+{
+	const struct vmb_ctl_lane *what = &calls[tag].what;
+
+	(void)port;
+	if (held)
+		return -EAGAIN;
+	calls[tag].used = false;
+	if (refused)
+		return refused;
+	return what->kind == VMB_LANE_OFFER ? offer(what, lane)
+					    : accept_lane(what, lane);
+}
+
+void t_inproc_lane_cancel(struct vmb_port *port, uint32_t tag)
+{
+	(void)port;
+	calls[tag].used = false;
+}
+
+void t_inproc_lane_close(struct vmb_port *port, struct vmb_port_lane *lane,
+			 bool offered, uint32_t reason)
+{
+	struct lane *l = &lanes[(lane->ticket - 1) % LANES];
+
+	(void)port;
+	if (offered)
+		last_reason = reason;
+	if (!--l->holders) {
+		munmap(l->base, VMB_LANE_LEN(l->slots, l->bytes));
+		l->base = NULL;
+	}
+	lane->base = NULL;
+}

@@ -1,0 +1,600 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_lane.c - lanes: how they come and go, the order of messages across
+ * that, back-pressure, sleep, and the other side lying in every word it can
+ * write.
+ *
+ * Flow:  struct t_end -> lib/am -> lane, or engine -> lib/am -> struct t_end
+ * Owns:  two or three ends per test, and an engine that the test steps.
+ * Trust: see support/ends.h: every payload and the order are checked.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "am/lane.h"
+#include "support/ends.h"
+
+#define LANES 8
+
+static struct t_end a, b, c;
+
+static void setup(void)
+{
+	t_nic_start(&(struct vmb_nic_config){.endpoints_max = 64,
+					     .spin_us = 1000000});
+	t_end_open(&a, NULL, NULL);
+	t_end_open(&b, NULL, NULL);
+	t_end_open(&c, NULL, NULL);
+	vmb_am_set_lanes(&a.am, LANES);
+	vmb_am_set_lanes(&b.am, LANES);
+	vmb_am_set_lanes(&c.am, LANES);
+}
+
+static void teardown(void)
+{
+	if (a.port)
+		t_end_close(&a, 0);
+	if (b.port)
+		t_end_close(&b, 0);
+	if (c.port)
+		t_end_close(&c, 0);
+	ck_assert_uint_eq(t_port_lanes(), 0);
+	t_nic_stop();
+}
+
+static void send_one(struct t_end *from, struct t_end *to, size_t len)
+{
+	uint32_t number = from->sent[0];
+
+	ck_assert_int_eq(t_end_post(from, to, 0, len, VMB_AM_TRY), 0);
+	t_ends_until(to->received[0] == number + 1, from, to);
+}
+
+/* A lane from one to the other, with all messages so far received. */
+static struct vmb_lane_out *bring_up(struct t_end *from, struct t_end *to)
+{
+	struct vmb_peer *peer = t_end_peer(from, to);
+
+	from->sent[0] = to->received[0]; /* it may have had another sender */
+	while (!peer->lane_on) {
+		ck_assert_uint_lt(from->sent[0], 2000);
+		send_one(from, to, from->sent[0] % 64);
+	}
+	send_one(from, to, 8);
+	ck_assert_ptr_nonnull(t_end_peer(to, from)->lane_in);
+	return peer->lane_out;
+}
+
+/* Its other half. */
+static struct vmb_lane_in *in_of(struct t_end *to, struct t_end *from)
+{
+	return t_end_peer(to, from)->lane_in;
+}
+
+/* ---- coming and going --------------------------------------------------------- */
+
+START_TEST(lane_comes_up_and_carries_every_length)
+{
+	uint64_t arrivals;
+
+	bring_up(&a, &b);
+	arrivals = b.am.counters.lane_arrivals;
+	for (size_t len = 0; len <= 300; len++)
+		send_one(&a, &b, len);
+	for (size_t len = 301; len <= VMB_BUF_MAX; len += 1 + len / 16)
+		send_one(&a, &b, len);
+	send_one(&a, &b, VMB_BUF_MAX);
+	ck_assert_uint_gt(b.am.counters.lane_arrivals, arrivals + 300);
+	ck_assert_uint_eq(a.am.counters.lanes_out, 1);
+	ck_assert_uint_eq(b.am.counters.lanes_in, 1);
+	ck_assert_uint_eq(
+		a.am.counters.lane_nonsense + b.am.counters.lane_nonsense, 0);
+}
+END_TEST
+
+START_TEST(lane_to_oneself_works)
+{
+	for (unsigned i = 0; i < 500; i++) {
+		ck_assert_int_eq(t_end_post(&a, &a, 0, i % 200, VMB_AM_TRY), 0);
+		t_ends_until(a.received[0] == i + 1, &a);
+	}
+	ck_assert_uint_eq(a.am.counters.lanes_out, 1);
+}
+END_TEST
+
+/* The engine, the ends and the daemon take turns at random. */
+START_TEST(order_holds_across_the_switch)
+{
+	unsigned seed = (unsigned)_i;
+
+	while (a.sent[0] < 2000) {
+		int dice = rand_r(&seed) % 16;
+
+		if (dice < 6)
+			t_end_post(&a, &b, 0, (size_t)(rand_r(&seed) % 400),
+				   dice < 3 ? VMB_AM_TRY : VMB_AM_QUEUE);
+		else if (dice < 9)
+			t_nic_breathe();
+		else if (dice < 12)
+			vmb_am_poll(&a.am, 1 + (unsigned)dice);
+		else if (dice < 15)
+			vmb_am_poll(&b.am, 1 + (unsigned)dice % 4);
+		else
+			t_port_hold_lanes(rand_r(&seed) % 2);
+	}
+	t_port_hold_lanes(false);
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+	ck_assert_uint_eq(a.am.counters.lanes_out, 1);
+}
+END_TEST
+
+/* Both ways and a third party, lanes ended again and again. */
+START_TEST(order_holds_while_lanes_come_and_go)
+{
+	struct t_end *ends[] = {&a, &b, &c};
+	unsigned seed = (unsigned)_i + 1000;
+
+	for (unsigned step = 0; step < 30000; step++) {
+		unsigned dice = (unsigned)rand_r(&seed);
+		struct t_end *from = ends[dice % 3];
+		struct t_end *to = ends[(dice / 3) % 3];
+		unsigned stream = (unsigned)(from - &a == 0 ? 0
+					     : from == &b   ? 1
+							    : 2) *
+					  3 +
+				  (dice / 3) % 3;
+		struct vmb_lane_in *in;
+
+		switch (dice >> 8 & 7) {
+		case 0:
+		case 1:
+		case 2:
+			t_end_post(from, to, stream, (dice >> 12) % 200,
+				   VMB_AM_QUEUE);
+			break;
+		case 3:
+			t_nic_breathe();
+			break;
+		case 4:
+			in = in_of(from, to);
+			if ((dice >> 16) % 32 == 0 && in &&
+			    in->state == VMB_LANE_OPEN)
+				vmb_lane_owe(&from->am, in->peer, VMB_LANE_END);
+			break;
+		default:
+			vmb_am_poll(&from->am, 8);
+		}
+	}
+	for (unsigned s = 0; s < 9; s++)
+		t_ends_until(ends[s % 3]->received[s] == ends[s / 3]->sent[s],
+			     &a, &b, &c);
+	ck_assert_uint_gt(a.am.counters.lanes_out, 3);
+	ck_assert_uint_eq(a.am.counters.lane_lies, 0);
+}
+END_TEST
+
+START_TEST(refused_lane_leaves_the_engine)
+{
+	t_port_refuse_lanes(_i ? -EXDEV : -EDQUOT);
+	for (unsigned i = 0; i < 300; i++)
+		send_one(&a, &b, i);
+	ck_assert(!t_end_peer(&a, &b)->lane_on);
+	ck_assert_ptr_null(t_end_peer(&a, &b)->lane_out);
+	ck_assert_uint_eq(b.am.counters.lane_arrivals, 0);
+}
+END_TEST
+
+START_TEST(silent_daemon_delays_nothing)
+{
+	t_port_hold_lanes(true);
+	for (unsigned i = 0; i < 500; i++)
+		send_one(&a, &b, i % 100);
+	ck_assert(!t_end_peer(&a, &b)->lane_on);
+	t_port_hold_lanes(false);
+	bring_up(&a, &b);
+}
+END_TEST
+
+START_TEST(no_lane_where_none_are_wanted)
+{
+	vmb_am_set_lanes(&b.am, 0);
+	for (unsigned i = 0; i < 300; i++)
+		send_one(&a, &b, 8);
+	ck_assert_uint_eq(t_port_lanes(), 0);
+	ck_assert_uint_eq(a.am.counters.lanes_out, 0);
+}
+END_TEST
+
+START_TEST(silent_lane_gives_way_to_another)
+{
+	vmb_am_set_lanes(&b.am, 1);
+	bring_up(&a, &b);
+	nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 100000000}, NULL);
+	ck_assert_int_eq(vmb_am_arm(&b.am), 0); /* it is cold now */
+	vmb_am_disarm(&b.am);
+	c.sent[0] = b.received[0];
+	for (unsigned i = 0; i < 100; i++)
+		send_one(&c, &b, 8);
+	t_ends_until(!t_end_peer(&a, &b)->lane_on, &a, &b);
+	a.sent[0] = b.received[0];
+	send_one(&a, &b, 100);
+}
+END_TEST
+
+START_TEST(all_of_a_closed_peer_arrives_before_its_end)
+{
+	bring_up(&a, &b);
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert_int_eq(t_end_post(&a, &b, 0, i, VMB_AM_TRY), 0);
+	t_end_close(&a, 0);
+	t_ends_until(b.gone == 1, &b);
+	ck_assert_uint_eq(b.received[0], a.sent[0]);
+	ck_assert_uint_eq(t_port_lanes(), 0);
+}
+END_TEST
+
+START_TEST(what_waits_for_a_closed_receiver_comes_back)
+{
+	bring_up(&a, &b);
+	while (t_end_post(&a, &b, 0, 64, VMB_AM_TRY) == 0)
+		;
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert_int_eq(t_end_post(&a, &b, 1, 300, VMB_AM_QUEUE), 0);
+	t_end_close(&b, 0);
+	t_ends_until(a.gone == 1, &a);
+	ck_assert_uint_eq(a.undelivered[1], 10);
+	ck_assert_int_eq(a.code, -ECONNRESET);
+	ck_assert_uint_eq(t_port_lanes(), 0);
+}
+END_TEST
+
+/* ---- room, fences ---------------------------------------------------------------- */
+
+START_TEST(full_lane_holds_back_and_loses_nothing)
+{
+	size_t len = _i ? 5000 : 50;
+
+	bring_up(&a, &b);
+	for (unsigned i = 0; i < 1000; i++)
+		ck_assert_int_eq(t_end_post(&a, &b, 0, len, VMB_AM_QUEUE), 0);
+	ck_assert_int_eq(t_end_post(&a, &b, 0, len, VMB_AM_TRY), -EAGAIN);
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+	ck_assert(!t_end_peer(&a, &b)->lane_stuck);
+}
+END_TEST
+
+START_TEST(message_behind_a_fence_waits_for_it)
+{
+	void *memory;
+	uint64_t key;
+	struct vmb_slot_rdma put = {.len = 4096};
+
+	bring_up(&a, &b);
+	ck_assert_int_eq(a.port->ops->mem_alloc(a.port, 4096, &memory, &key),
+			 0);
+	put.local_key = put.remote_key = key;
+	ck_assert_int_eq(vmb_am_rdma(&a.am, VMB_OP_PUT, t_end_peer(&a, &a),
+				     &put, t_end_on_done, &a, VMB_AM_TRY),
+			 0);
+	ck_assert_int_eq(vmb_am_rdma(&a.am, VMB_OP_FENCE, NULL, NULL,
+				     t_end_on_done, &a, VMB_AM_TRY),
+			 0);
+	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), 0);
+	for (unsigned i = 0; i < 10; i++) { /* the engine stands still */
+		vmb_am_poll(&a.am, 16);
+		vmb_am_poll(&b.am, 16);
+	}
+	ck_assert_uint_ne(b.received[0], a.sent[0]);
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+	ck_assert_uint_eq(a.done, 2);
+	a.port->ops->mem_free(a.port, memory, 4096, key);
+}
+END_TEST
+
+/* ---- sleep ------------------------------------------------------------------------ */
+
+START_TEST(sleeping_receiver_is_told_once)
+{
+	struct vmb_lane_out *out = bring_up(&a, &b);
+	uint32_t posted;
+
+	ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+	ck_assert_uint_ne(vmb_load_relaxed(&out->ctl->look_arm), 0);
+	posted = a.am.doorbell.pos;
+	for (unsigned i = 0; i < 5; i++)
+		ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY), 0);
+	ck_assert_uint_eq(a.am.doorbell.pos, posted + 1); /* one LOOK */
+	t_nic_settle();
+	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
+	t_ends_until(b.received[0] == a.sent[0], &b);
+	send_one(&a, &b, 8);
+	ck_assert_uint_eq(a.am.doorbell.pos, posted + 1);
+}
+END_TEST
+
+START_TEST(arm_refuses_when_the_lane_has_something)
+{
+	bring_up(&a, &b);
+	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY), 0);
+	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
+	ck_assert(vmb_am_due(&b.am));
+	t_ends_until(b.received[0] == a.sent[0], &b);
+	ck_assert(!vmb_am_due(&b.am));
+}
+END_TEST
+
+START_TEST(sleeping_sender_is_told_of_room)
+{
+	bring_up(&a, &b);
+	while (t_end_post(&a, &b, 0, 8, VMB_AM_TRY) == 0)
+		;
+	ck_assert(vmb_am_tells_room(t_end_peer(&a, &b)));
+	ck_assert_int_eq(vmb_am_arm(&a.am), 0);
+	ck_assert(!vmb_am_due(&a.am));
+	t_ends_until(vmb_am_due(&a.am), &b); /* ROOM: it is woken */
+	vmb_am_poll(&a.am, 16);
+	ck_assert(!vmb_am_tells_room(t_end_peer(&a, &b)));
+	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY), 0);
+}
+END_TEST
+
+/* Many lanes, all but a few silent: those are cold, and wake up all the same. */
+START_TEST(silent_lanes_become_cold)
+{
+	static struct t_end many[12];
+	unsigned hot = 0;
+
+	vmb_am_set_lanes(&b.am, 64);
+	for (unsigned i = 0; i < vmb_array_size(many); i++) {
+		t_end_open(&many[i], NULL, NULL);
+		vmb_am_set_lanes(&many[i].am, 1);
+	}
+	for (unsigned i = 0; i < vmb_array_size(many); i++) {
+		while (!t_end_peer(&many[i], &b)->lane_on) {
+			memset(b.received, 0, sizeof(b.received));
+			b.received[0] = many[i].sent[0];
+			send_one(&many[i], &b, 8);
+		}
+	}
+	for (uint64_t end = vmb_now_ns() + 50000000; vmb_now_ns() < end;)
+		vmb_am_poll(&b.am, 16);
+	for (unsigned i = 0; i < vmb_array_size(many); i++)
+		hot += in_of(&b, &many[i])->hot;
+	ck_assert_uint_eq(hot, 4);
+	for (unsigned i = 0; i < vmb_array_size(many); i++) {
+		b.received[0] = many[i].sent[0];
+		send_one(&many[i], &b, 8);
+	}
+	for (unsigned i = 0; i < vmb_array_size(many); i++)
+		t_end_close(&many[i], 0);
+}
+END_TEST
+
+/* ---- a sender that lies -------------------------------------------------------------- */
+
+/* What the sender writes where its next slot goes. */
+static const struct lie {
+	struct vmb_slot slot; /* seq: added to the right one */
+	struct vmb_slot_buf buf;
+	unsigned code;
+} sender_lies[] = {
+	{.slot = {.seq = 1, .op = VMB_EV_ARRIVE}, .code = VMB_CODE_BAD_SEQ},
+	{.slot = {.seq = 0x80000000, .op = VMB_EV_ARRIVE},
+	 .code = VMB_CODE_BAD_SEQ},
+	{.slot = {.op = VMB_EV_GONE}, .code = VMB_CODE_BAD_OP},
+	{.slot = {.op = VMB_OP_SEND}, .code = VMB_CODE_BAD_OP},
+	{.slot = {.op = VMB_EV_ARRIVE, .peer = 1}, .code = VMB_CODE_BAD_OP},
+	{.slot = {.op = VMB_EV_ARRIVE, .status = 1}, .code = VMB_CODE_BAD_OP},
+	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_RESUME},
+	 .code = VMB_CODE_BAD_FLAGS},
+	{.slot = {.op = VMB_EV_ARRIVE, .flags = 0x80},
+	 .code = VMB_CODE_BAD_FLAGS},
+	{.slot = {.op = VMB_EV_ARRIVE, .len = VMB_INLINE_ONE + 1},
+	 .code = VMB_CODE_BAD_LENGTH},
+	{.slot = {.op = VMB_EV_ARRIVE, .len = 0xffff},
+	 .code = VMB_CODE_BAD_LENGTH},
+	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_PAIR, .len = 50},
+	 .code = VMB_CODE_BAD_LENGTH}, /* without its extension */
+	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF, .len = 1},
+	 .buf = {.len = 100},
+	 .code = VMB_CODE_BAD_RANGE},
+	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
+	 .buf = {.len = 0},
+	 .code = VMB_CODE_BAD_RANGE},
+	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
+	 .buf = {.len = VMB_INLINE_PAIR},
+	 .code = VMB_CODE_BAD_RANGE},
+	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
+	 .buf = {.len = VMB_BUF_MAX + 1},
+	 .code = VMB_CODE_BAD_RANGE},
+	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
+	 .buf = {.len = 100, .offset = 64},
+	 .code = VMB_CODE_BAD_RANGE},
+	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
+	 .buf = {.len = 100, .offset = 1ull << 40},
+	 .code = VMB_CODE_BAD_RANGE},
+	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
+	 .buf = {.len = 100, .key = 1},
+	 .code = VMB_CODE_BAD_RANGE},
+};
+
+START_TEST(sender_that_lies_is_found_out)
+{
+	const struct lie *lie = &sender_lies[_i];
+	struct vmb_lane_out *out = bring_up(&a, &b);
+	struct vmb_slot slot = lie->slot;
+
+	bring_up(&c, &b); /* who goes on */
+	memcpy(slot.payload, &lie->buf, sizeof(lie->buf));
+	vmb_slot_store(&out->ring.slots[out->ring.pos & out->ring.mask], &slot,
+		       out->ring.pos + 1 + lie->slot.seq, VMB_SLOT_BYTES);
+	t_ends_until(b.am.counters.lane_lies == 1, &b);
+	ck_assert_uint_eq(b.gone, 1);
+	ck_assert_ptr_eq(b.gone_peer, t_end_peer(&b, &a));
+	ck_assert_uint_eq(t_port_lane_reason(), lie->code);
+	ck_assert_int_eq(b.am.error, 0);
+	ck_assert_int_eq(t_end_post(&b, &a, 0, 8, VMB_AM_TRY), -ECONNRESET);
+	send_one(&c, &b, 100);
+}
+END_TEST
+
+/* ---- a receiver that lies ------------------------------------------------------------- */
+
+START_TEST(receiver_that_lies_is_found_out)
+{
+	static const uint64_t lies[] = {
+		1000,		/* ahead */
+		0,		/* backwards */
+		0x100000000ull, /* bytes that were never sent */
+		0x80000000,
+	};
+	struct vmb_lane_out *out = bring_up(&a, &b);
+	int rc = 0;
+
+	/* so that 0 is behind what was seen: the lane was round once */
+	for (unsigned i = 0; i < 600; i++)
+		send_one(&a, &b, 8);
+	vmb_store_relaxed(&out->ctl->consumed,
+			  lies[_i] ? vmb_pack(out->ring.pos, 0) + lies[_i] : 0);
+	for (unsigned i = 0; i < 1000 && !rc; i++)
+		rc = t_end_post(&a, &b, 1, 8, VMB_AM_TRY);
+	ck_assert_int_eq(rc, -ECONNRESET);
+	ck_assert_uint_eq(a.gone, 1);
+	ck_assert_int_eq(a.am.error, 0);
+	a.sent[0] = 0;
+	send_one(&a, &c, 8);
+}
+END_TEST
+
+/* ---- anything at all -------------------------------------------------------------------- */
+
+static void ignore(struct vmb_am *am, const struct vmb_am_arrival *arrival,
+		   void *arg)
+{
+	uint32_t *sum = arg;
+
+	(void)am;
+	for (size_t i = 0; i < arrival->len; i++)
+		*sum += ((const uint8_t *)arrival->data)[i];
+}
+
+/*
+ * Random words at random places, both sides' halves alike, while messages go
+ * both ways. Neither side crashes or ends, and a third pair notices nothing.
+ */
+START_TEST(random_words_harm_nobody_else)
+{
+	struct vmb_lane_out *out = bring_up(&a, &b);
+	uint32_t *words = out->memory.base, sum = 0;
+	size_t count = VMB_LANE_LEN(out->memory.slots, out->memory.bytes) / 4;
+	unsigned seed = (unsigned)_i;
+
+	bring_up(&a, &c);
+	for (unsigned id = 0; id < VMB_AM_LANE_ID; id++)
+		vmb_am_bind(&b.am, id, ignore, &sum);
+	for (unsigned step = 0; step < 3000 && !b.gone && !a.gone; step++) {
+		size_t at = (size_t)rand_r(&seed);
+		uint32_t value = (uint32_t)rand_r(&seed);
+
+		/* half of them near the positions, where they matter */
+		at = value & 1 ? at % 64
+		     : value & 2
+			     ? 1024 + (b.am.lanes.passes + at % 8) * 16 % 4096
+			     : at % count;
+		vmb_store_relaxed(&words[at % count],
+				  value & 4 ? value >> 3 : value >> 3 & 0xff);
+		t_end_post(&a, &b, 0, value % 300, VMB_AM_TRY);
+		vmb_am_poll(&b.am, 4);
+		vmb_am_poll(&a.am, 4);
+		t_nic_breathe();
+	}
+	ck_assert_int_eq(a.am.error, 0);
+	ck_assert_int_eq(b.am.error, 0);
+	a.sent[0] = c.received[0];
+	send_one(&a, &c, 200);
+}
+END_TEST
+
+START_TEST(words_out_of_place_are_ignored)
+{
+	uint64_t hdr = (uint64_t)_i;
+
+	bring_up(&a, &b);
+	for (unsigned len = 0; len <= 40; len += 4) {
+		static const uint8_t zeros[40];
+		struct vmb_segment s = {(void *)(uintptr_t)zeros, len};
+
+		/* from a stranger, and from somebody with a lane */
+		ck_assert_int_eq(vmb_am_send_now(&c.am, t_end_peer(&c, &b),
+						 VMB_AM_LANE_ID, hdr, &s, 1, 0,
+						 len),
+				 0);
+		if (hdr != VMB_LANE_OFF && hdr != VMB_LANE_END)
+			ck_assert_int_eq(vmb_am_send_now(&a.am,
+							 t_end_peer(&a, &b),
+							 VMB_AM_LANE_ID, hdr,
+							 &s, 1, 0, len),
+					 0);
+		t_nic_settle();
+		vmb_am_poll(&b.am, 64);
+	}
+	send_one(&a, &b, 8);
+	ck_assert_int_eq(t_end_post(&c, &b, 1, 8, VMB_AM_TRY), 0);
+	t_ends_until(b.received[1] == 1, &b, &c);
+}
+END_TEST
+
+static TCase *add_case(Suite *s, const char *name)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	suite_add_tcase(s, tc);
+	return tc;
+}
+
+static Suite *lane_suite(void)
+{
+	Suite *s = suite_create("lane");
+	TCase *tc = add_case(s, "life");
+
+	tcase_add_test(tc, lane_comes_up_and_carries_every_length);
+	tcase_add_test(tc, lane_to_oneself_works);
+	tcase_add_loop_test(tc, order_holds_across_the_switch, 0, 40);
+	tcase_add_loop_test(tc, order_holds_while_lanes_come_and_go, 0, 20);
+	tcase_add_loop_test(tc, refused_lane_leaves_the_engine, 0, 2);
+	tcase_add_test(tc, silent_daemon_delays_nothing);
+	tcase_add_test(tc, no_lane_where_none_are_wanted);
+	tcase_add_test(tc, silent_lane_gives_way_to_another);
+	tcase_add_test(tc, all_of_a_closed_peer_arrives_before_its_end);
+	tcase_add_test(tc, what_waits_for_a_closed_receiver_comes_back);
+	tc = add_case(s, "room");
+	tcase_add_loop_test(tc, full_lane_holds_back_and_loses_nothing, 0, 2);
+	tcase_add_test(tc, message_behind_a_fence_waits_for_it);
+	tc = add_case(s, "sleep");
+	tcase_add_test(tc, sleeping_receiver_is_told_once);
+	tcase_add_test(tc, arm_refuses_when_the_lane_has_something);
+	tcase_add_test(tc, sleeping_sender_is_told_of_room);
+	tcase_add_test(tc, silent_lanes_become_cold);
+	tc = add_case(s, "liar");
+	tcase_add_loop_test(tc, sender_that_lies_is_found_out, 0,
+			    (int)vmb_array_size(sender_lies));
+	tcase_add_loop_test(tc, receiver_that_lies_is_found_out, 0, 4);
+	tcase_add_loop_test(tc, random_words_harm_nobody_else, 0, 60);
+	tcase_add_loop_test(tc, words_out_of_place_are_ignored, 0, 12);
+	return s;
+}
+
+int main(void)
+{
+	SRunner *r = srunner_create(lane_suite());
+	int failed;
+
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
