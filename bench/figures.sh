@@ -85,6 +85,8 @@ figure() {
 }
 
 table() {
+	# what the engine takes: without lanes, which go past it
+	export VMB_LANES=0
 	local self8='vmb-pingpong --self --sizes 8'
 	# an engine that spins through whatever takes its processor away
 	local calls='vmb-perf --self --test latency,bandwidth,rate --sizes 0,8,64,4K,64K,1M,4M --engine-spin-us 100000'

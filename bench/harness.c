@@ -9,6 +9,7 @@
 #include "harness.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -62,6 +63,14 @@ static json_t *cpu_json(int cpu)
 	return cpu >= 0 ? json_integer(cpu) : json_null();
 }
 
+/* What the library is told about lanes; null: nothing, so its default. */
+static json_t *lanes_json(void)
+{
+	const char *lanes = getenv("VMB_LANES");
+
+	return lanes ? json_string(lanes) : json_null();
+}
+
 static void environment_add(struct bench *b, unsigned needs)
 {
 	const struct bench_options *o = &b->options;
@@ -76,6 +85,7 @@ static void environment_add(struct bench *b, unsigned needs)
 	bench_report_environment(
 		b->report, "clock",
 		json_string(bench_clock_is_tsc ? "tsc" : "CLOCK_MONOTONIC"));
+	bench_report_environment(b->report, "lanes", lanes_json());
 	if (needs & BENCH_NEEDS_DAEMON)
 		bench_report_environment(
 			b->report, "daemon",
@@ -104,6 +114,9 @@ static void notes_add(struct bench *b, unsigned needs)
 				  : cpu_text(o->engine_cpu, engine));
 	bench_report_note(b->report, "system calls: %s",
 			  bench_syscalls_method(&b->syscalls));
+	if (getenv("VMB_LANES"))
+		bench_report_note(b->report, "lanes: VMB_LANES=%s",
+				  getenv("VMB_LANES"));
 }
 
 /* Thousands of endpoints need thousands of descriptors. */

@@ -321,6 +321,14 @@ static void on_end(struct vmb_am *am, struct vmb_peer *peer)
 
 /* ---- the receiver's side ------------------------------------------------------ */
 
+void vmb_lane_ask_end(struct vmb_am *am, struct vmb_lane_in *in)
+{
+	if (in->state != VMB_LANE_OPEN || in->ending)
+		return;
+	in->ending = true;
+	vmb_lane_owe(am, in->peer, VMB_LANE_END);
+}
+
 /* The one that has been silent for longest, if it was for long. */
 static void reclaim(struct vmb_am *am)
 {
@@ -337,7 +345,7 @@ static void reclaim(struct vmb_am *am)
 			oldest = in;
 	}
 	if (oldest && now - oldest->last_ns > RECLAIM_NS)
-		vmb_lane_owe(am, oldest->peer, VMB_LANE_END);
+		vmb_lane_ask_end(am, oldest);
 }
 
 static void refuse(struct vmb_am *am, struct vmb_peer *peer, int why)

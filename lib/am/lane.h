@@ -77,6 +77,7 @@ struct vmb_lane_in {
 	uint32_t look_number; /* last one put in look_arm */
 	enum vmb_lane_state state;
 	bool fences; /* before we look at room_arm */
+	bool ending; /* END was owed or sent */
 	bool hot;
 	bool armed;	  /* and not found out whether it may be cold */
 	bool taking;	  /* a message of it is in a handler */
@@ -111,6 +112,8 @@ void vmb_lane_peer_gone(struct vmb_am *am, struct vmb_peer *peer);
 void vmb_lane_out_end(struct vmb_am *am, struct vmb_lane_out *out);
 void vmb_lane_in_end(struct vmb_am *am, struct vmb_lane_in *in,
 		     unsigned reason);
+/* Ask the sender to stop using it; the lane ends with its OFF. */
+void vmb_lane_ask_end(struct vmb_am *am, struct vmb_lane_in *in);
 /* One pass: negotiation, hot lanes. Returns messages taken, at most budget. */
 unsigned vmb_lanes_pass(struct vmb_am *am, unsigned budget);
 

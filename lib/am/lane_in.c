@@ -253,7 +253,6 @@ static int take(struct vmb_am *am, struct vmb_lane_in *in)
 	rc = vmb_ring_peek(&in->ring, &e.slot);
 	if (!rc)
 		return 0;
-	vmb_ring_prefetch_read(&in->ring);
 	e.slots = 1;
 	e.rx_pos = in->buf_pos;
 	if (vmb_unlikely(rc < 0 || load(in, &e, &code))) {
@@ -284,8 +283,11 @@ static unsigned take_some(struct vmb_am *am, struct vmb_lane_in *in,
 {
 	unsigned taken = 0;
 
-	while (taken < budget && take(am, in))
-		taken++;
+	while (taken < budget && take(am, in)) {
+		/* in a stream; else it would take lines from the sender */
+		if (taken++)
+			vmb_ring_prefetch_read(&in->ring);
+	}
 	if (taken < budget &&
 	    in->published != vmb_pack(in->ring.pos, in->buf_pos) &&
 	    in->state == VMB_LANE_OPEN)

@@ -38,6 +38,7 @@
 struct vmb_settings {
 	enum vmb_wait_mode wait; /* never VMB_WAIT_DEFAULT */
 	size_t eager_max;	 /* bytes */
+	size_t lane_eager_max;	 /* bytes, to a peer with a lane */
 	uint64_t spin_ns;
 	unsigned lanes; /* to one endpoint, at most */
 };

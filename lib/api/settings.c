@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 #define EAGER_DEFAULT 8192
+#define LANE_EAGER_DEFAULT VMB_BUF_MAX
 #define SPIN_US_DEFAULT 20
 #define SPIN_US_MAX 1000000
 #define LANES_DEFAULT 64
@@ -57,6 +58,8 @@ void vmb_settings_read(struct vmb_settings *settings)
 	settings->wait = read_wait();
 	settings->eager_max = read_number("VMB_EAGER", VMB_EAGER_MIN,
 					  VMB_BUF_MAX, EAGER_DEFAULT);
+	settings->lane_eager_max = read_number("VMB_LANE_EAGER", VMB_EAGER_MIN,
+					       VMB_BUF_MAX, LANE_EAGER_DEFAULT);
 	settings->spin_ns =
 		1000u * (uint64_t)read_number("VMB_SPIN_US", 0, SPIN_US_MAX,
 					      SPIN_US_DEFAULT);

@@ -33,6 +33,7 @@ struct vmb_msg_config {
 	struct vmb_regcache *regcache;
 	uint64_t unexpected_max; /* bytes */
 	size_t eager_max;	 /* bytes; at most vmb_am_payload_max() */
+	size_t lane_eager_max;	 /* the same, to a peer with a lane */
 	/* called with the endpoint locked when a request has ended, so that
 	 * api can wake who waits */
 	void (*completed)(void *arg);

@@ -22,11 +22,15 @@ static size_t total(const struct vmb_segment *segments, unsigned count)
 	return len;
 }
 
-static unsigned choose(const struct vmb_msg *msg, size_t len, bool synchronous)
+static unsigned choose(const struct vmb_msg *msg, const struct vmb_peer *peer,
+		       size_t len, bool synchronous)
 {
 	if (synchronous)
 		return len <= msg->sync_max ? VMB_MSG_EAGER_SYNC : VMB_MSG_RTS;
-	return len <= msg->config.eager_max ? VMB_MSG_EAGER : VMB_MSG_RTS;
+	if (len <= msg->config.eager_max ||
+	    (peer->lane_on && len <= msg->config.lane_eager_max))
+		return VMB_MSG_EAGER;
+	return VMB_MSG_RTS;
 }
 
 /* Small, and nothing before it: straight from the caller's segments. */
@@ -64,7 +68,7 @@ int vmb_msg_isend(struct vmb_msg *msg, const struct vmb_segment *segments,
 	req->match = match;
 	req->context = context;
 	req->msg_len = total(segments, count);
-	req->id = (uint8_t)choose(msg, req->msg_len, synchronous);
+	req->id = (uint8_t)choose(msg, peer, req->msg_len, synchronous);
 	req->state = VMB_REQ_PENDING;
 	req->send.registered = false;
 	req->forgotten = !out;

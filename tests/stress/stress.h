@@ -3,7 +3,7 @@
  * stress.h - what the stress programs share: how many messages, a generator
  * of random numbers and a watchdog.
  *
- * Flow:  stress_ring, stress_wake -> [here]
+ * Flow:  stress_ring, stress_wake, stress_lane -> [here]
  * Owns:  the watchdog thread, from start to stop.
  * Trust: nothing comes from outside but VMB_STRESS in the environment.
  */

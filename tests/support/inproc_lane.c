@@ -60,16 +60,20 @@ unsigned t_port_lanes(void)
 int t_inproc_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
 			uint32_t *tag)
 {
+	int rc = -ENOMEM;
+
 	(void)port;
-	for (uint32_t i = 0; i < LANES; i++) {
+	pthread_mutex_lock(&t_inproc.control);
+	for (uint32_t i = 0; i < LANES && rc; i++) {
 		if (calls[i].used)
 			continue;
 		calls[i].used = true;
 		calls[i].what = *what;
 		*tag = i;
-		return 0;
+		rc = 0;
 	}
-	return -ENOMEM;
+	pthread_mutex_unlock(&t_inproc.control);
+	return rc;
 }
 
 static int offer(const struct vmb_ctl_lane *what, struct vmb_port_lane *lane)
@@ -117,21 +121,26 @@ int t_inproc_lane_poll(struct vmb_port *port, uint32_t tag,
 		       struct vmb_port_lane *lane)
 {
 	const struct vmb_ctl_lane *what = &calls[tag].what;
+	int rc = refused;
 
 	(void)port;
 	if (held)
 		return -EAGAIN;
+	pthread_mutex_lock(&t_inproc.control);
 	calls[tag].used = false;
-	if (refused)
-		return refused;
-	return what->kind == VMB_LANE_OFFER ? offer(what, lane)
-					    : accept_lane(what, lane);
+	if (!rc)
+		rc = what->kind == VMB_LANE_OFFER ? offer(what, lane)
+						  : accept_lane(what, lane);
+	pthread_mutex_unlock(&t_inproc.control);
+	return rc;
 }
 
 void t_inproc_lane_cancel(struct vmb_port *port, uint32_t tag)
 {
 	(void)port;
+	pthread_mutex_lock(&t_inproc.control);
 	calls[tag].used = false;
+	pthread_mutex_unlock(&t_inproc.control);
 }
 
 void t_inproc_lane_close(struct vmb_port *port, struct vmb_port_lane *lane,
@@ -140,11 +149,13 @@ void t_inproc_lane_close(struct vmb_port *port, struct vmb_port_lane *lane,
 	struct lane *l = &lanes[(lane->ticket - 1) % LANES];
 
 	(void)port;
+	pthread_mutex_lock(&t_inproc.control);
 	if (offered)
 		last_reason = reason;
 	if (!--l->holders) {
 		munmap(l->base, VMB_LANE_LEN(l->slots, l->bytes));
 		l->base = NULL;
 	}
+	pthread_mutex_unlock(&t_inproc.control);
 	lane->base = NULL;
 }

@@ -159,9 +159,8 @@ START_TEST(order_holds_while_lanes_come_and_go)
 			break;
 		case 4:
 			in = in_of(from, to);
-			if ((dice >> 16) % 32 == 0 && in &&
-			    in->state == VMB_LANE_OPEN)
-				vmb_lane_owe(&from->am, in->peer, VMB_LANE_END);
+			if ((dice >> 16) % 32 == 0 && in)
+				vmb_lane_ask_end(&from->am, in);
 			break;
 		default:
 			vmb_am_poll(&from->am, 8);
@@ -262,6 +261,24 @@ START_TEST(full_lane_holds_back_and_loses_nothing)
 	ck_assert_int_eq(t_end_post(&a, &b, 0, len, VMB_AM_TRY), -EAGAIN);
 	t_ends_until(b.received[0] == a.sent[0], &a, &b);
 	ck_assert(!t_end_peer(&a, &b)->lane_stuck);
+}
+END_TEST
+
+/* What waits for room goes into the lane before it ends. */
+START_TEST(ended_lane_takes_what_waits)
+{
+	bring_up(&a, &b);
+	for (unsigned i = 0; i < 1000; i++)
+		ck_assert_int_eq(t_end_post(&a, &b, 0, 50, VMB_AM_QUEUE), 0);
+	vmb_lane_ask_end(&b.am, in_of(&b, &a));
+	vmb_lanes_speak(&b.am);
+	t_nic_settle();
+	vmb_am_poll(&a.am, 16); /* END, while the lane is full */
+	ck_assert(t_end_peer(&a, &b)->lane_on);
+	t_ends_until(!t_end_peer(&a, &b)->lane_on, &a, &b);
+	ck_assert_int_eq(t_end_post(&a, &b, 0, 50, VMB_AM_QUEUE), 0);
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+	t_ends_until(!in_of(&b, &a), &a, &b);
 }
 END_TEST
 
@@ -573,6 +590,7 @@ static Suite *lane_suite(void)
 	tcase_add_test(tc, what_waits_for_a_closed_receiver_comes_back);
 	tc = add_case(s, "room");
 	tcase_add_loop_test(tc, full_lane_holds_back_and_loses_nothing, 0, 2);
+	tcase_add_test(tc, ended_lane_takes_what_waits);
 	tcase_add_test(tc, message_behind_a_fence_waits_for_it);
 	tc = add_case(s, "sleep");
 	tcase_add_test(tc, sleeping_receiver_is_told_once);

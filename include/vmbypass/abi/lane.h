@@ -17,7 +17,7 @@
 #define VMB_LANE_SLOTS_DEFAULT 256u
 #define VMB_LANE_BYTES_MIN (2u * VMB_BUF_MAX)
 #define VMB_LANE_BYTES_MAX (16u << 20)
-#define VMB_LANE_BYTES_DEFAULT (64u << 10)
+#define VMB_LANE_BYTES_DEFAULT (128u << 10)
 
 struct vmb_lane_page {
 	/* R: low 32 bits: slots consumed; high 32 bits: bytes of the buffers.
