@@ -485,6 +485,7 @@ struct vmb_counters {
 	uint64_t bounced, resumed; /* sends given back, and sent again */
 	uint64_t sleeps, kicks;	   /* system calls made to wait and to wake */
 	uint64_t regcache_hits, regcache_misses, regcache_invalidated;
+	uint64_t lanes, lane_arrivals; /* that came up, both ways; messages */
 };
 
 VMB_PUBLIC int vmb_query_counters(struct vmb_endpoint *ep,

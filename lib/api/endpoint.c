@@ -370,6 +370,8 @@ int vmb_query_counters(struct vmb_endpoint *ep, struct vmb_counters *counters)
 		.regcache_hits = reg.hits,
 		.regcache_misses = reg.misses,
 		.regcache_invalidated = reg.invalidated,
+		.lanes = ep->am.counters.lanes_in + ep->am.counters.lanes_out,
+		.lane_arrivals = ep->am.counters.lane_arrivals,
 	};
 	vmb_endpoint_leave(ep);
 	memset(counters, 0, size);

@@ -230,6 +230,8 @@ static void print_public(void)
 	F(vmb_counters, size);
 	F(vmb_counters, eager);
 	F(vmb_counters, regcache_invalidated);
+	F(vmb_counters, lanes);
+	F(vmb_counters, lane_arrivals);
 	S(vmb_am_msg);
 	F(vmb_am_msg, source);
 	F(vmb_am_msg, hdr);
