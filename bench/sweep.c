@@ -15,7 +15,6 @@
 
 /* Up to here a message is a matter of cache lines, beyond of copying. */
 #define LINE_SIZE_MAX 4096
-#define ARENA_AIM (64u << 20)
 #define CALIBRATION_ITERS 64
 
 const char *const bench_test_names[BENCH_TESTS + 1] = {
@@ -165,18 +164,6 @@ static int floors_run(struct run *r, struct bench_round *round)
 
 /* ---- points ------------------------------------------------------------- */
 
-static unsigned window_of(const struct bench_sweep *s, enum bench_test test,
-			  size_t size)
-{
-	uint64_t fit = size ? ARENA_AIM / size : s->window;
-
-	if (test == BENCH_TEST_LATENCY)
-		return 1;
-	if (fit < 2)
-		fit = 2;
-	return fit < s->window ? (unsigned)fit : s->window;
-}
-
 static void entry_init(struct run *r, struct entry *e, enum bench_test test,
 		       enum bench_api api, unsigned size_index)
 {
@@ -200,7 +187,9 @@ static void entry_init(struct run *r, struct entry *e, enum bench_test test,
 	e->job = (struct bench_job){
 		.pattern = patterns[test],
 		.flags = api == BENCH_API_MX ? BENCH_JOB_MX : 0,
-		.window = window_of(r->sweep, test, size),
+		.window = test == BENCH_TEST_LATENCY
+				  ? 1
+				  : bench_window_fit(r->sweep->window, size),
 		.size = size,
 		.seed = 1,
 	};
