@@ -16,6 +16,8 @@
 /* Up to here a message is a matter of cache lines, beyond of copying. */
 #define LINE_SIZE_MAX 4096
 #define CALIBRATION_ITERS 64
+/* a window may be under way when measuring begins: it must not count for much */
+#define WINDOWS_MIN 16
 
 const char *const bench_test_names[BENCH_TESTS + 1] = {
 	"latency", "bandwidth", "bidirectional", "rate", NULL};
@@ -283,6 +285,9 @@ static int entry_calibrate(struct run *r, struct entry *e,
 	ret = bench_pair_run(&r->pair, &e->job, false, round);
 	iters = bench_iters(&r->sweep->bench.options,
 			    (double)round->ns / (double)iters);
+	if (!r->sweep->bench.options.iters &&
+	    iters < (uint64_t)WINDOWS_MIN * e->job.window)
+		iters = (uint64_t)WINDOWS_MIN * e->job.window;
 	e->job.warm = iters / 8 + 2 * e->job.window;
 	e->job.iters = iters + e->job.warm;
 	return ret;

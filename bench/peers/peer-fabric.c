@@ -16,6 +16,7 @@
 #include <rdma/fi_tagged.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "peer.h"
@@ -42,15 +43,28 @@ struct fabric {
 	struct operation operations[PEER_WINDOW_MAX + 1];
 };
 
-/* Both sides know both names: they have the process number of the client. */
-static char service[2][24];
+/* Names below /dev/shm, "vmb-peer:NAME-client" and -server: both know both. */
+static char service[2][64];
+/* Each side says when its endpoint is there: see both_wait(). */
+static int ready[2];
 
 static int fabric_listen(const struct peer_where *where)
 {
-	(void)where;
-	snprintf(service[0], sizeof(service[0]), "%d-client", (int)getpid());
-	snprintf(service[1], sizeof(service[1]), "%d-server", (int)getpid());
-	return 0;
+	static const char *const sides[] = {"client", "server"};
+
+	for (int i = 0; i < 2; i++) {
+		int len = where->name
+				  ? snprintf(service[i], sizeof(service[i]),
+					     "%s-%s", where->name, sides[i])
+				  : snprintf(service[i], sizeof(service[i]),
+					     "%d-%s", (int)getpid(), sides[i]);
+
+		if (len < 0 || (size_t)len >= sizeof(service[i]))
+			return -ENAMETOOLONG;
+	}
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ready)
+		       ? -errno
+		       : 0;
 }
 
 /* ---- open, close -------------------------------------------------------- */
@@ -115,13 +129,30 @@ static int queues_open(struct fabric *f)
 
 static int peer_insert(struct fabric *f, bool serve)
 {
-	char address[64];
+	char address[96];
 
 	snprintf(address, sizeof(address), "fi_ns://vmb-peer:%s",
 		 service[!serve]);
 	return fi_av_insert(f->av, address, 1, &f->peer, 0, NULL) == 1
 		       ? 0
 		       : -EINVAL;
+}
+
+/*
+ * libfabric 1.17 maps the memory of its peer when it first expects a message of
+ * it; while the peer was still making it, the server died inside fi_cq_read()
+ * (signal 11) in most starts.
+ */
+static int both_wait(bool serve)
+{
+	char byte = 0;
+	int ret = 0;
+
+	if (write(ready[serve], &byte, 1) != 1 ||
+	    read(ready[serve], &byte, 1) != 1)
+		ret = -EPIPE;
+	close(ready[serve]);
+	return ret;
 }
 
 static int fabric_open(const struct peer_where *where, void **conn)
@@ -135,6 +166,9 @@ static int fabric_open(const struct peer_where *where, void **conn)
 		ret = fi_domain(f.fabric, f.info, &f.domain, NULL);
 	if (!ret)
 		ret = queues_open(&f);
+	close(ready[!where->serve]); /* or we would never hear the other's end */
+	if (!ret)
+		ret = both_wait(where->serve);
 	if (!ret)
 		ret = peer_insert(&f, where->serve);
 	if (ret) {
