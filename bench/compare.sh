@@ -464,7 +464,8 @@ missing_find() {
 
 # The machine and the build, from a line of a program of ours.
 environment_find() {
-	tell "$programs/vmb-floor" --cpu "$cpus" --engine-cpu "$cpu_b" --sizes 8 ||
+	run "$programs/vmb-floor" --cpu "$cpus" --engine-cpu "$cpu_b" --sizes 8 \
+		--rounds 1 --iters 1 --count none --quiet --json "$work/lines" ||
 		fail "vmb-floor: $(tail -n 1 "$work/errors")"
 	environment=$(jq -c -s --argjson pin "[$cpu_a,$cpu_b,null]" \
 		'.[0] | {commit, build, host, cpu_model, cpus, kernel, time, $pin}' \

@@ -2,9 +2,10 @@
 # ucx.jq - what "ucx_perftest -b BATCH -f -v" prints, as the JSON lines of our
 # benches: jq -c -n -R --argjson environment {...} -f ucx.jq
 #
-# compare.sh names each test of the batch TEST/SIZE/WAIT/WINDOW. ucx_perftest
-# says microseconds, its MB are 2^20 bytes, and "overall" is from the beginning
-# to the end of the test; the others are of its last second.
+# The first column has the name of each test of the batch, under that of the
+# file; compare.sh names them TEST/SIZE/WAIT/WINDOW. ucx_perftest says
+# microseconds, its MB have 2^20 bytes, and "overall" is from the beginning to
+# the end of the test; the others are of its last second.
 
 def spaces_off: gsub("^ +| +$"; "");
 
@@ -14,7 +15,7 @@ def number($column):
 
 # One line of numbers, by the names of the header.
 def point:
-	(.batch | split("/")) as [$test, $size, $wait, $window]
+	(.name | split("/")) as [$test, $size, $wait, $window]
 	| number("50.0_percentile_lat") as $us
 	| number("overall_bw") as $mib
 	| number("overall_mr") as $rate
@@ -42,9 +43,9 @@ def point:
 	} + $environment;
 
 [inputs | split(",") | map(spaces_off)]
-| (map(select(.[0] == "batch"))[0]
-   // error("ucx_perftest printed no header")) as $header
+| ((map(select(.[1] == "iterations"))[0]
+    // error("ucx_perftest printed no header")) | .[0] = "name") as $header
 | .[]
-| select(length == ($header | length) and . != $header)
+| select(length == ($header | length) and .[1] != "iterations")
 | [$header, .] | transpose | map({(.[0]): .[1]}) | add
 | point
