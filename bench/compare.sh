@@ -342,7 +342,7 @@ ucx_test() {
 	iters=$((time_ms * 1000000 / ($5 + $2 / 4)))
 	iters=$((iters < least ? least : iters > 1000000 ? 1000000 : iters))
 	[ "$1" != latency ] || kind=tag_lat
-	[ "$3" != block ] || mode=sleep
+	[ "$3" != block ] || mode="sleep"
 	echo "$1/$2/$3/$4 -t $kind -s $2 -n $iters -w $((iters / 8 + 2)) -E $mode" \
 		"$([ "$4" = 1 ] || echo "-O $4")"
 }
@@ -474,7 +474,8 @@ environment_find() {
 
 # peer_round PEER ROUND: its lines, as they compare, to $work/all
 peer_round() {
-	: >"$work/lines" >"$work/errors"
+	: >"$work/lines"
+	: >"$work/errors"
 	if ! "measure_$1"; then
 		lost[$1]="failed in round $2: $(grep -v '^$' "$work/errors" |
 			tail -n 3 | paste -s -d' ' | cut -c1-200)"
@@ -566,12 +567,13 @@ main() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
 	prepare
-	limit=$((60 + time_ms * 40 / 1000))
+	limit=$((120 + time_ms / 10)) # seconds of one program: many times what it takes
 	shared=(--rounds 1 --time "$time_ms" --count none --quiet)
 	if [ "$(id -u)" = 0 ]; then
 		export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 	fi
-	: >"$work/lines" >"$work/all"
+	: >"$work/lines"
+	: >"$work/all"
 	environment_find
 	missing_find
 	measure_all
