@@ -31,6 +31,8 @@ for program in jq gnuplot; do
 		fail "$program is needed: apt-get install jq gnuplot-nox"
 done
 lines=$1 output=$2
+[[ $output == *.svg || $output == *.png ]] ||
+	fail "OUTPUT must end with .svg or .png, not $output"
 modules=$(dirname "$(realpath "$0")")/compare
 data=$(mktemp -d)
 trap 'rm -rf "$data"' EXIT
@@ -40,7 +42,6 @@ terminal() {
 	case $output in
 	*.svg) echo "svg noenhanced size $1 font 'DejaVu Sans,13' background 'white'" ;;
 	*.png) echo "pngcairo noenhanced size $1 font 'DejaVu Sans,10' background 'white'" ;;
-	*) fail "OUTPUT must end with .svg or .png, not $output" ;;
 	esac
 }
 
@@ -176,14 +177,23 @@ peers_plot() {
 	done <"$data/curves"
 }
 
+# range COLUMN COLUMN FACTOR: from the least of one to the greatest of the other,
+# with a margin
+range() {
+	awk -v low="$1" -v high="$2" -v factor="$3" '
+		NR == 1 { min = $low }
+		$low < min { min = $low }
+		$high > max { max = $high }
+		END { print min / factor ":" max * factor }' "$data/all"
+}
+
 draw_by_peer() {
-	local title=$1 ylabel=$2 range plot
+	local title=$1 ylabel=$2 xrange yrange plot
 
 	peers_query
 	[ -s "$data/all" ] || fail "no points of $figure in $lines"
-	range=$(awk 'NR == 1 { min = $3 } { if ($3 < min) min = $3
-		if ($4 > max) max = $4 } END { print min / 1.3 ":" max * 1.3 }' \
-		"$data/all")
+	xrange=$(range 1 1 1.15)
+	yrange=$(range 3 4 1.3)
 	plot=$(peers_plot)
 	gnuplot <<-EOF
 	set terminal $(terminal 900,520)
@@ -192,7 +202,8 @@ draw_by_peer() {
 	set title '$title (median, least and greatest of the rounds)'
 	set key outside right center reverse Left
 	set ylabel '$ylabel'
-	set yrange [$range]
+	set xrange [$xrange]
+	set yrange [$yrange]
 	set ytics (0.01,0.02,0.05,0.1,0.2,0.5,1,2,5,10,20,50,100,200,500,1000)
 	plot ${plot%, }
 	EOF

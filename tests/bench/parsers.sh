@@ -171,5 +171,30 @@ done <<'END'
 | idle, of one process and its daemon | % | 0.1 (0.1-0.1) | 100, 0.001x (0.001-0.001), spins | - | - | Open MPI 0.001x |
 END
 
+# ---- pictures -------------------------------------------------------------
+
+# picture FIGURE TEXT...: what stands in it
+picture()
+{
+	local figure=$1 text
+	shift
+
+	"$source/bench/plot.sh" --figure "$figure" "$work/combined" \
+		"$work/picture.svg" || bad=1
+	for text; do
+		grep -qF "$text" "$work/picture.svg" ||
+			{ echo "not in the picture $figure: $text" >&2; bad=1; }
+	done
+}
+
+if command -v gnuplot >/dev/null; then
+	picture latency vmbypass "Open MPI" "TCP loopback" "64 B"
+	picture bandwidth "vmbypass, vmb_alloc memory" "4 KiB"
+	refused "a picture of nothing" "no points of rate" "$source/bench/plot.sh" \
+		--figure rate "$work/combined" "$work/picture.svg"
+	refused "a format that is none" "must end with" "$source/bench/plot.sh" \
+		--figure latency "$work/combined" "$work/picture.gif"
+fi
+
 [ $bad = 0 ] || exit 1
 echo "all samples are read as they should be"
