@@ -16,6 +16,7 @@
 
 #define ITERS_MIN 20
 #define ITERS_MAX 1000000
+#define ARENA_AIM (64u << 20)
 
 int bench_fail(const char *what, int code)
 {
@@ -33,6 +34,15 @@ uint64_t bench_iters(const struct bench_options *o, double ns_each)
 	if (fit < ITERS_MIN)
 		return ITERS_MIN;
 	return fit > ITERS_MAX ? ITERS_MAX : (uint64_t)fit;
+}
+
+unsigned bench_window_fit(unsigned window, size_t size)
+{
+	size_t fit = size ? ARENA_AIM / size : window;
+
+	if (fit < 2)
+		fit = 2;
+	return fit < window ? (unsigned)fit : window;
 }
 
 /*

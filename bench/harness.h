@@ -49,5 +49,10 @@ int bench_fail(const char *what, int code);
 
 /* Messages of a point and round, when size bytes take ns each. */
 uint64_t bench_iters(const struct bench_options *o, double ns_each);
+/*
+ * Messages of size bytes under way: window, or fewer when they would take more
+ * than 64 MiB, but two.
+ */
+unsigned bench_window_fit(unsigned window, size_t size);
 
 #endif

@@ -153,20 +153,60 @@ void bench_parse_sizes(struct argp_state *state, const char *text,
 		   BENCH_SIZES_MAX, text);
 }
 
-/* Position of text in a NULL-ended list of words; ends with a message. */
-static int parse_word(struct argp_state *state, const char *what,
-		      const char *const *words, const char *text)
+/* Position of text[0..len-1] in a NULL-ended list of words; -1: not there. */
+static int find_word(const char *const *words, const char *text, size_t len)
+{
+	for (int i = 0; words[i]; i++) {
+		if (strlen(words[i]) == len && !strncmp(words[i], text, len))
+			return i;
+	}
+	return -1;
+}
+
+static void word_error(struct argp_state *state, const char *what,
+		       const char *kind, const char *const *words,
+		       const char *text)
 {
 	char list[128] = "";
 
-	for (int i = 0; words[i]; i++) {
-		if (!strcmp(words[i], text))
-			return i;
+	for (int i = 0; words[i]; i++)
 		snprintf(list + strlen(list), sizeof(list) - strlen(list),
 			 "%s%s", i ? ", " : "", words[i]);
+	argp_error(state, "%s must be %s of %s, not %s", what, kind, list,
+		   text);
+}
+
+/* Ends with a message when text is not one of the words. */
+static int parse_word(struct argp_state *state, const char *what,
+		      const char *const *words, const char *text)
+{
+	int found = find_word(words, text, strlen(text));
+
+	if (found < 0)
+		word_error(state, what, "one", words, text);
+	return found < 0 ? 0 : found;
+}
+
+void bench_parse_list(struct argp_state *state, const char *what,
+		      const char *const *words, const char *text, bool *chosen)
+{
+	const char *at = text;
+
+	for (int i = 0; words[i]; i++)
+		chosen[i] = false;
+	for (;;) {
+		size_t len = strcspn(at, ",");
+		int found = find_word(words, at, len);
+
+		if (found < 0) {
+			word_error(state, what, "a list", words, text);
+			return;
+		}
+		chosen[found] = true;
+		if (!at[len])
+			return;
+		at += len + 1;
 	}
-	argp_error(state, "%s must be one of %s, not %s", what, list, text);
-	return 0;
 }
 
 static const char *const wait_words[] = {"default", "spin", "adaptive", "block",

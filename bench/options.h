@@ -67,6 +67,9 @@ void bench_parse_sizes(struct argp_state *state, const char *text,
 		       struct bench_sizes *sizes);
 uint64_t bench_parse_number(struct argp_state *state, const char *what,
 			    const char *text, uint64_t min, uint64_t max);
+/* "a,b": sets chosen[i] for each of the NULL-ended words, as it is there. */
+void bench_parse_list(struct argp_state *state, const char *what,
+		      const char *const *words, const char *text, bool *chosen);
 enum vmb_wait_mode bench_parse_wait(struct argp_state *state, const char *text);
 enum bench_memory bench_parse_memory(struct argp_state *state,
 				     const char *text);

@@ -15,8 +15,9 @@
 
 /* Up to here a message is a matter of cache lines, beyond of copying. */
 #define LINE_SIZE_MAX 4096
-#define ARENA_AIM (64u << 20)
 #define CALIBRATION_ITERS 64
+/* a window may be under way when measuring begins: it must not count for much */
+#define WINDOWS_MIN 16
 
 const char *const bench_test_names[BENCH_TESTS + 1] = {
 	"latency", "bandwidth", "bidirectional", "rate", NULL};
@@ -165,18 +166,6 @@ static int floors_run(struct run *r, struct bench_round *round)
 
 /* ---- points ------------------------------------------------------------- */
 
-static unsigned window_of(const struct bench_sweep *s, enum bench_test test,
-			  size_t size)
-{
-	uint64_t fit = size ? ARENA_AIM / size : s->window;
-
-	if (test == BENCH_TEST_LATENCY)
-		return 1;
-	if (fit < 2)
-		fit = 2;
-	return fit < s->window ? (unsigned)fit : s->window;
-}
-
 static void entry_init(struct run *r, struct entry *e, enum bench_test test,
 		       enum bench_api api, unsigned size_index)
 {
@@ -200,7 +189,9 @@ static void entry_init(struct run *r, struct entry *e, enum bench_test test,
 	e->job = (struct bench_job){
 		.pattern = patterns[test],
 		.flags = api == BENCH_API_MX ? BENCH_JOB_MX : 0,
-		.window = window_of(r->sweep, test, size),
+		.window = test == BENCH_TEST_LATENCY
+				  ? 1
+				  : bench_window_fit(r->sweep->window, size),
 		.size = size,
 		.seed = 1,
 	};
@@ -294,6 +285,9 @@ static int entry_calibrate(struct run *r, struct entry *e,
 	ret = bench_pair_run(&r->pair, &e->job, false, round);
 	iters = bench_iters(&r->sweep->bench.options,
 			    (double)round->ns / (double)iters);
+	if (!r->sweep->bench.options.iters &&
+	    iters < (uint64_t)WINDOWS_MIN * e->job.window)
+		iters = (uint64_t)WINDOWS_MIN * e->job.window;
 	e->job.warm = iters / 8 + 2 * e->job.window;
 	e->job.iters = iters + e->job.warm;
 	return ret;

@@ -7,8 +7,6 @@
  * Owns:  nothing.
  * Trust: its user.
  */
-#include <string.h>
-
 #include "sweep.h"
 
 static const char doc[] =
@@ -40,28 +38,6 @@ static const struct argp_option option_list[] = {
 	 "Measure again with N idle endpoints open beside the pair", 1},
 	{0}};
 
-static void parse_tests(struct argp_state *state, const char *text,
-			struct bench_sweep *s)
-{
-	while (*text) {
-		size_t len = strcspn(text, ",");
-		int t = 0;
-
-		while (t < BENCH_TESTS &&
-		       (strlen(bench_test_names[t]) != len ||
-			strncmp(bench_test_names[t], text, len)))
-			t++;
-		if (t == BENCH_TESTS)
-			argp_error(state,
-				   "test must be a list of latency, bandwidth, "
-				   "bidirectional, rate, not %s",
-				   text);
-		else
-			s->tests[t] = true;
-		text += len + (text[len] == ',');
-	}
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct bench_sweep *s = state->input;
@@ -72,7 +48,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		state->child_inputs[1] = &s->bench.options;
 		return 0;
 	case OPT_TEST:
-		parse_tests(state, arg, s);
+		bench_parse_list(state, "test", bench_test_names, arg,
+				 s->tests);
 		return 0;
 	case OPT_WINDOW:
 		s->window = (unsigned)bench_parse_number(state, "window", arg,

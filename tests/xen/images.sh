@@ -206,7 +206,7 @@ programs()
 
 	for program in "$build"/xen-ctl/vmbctl/vmbctl \
 		"$build"/bench/vmb-{floor,idle,open,perf,pingpong} \
-		"$build"/bench/xen/peer-* "$build"/tests/conform/conform \
+		"$build"/bench/peers/peer-{tcp,vchan} "$build"/tests/conform/conform \
 		"$build"/tests/xen/xen-* "$build"/examples/example_*; do
 		[ -f "$program" ] && [ -x "$program" ] && echo "$program"
 	done

@@ -4,7 +4,7 @@
  * both sides.
  *
  * Flow:  client: JOB -> data -> RESULT    server: the same, answering
- * Owns:  the connection and one buffer.
+ * Owns:  the connection and the buffers.
  * Trust: the client's job is input; a server checks it. Payloads too, when the
  *        job says so.
  */
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../clock.h"
@@ -35,23 +36,69 @@ int peer_side_open(struct peer_side *s, const struct peer_transport *transport,
 
 	memset(s, 0, sizeof(*s));
 	s->transport = transport;
-	s->buf = calloc(1, PEER_SIZE_MAX);
-	if (!s->buf)
-		return -ENOMEM;
 	ret = transport->open(where, &s->conn);
-	if (ret) {
-		free(s->buf);
+	if (ret)
 		return ret;
-	}
 	bench_syscalls_open(&s->syscalls, count);
 	return 0;
+}
+
+static void arena_free(struct peer_side *s)
+{
+	for (int i = 0; i < 2; i++) {
+		free(s->arena[i]);
+		s->arena[i] = NULL;
+	}
+	s->arena_bytes = 0;
 }
 
 void peer_side_close(struct peer_side *s)
 {
 	bench_syscalls_close(&s->syscalls);
 	s->transport->close(s->conn);
-	free(s->buf);
+	arena_free(s);
+}
+
+/* ---- buffers ------------------------------------------------------------ */
+
+static uint64_t job_stride(const struct peer_job *job)
+{
+	uint64_t align = job->size >= 4096 ? 4096 : 64;
+
+	return job->size ? (job->size + align - 1) / align * align : align;
+}
+
+uint64_t peer_job_bytes(const struct peer_job *job)
+{
+	return job_stride(job) * job->window;
+}
+
+/* Kept from job to job, so that registrations and pages are there. */
+static int arena_prepare(struct peer_side *s, const struct peer_job *job)
+{
+	uint64_t bytes = peer_job_bytes(job);
+
+	if (s->arena_bytes >= bytes)
+		return 0;
+	arena_free(s);
+	for (int i = 0; i < 2; i++) {
+		void *at;
+
+		if (posix_memalign(&at, 4096, bytes)) {
+			arena_free(s);
+			return -ENOMEM;
+		}
+		s->arena[i] = at;
+		memset(at, 0, bytes);
+	}
+	s->arena_bytes = bytes;
+	return 0;
+}
+
+static uint8_t *slot_at(const struct peer_side *s, const struct peer_job *job,
+			enum peer_direction direction, uint64_t n)
+{
+	return s->arena[direction] + n % job->window * job_stride(job);
 }
 
 /* ---- messages ----------------------------------------------------------- */
@@ -61,23 +108,83 @@ static bool job_has(const struct peer_job *job, uint32_t flag)
 	return job->flags & flag;
 }
 
-static int send_one(struct peer_side *s, const struct peer_job *job, uint64_t n)
+static int payload_check(struct peer_side *s, const struct peer_job *job,
+			 uint64_t n)
+{
+	if (job_has(job, PEER_JOB_VERIFY) &&
+	    !bench_pattern_check(slot_at(s, job, PEER_RECEIVE, n), job->size,
+				 job->seed + n))
+		return -EBADMSG;
+	return 0;
+}
+
+static void payload_fill(struct peer_side *s, const struct peer_job *job,
+			 uint64_t n)
 {
 	if (job_has(job, PEER_JOB_VERIFY))
-		bench_pattern_fill(s->buf, job->size, job->seed + n);
-	return s->transport->send(s->conn, s->buf, job->size,
-				  job_has(job, PEER_JOB_SPIN));
+		bench_pattern_fill(slot_at(s, job, PEER_SEND, n), job->size,
+				   job->seed + n);
+}
+
+static int send_one(struct peer_side *s, const struct peer_job *job, uint64_t n)
+{
+	payload_fill(s, job, n);
+	return s->transport->send(s->conn, slot_at(s, job, PEER_SEND, n),
+				  job->size, job_has(job, PEER_JOB_SPIN));
 }
 
 static int receive_one(struct peer_side *s, const struct peer_job *job,
 		       uint64_t n)
 {
-	int ret = s->transport->receive(s->conn, s->buf, job->size,
-					job_has(job, PEER_JOB_SPIN));
+	int ret =
+		s->transport->receive(s->conn, slot_at(s, job, PEER_RECEIVE, n),
+				      job->size, job_has(job, PEER_JOB_SPIN));
 
-	if (!ret && job_has(job, PEER_JOB_VERIFY) &&
-	    !bench_pattern_check(s->buf, job->size, job->seed + n))
-		return -EBADMSG;
+	return ret ? ret : payload_check(s, job, n);
+}
+
+static int start_one(struct peer_side *s, const struct peer_job *job,
+		     enum peer_direction direction, uint64_t n)
+{
+	if (direction == PEER_SEND)
+		payload_fill(s, job, n);
+	return s->transport->start(s->conn, direction,
+				   (unsigned)(n % job->window),
+				   slot_at(s, job, direction, n), job->size);
+}
+
+static int finish_one(struct peer_side *s, const struct peer_job *job,
+		      enum peer_direction direction, uint64_t n)
+{
+	int ret = s->transport->finish(s->conn, (unsigned)(n % job->window),
+				       job_has(job, PEER_JOB_SPIN));
+
+	if (!ret && direction == PEER_RECEIVE)
+		ret = payload_check(s, job, n);
+	return ret;
+}
+
+/* Messages from..until-1 in one direction, a window of them under way. */
+static int stream(struct peer_side *s, const struct peer_job *job,
+		  enum peer_direction direction, uint64_t from, uint64_t until)
+{
+	uint64_t done = from;
+	int ret = 0;
+
+	if (!s->transport->start) {
+		for (uint64_t n = from; n < until && !ret; n++)
+			ret = direction == PEER_SEND ? send_one(s, job, n)
+						     : receive_one(s, job, n);
+		return ret;
+	}
+	for (uint64_t n = from; n < until && !ret; n++) {
+		if (n - done == job->window)
+			ret = finish_one(s, job, direction, done++);
+		if (!ret)
+			ret = start_one(s, job, direction, n);
+	}
+	while (done < until && !ret)
+		ret = finish_one(s, job, direction, done++);
 	return ret;
 }
 
@@ -90,12 +197,14 @@ static int client_part(struct peer_side *s, const struct peer_job *job,
 	uint64_t last = bench_ticks();
 	int ret = 0;
 
+	if (job_has(job, PEER_JOB_STREAM))
+		return stream(s, job, PEER_SEND, from, until);
 	for (uint64_t n = from; n < until && !ret; n++) {
 		uint64_t now;
 
 		ret = send_one(s, job, n);
-		if (ret || job_has(job, PEER_JOB_STREAM))
-			continue;
+		if (ret)
+			break;
 		ret = receive_one(s, job, n);
 		now = bench_ticks();
 		if (hist)
@@ -103,6 +212,16 @@ static int client_part(struct peer_side *s, const struct peer_job *job,
 		last = now;
 	}
 	return ret;
+}
+
+/* The other side has nothing meanwhile, and waits in its way. */
+static void pause_take(uint64_t ns)
+{
+	struct timespec left = {(time_t)(ns / 1000000000),
+				(long)(ns % 1000000000)};
+
+	while (ns && clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+		continue;
 }
 
 /* The server answers when the warm part, or all, has arrived. */
@@ -125,6 +244,7 @@ static int client_measure(struct peer_side *s, const struct peer_job *job,
 
 	if (r->counted)
 		bench_syscalls_start(&s->syscalls);
+	pause_take(job->pause_ns);
 	ret = client_part(s, job, job->warm, job->iters, &r->hist);
 	if (r->counted)
 		bench_syscalls_stop(&s->syscalls, &r->syscalls[BENCH_CLIENT],
@@ -152,7 +272,9 @@ int peer_job_run(struct peer_side *s, const struct peer_job *job,
 
 	r->messages = (job->iters - job->warm) * ways;
 	r->bytes = r->messages * job->size;
-	ret = s->transport->send(s->conn, job, sizeof(*job), false);
+	ret = arena_prepare(s, job);
+	if (!ret)
+		ret = s->transport->send(s->conn, job, sizeof(*job), false);
 	if (!ret)
 		ret = client_part(s, job, 0, job->warm, NULL);
 	if (!ret)
@@ -183,10 +305,15 @@ int peer_job_end(struct peer_side *s)
 
 /* ---- server ------------------------------------------------------------- */
 
-static int job_check(const struct peer_job *job)
+static int job_check(const struct peer_side *s, const struct peer_job *job)
 {
-	if (job->flags & ~PEER_JOB_FLAGS || job->reserved || !job->size ||
-	    job->size > PEER_SIZE_MAX || job->warm > job->iters)
+	bool empty_ok = s->transport->traits & PEER_MESSAGES;
+
+	if ((!job->size && !empty_ok) || job->flags & ~PEER_JOB_FLAGS ||
+	    !job->window || job->window > PEER_WINDOW_MAX ||
+	    job->size > PEER_SIZE_MAX || peer_job_bytes(job) > PEER_ARENA_MAX ||
+	    job->warm > job->iters ||
+	    (!job_has(job, PEER_JOB_STREAM) && job->window != 1))
 		return -EINVAL;
 	return 0;
 }
@@ -196,9 +323,11 @@ static int server_part(struct peer_side *s, const struct peer_job *job,
 {
 	int ret = 0;
 
+	if (job_has(job, PEER_JOB_STREAM))
+		return stream(s, job, PEER_RECEIVE, from, until);
 	for (uint64_t n = from; n < until && !ret; n++) {
 		ret = receive_one(s, job, n);
-		if (!ret && !job_has(job, PEER_JOB_STREAM))
+		if (!ret)
 			ret = send_one(s, job, n);
 	}
 	return ret;
@@ -257,7 +386,9 @@ int peer_job_serve(struct peer_side *s)
 		if (!ret && !job.iters)
 			return 0;
 		if (!ret)
-			ret = job_check(&job);
+			ret = job_check(s, &job);
+		if (!ret)
+			ret = arena_prepare(s, &job);
 		if (!ret)
 			ret = job_serve(s, &job);
 	} while (!ret);

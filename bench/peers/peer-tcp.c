@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * peer-tcp.c - a TCP connection as a transport: between two guests that is
- * netfront, netback, the bridge of dom0, and the same back.
+ * netfront, netback, the bridge of dom0, and the same back; with --local the
+ * loopback interface.
  *
- * Flow:  peer.c -> [here] -> sockets
+ * Flow:  peer.c -> [here] -> socket.c
  * Owns:  one connected socket.
  * Trust: bytes are bytes; what they mean is checked above.
  */
@@ -17,10 +18,10 @@
 #include <unistd.h>
 
 #include "peer.h"
+#include "socket.h"
 
-struct tcp {
-	int fd;
-};
+/* --local: listens on a free port until the two have met */
+static int local_listener = -1;
 
 static int resolve(const struct peer_where *where, struct addrinfo **found)
 {
@@ -77,17 +78,65 @@ static int server_connect(const struct addrinfo *to, int *fd)
 	return 0;
 }
 
-static int tcp_open(const struct peer_where *where, void **conn)
+static int tcp_listen(const struct peer_where *where)
 {
-	static struct tcp tcp;
+	const struct sockaddr_in loopback = {.sin_family = AF_INET,
+					     .sin_addr.s_addr =
+						     htonl(INADDR_LOOPBACK)};
+	int ret = 0;
+
+	(void)where;
+	local_listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (local_listener < 0)
+		return -errno;
+	if (bind(local_listener, (const struct sockaddr *)&loopback,
+		 sizeof(loopback)) ||
+	    listen(local_listener, 1)) {
+		ret = -errno;
+		close(local_listener);
+	}
+	return ret;
+}
+
+static int local_connect(const struct peer_where *where, int *fd)
+{
+	struct sockaddr_in at;
+	struct addrinfo to = {.ai_addr = (struct sockaddr *)&at,
+			      .ai_addrlen = sizeof(at)};
+	int ret;
+
+	if (where->serve) {
+		*fd = accept4(local_listener, NULL, NULL, SOCK_CLOEXEC);
+		ret = *fd < 0 ? -errno : 0;
+	} else if (getsockname(local_listener, to.ai_addr, &to.ai_addrlen)) {
+		ret = -errno;
+	} else {
+		ret = server_connect(&to, fd);
+	}
+	close(local_listener);
+	return ret;
+}
+
+static int remote_connect(const struct peer_where *where, int *fd)
+{
 	struct addrinfo *found;
-	int one = 1, ret = resolve(where, &found);
+	int ret = resolve(where, &found);
 
 	if (ret)
 		return ret;
-	ret = where->serve ? client_accept(found, &tcp.fd)
-			   : server_connect(found, &tcp.fd);
+	ret = where->serve ? client_accept(found, fd)
+			   : server_connect(found, fd);
 	freeaddrinfo(found);
+	return ret;
+}
+
+static int tcp_open(const struct peer_where *where, void **conn)
+{
+	static struct peer_socket tcp;
+	int one = 1;
+	int ret = where->local ? local_connect(where, &tcp.fd)
+			       : remote_connect(where, &tcp.fd);
+
 	if (ret)
 		return ret;
 	/* a small message must not wait for the answer to the one before */
@@ -100,66 +149,16 @@ static int tcp_open(const struct peer_where *where, void **conn)
 	return 0;
 }
 
-/* done: what a call moved; ends a spinning wait or fails. */
-static bool again(ssize_t done, bool spin)
-{
-	return done < 0 && (errno == EINTR || (spin && (errno == EAGAIN ||
-							errno == EWOULDBLOCK)));
-}
-
-static int tcp_send(void *conn, const void *buf, size_t len, bool spin)
-{
-	const struct tcp *tcp = conn;
-	const uint8_t *at = buf;
-
-	while (len) {
-		ssize_t done = send(tcp->fd, at, len,
-				    MSG_NOSIGNAL | (spin ? MSG_DONTWAIT : 0));
-
-		if (again(done, spin))
-			continue;
-		if (done < 0)
-			return -errno;
-		at += done;
-		len -= (size_t)done;
-	}
-	return 0;
-}
-
-static int tcp_receive(void *conn, void *buf, size_t len, bool spin)
-{
-	const struct tcp *tcp = conn;
-	uint8_t *at = buf;
-
-	while (len) {
-		ssize_t done = recv(tcp->fd, at, len, spin ? MSG_DONTWAIT : 0);
-
-		if (again(done, spin))
-			continue;
-		if (done <= 0)
-			return done ? -errno : -EPIPE;
-		at += done;
-		len -= (size_t)done;
-	}
-	return 0;
-}
-
-static void tcp_close(void *conn)
-{
-	const struct tcp *tcp = conn;
-
-	close(tcp->fd);
-}
-
 int main(int argc, char **argv)
 {
 	static const struct peer_transport transport = {
 		.name = "tcp",
 		.doc = "TCP",
+		.listen = tcp_listen,
 		.open = tcp_open,
-		.send = tcp_send,
-		.receive = tcp_receive,
-		.close = tcp_close,
+		.send = peer_socket_send,
+		.receive = peer_socket_receive,
+		.close = peer_socket_close,
 	};
 
 	return peer_main(&transport, argc, argv);

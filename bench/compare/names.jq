@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# What the peers are called, for tables and pictures, and in which order.
+
+def ours: "vmb-local";
+
+def order: [ours, "ucx", "mpi", "fabric", "unix", "tcp", "floor"];
+
+def title: {
+	"vmb-local": "vmbypass",
+	"ucx": "UCX",
+	"mpi": "Open MPI",
+	"fabric": "libfabric shm",
+	"unix": "AF_UNIX",
+	"tcp": "TCP loopback",
+	"floor": "floor"
+}[.] // .;
+
+# Bytes, as short as exact.
+def size_text:
+	if . >= 1048576 and . % 1048576 == 0 then "\(. / 1048576) MiB"
+	elif . >= 1024 and . % 1024 == 0 then "\(. / 1024) KiB"
+	else "\(.) B" end;
+
+# What makes two lines comparable: the same key, whoever measured it. Only
+# vmbypass and memcpy know two kinds of memory; who idles does it in its way.
+def key:
+	{test, size, wait: (if .test == "idle" then null else .wait end)};
