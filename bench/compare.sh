@@ -26,7 +26,7 @@ usage() {
 	  --cpu A,B        the processors of the two sides (default: the first two)
 	  --processes N    of vmbypass. 2: two that spin, as the peers have; 1: one
 	                   with both endpoints, and the engine on the other processor
-	                   (default: 2 with three processors or more, else 1)
+	                   (default: 2: lanes need no engine)
 	  --json FILE      append the lines of the table to FILE
 	  --raw FILE       append the lines of each round to FILE
 	  --figures DIR    where the pictures go (default: docs/figures); none: nowhere
@@ -129,9 +129,7 @@ cpus_choose() {
 		cpu_engine=$(printf '%s\n' "${allowed[@]}" |
 			grep -vx -e "$cpu_a" -e "$cpu_b" | head -n 1)
 	fi
-	if [ -z "$processes" ]; then
-		processes=$((${#allowed[@]} >= 3 ? 2 : 1))
-	fi
+	processes=${processes:-2}
 }
 
 # The one place that says how vmbypass spins.

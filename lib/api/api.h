@@ -39,6 +39,7 @@ struct vmb_settings {
 	enum vmb_wait_mode wait; /* never VMB_WAIT_DEFAULT */
 	size_t eager_max;	 /* bytes */
 	size_t lane_eager_max;	 /* bytes, to a peer with a lane */
+	size_t lane_stream_max;
 	uint64_t spin_ns;
 	unsigned lanes; /* to one endpoint, at most */
 };

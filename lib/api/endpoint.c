@@ -156,11 +156,11 @@ static int open_msg(struct vmb_endpoint *ep, const struct vmb_open_params *p)
 		.unexpected_max = p->unexpected_max ? p->unexpected_max
 						    : UNEXPECTED_DEFAULT,
 		.eager_max = vmb_min(eager_max, vmb_am_payload_max(&ep->am)),
-		.lane_eager_max =
-			vmb_min(p->eager_max
-					? p->eager_max
-					: vmb_library.settings.lane_eager_max,
-				vmb_am_payload_max(&ep->am)),
+		.lane_eager_max = vmb_min(
+			p->eager_max ? p->eager_max
+				     : vmb_library.settings.lane_eager_max,
+			vmb_am_payload_max(&ep->am)),
+		.lane_stream_max = vmb_library.settings.lane_stream_max,
 		.completed = request_completed,
 		.arg = ep,
 		.handler_enter = vmb_endpoint_handler_enter,

@@ -7,6 +7,7 @@
  * Trust: the environment is input. A value that makes no sense is named in a
  *        warning, together with what is allowed, and the default is used.
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@
 
 #define EAGER_DEFAULT 8192
 #define LANE_EAGER_DEFAULT VMB_BUF_MAX
+#define LANE_STREAM_DEFAULT (64ul << 10)
+#define LANE_STREAM_MAX (1ul << 40)
 #define SPIN_US_DEFAULT 20
 #define SPIN_US_MAX 1000000
 #define LANES_DEFAULT 64
@@ -53,6 +56,20 @@ static unsigned long read_number(const char *name, unsigned long min,
 	return preset;
 }
 
+/*
+ * The engine copies once where a lane copies twice, but it needs a processor
+ * while both sides spin on theirs.
+ */
+static unsigned long default_lane_stream(void)
+{
+	cpu_set_t ours;
+
+	CPU_ZERO(&ours);
+	if (!sched_getaffinity(0, sizeof(ours), &ours) && CPU_COUNT(&ours) < 3)
+		return LANE_STREAM_MAX;
+	return LANE_STREAM_DEFAULT;
+}
+
 void vmb_settings_read(struct vmb_settings *settings)
 {
 	settings->wait = read_wait();
@@ -60,6 +77,8 @@ void vmb_settings_read(struct vmb_settings *settings)
 					  VMB_BUF_MAX, EAGER_DEFAULT);
 	settings->lane_eager_max = read_number("VMB_LANE_EAGER", VMB_EAGER_MIN,
 					       VMB_BUF_MAX, LANE_EAGER_DEFAULT);
+	settings->lane_stream_max = read_number(
+		"VMB_LANE_STREAM", 0, LANE_STREAM_MAX, default_lane_stream());
 	settings->spin_ns =
 		1000u * (uint64_t)read_number("VMB_SPIN_US", 0, SPIN_US_MAX,
 					      SPIN_US_DEFAULT);

@@ -13,10 +13,16 @@
 
 #include "msg/state.h"
 
-/* Memory in one piece can be fetched, if the NIC can reach it. */
+/*
+ * Memory in one piece can be fetched, if the NIC can reach it. Through a lane
+ * both sides copy, at the same time, and need no engine.
+ */
 static void register_buffer(struct vmb_msg *msg, struct vmb_req *req)
 {
 	if (req->segment_count != 1 || req->send.registered)
+		return;
+	if (req->mp->peer->lane_on &&
+	    req->msg_len <= msg->config.lane_stream_max)
 		return;
 	/* whatever the reason, the message can still be streamed */
 	req->send.registered =

@@ -34,6 +34,7 @@ struct vmb_msg_config {
 	uint64_t unexpected_max; /* bytes */
 	size_t eager_max;	 /* bytes; at most vmb_am_payload_max() */
 	size_t lane_eager_max;	 /* the same, to a peer with a lane */
+	size_t lane_stream_max;	 /* and longer ones go as DATA up to here */
 	/* called with the endpoint locked when a request has ended, so that
 	 * api can wake who waits */
 	void (*completed)(void *arg);

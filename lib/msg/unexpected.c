@@ -84,9 +84,9 @@ void vmb_unexpected_free(struct vmb_msg *msg, struct vmb_unexpected *u)
 
 unsigned vmb_unexpected_budget(const struct vmb_msg *msg)
 {
-	size_t each = sizeof(struct vmb_unexpected) +
-		      vmb_max(msg->config.eager_max,
-			      msg->config.lane_eager_max);
+	size_t each =
+		sizeof(struct vmb_unexpected) +
+		vmb_max(msg->config.eager_max, msg->config.lane_eager_max);
 	uint64_t room;
 
 	if (msg->unexpected_bytes >= msg->config.unexpected_max)
