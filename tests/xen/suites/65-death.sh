@@ -123,7 +123,7 @@ id=$(guest_id pv1)
 check "a guest is destroyed in mid-traffic" guest_destroy pv1
 check "destroyed guest: bystanders go on" bystander_goes_on
 check "destroyed guest: vmbd has forgotten it" \
-	until_true 60 sh -c '! vmbctl guests --json | grep -q "\"pv1\""'
+	until_true 60 guest_unlisted pv1
 refused "destroyed guest: no store node" store_back "$id"
 equal "destroyed guest: no memory is held" \
 	"$(xl list | awk -v id="$id" '$2 == id')" ""
