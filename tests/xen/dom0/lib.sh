@@ -402,7 +402,7 @@ peer()
 			guest "$peer_client" "peer-$peer_kind $*"
 	peer_status=$?
 	until_true 10 peer_ended || guest "$peer_server" 'kill $(cat /tmp/peer.pid)'
-	guest "$peer_server" 'cat /tmp/peer.log'
+	guest "$peer_server" 'cat /tmp/peer.log' >&2 # no part of what it measured
 	return $peer_status
 }
 
