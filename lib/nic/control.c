@@ -346,7 +346,8 @@ int vmb_nic_endpoint_add(struct vmb_nic *nic,
 	uint32_t index;
 	int err;
 
-	if (!geometry_ok(&info->geometry))
+	if (!geometry_ok(&info->geometry) ||
+	    (info->barrier && !nic->host->barrier))
 		return -EINVAL;
 	err = free_index(nic, &index);
 	if (err)
@@ -361,6 +362,7 @@ int vmb_nic_endpoint_add(struct vmb_nic *nic,
 	ep->engine = &nic->engines[index % nic->threads];
 	ep->domain = info->domain;
 	ep->cookie = info->cookie;
+	ep->barrier = info->barrier;
 	ep->state = VMB_STATE_OPEN;
 	ep->last_work_ns = vmb_now_ns();
 	ep->stats = vmb_stats_claim(nic, index);

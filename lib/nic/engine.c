@@ -148,13 +148,19 @@ static bool arm_cold(struct vmb_engine *engine)
 {
 	const struct vmb_nic_host *host = engine->nic->host;
 	struct vmb_list *l, *tmp;
+	bool barrier = false;
 
 	if (vmb_list_empty(&engine->unarmed))
 		return true;
-	vmb_list_each (l, &engine->unarmed)
-		arm(vmb_container_of(l, struct vmb_nic_endpoint, place));
+	vmb_list_each (l, &engine->unarmed) {
+		struct vmb_nic_endpoint *ep =
+			vmb_container_of(l, struct vmb_nic_endpoint, place);
+
+		arm(ep);
+		barrier |= ep->barrier;
+	}
 	vmb_arm_fence();
-	if (host->barrier)
+	if (barrier) /* a system call, which guests cannot be reached by */
 		host->barrier(host->arg);
 	vmb_list_each_safe (l, tmp, &engine->unarmed) {
 		struct vmb_nic_endpoint *ep =

@@ -85,6 +85,7 @@ struct vmb_nic_endpoint {
 	bool room_armed;     /* and when it publishes `consumed` */
 	bool laid_off;	     /* faulted, and its client was told */
 	bool fenced;	     /* a FENCE waits for the transfers before it */
+	bool barrier;	     /* to arm it takes host->barrier(), too */
 	uint32_t watch_room; /* someone waits for room here */
 	uint32_t active;     /* transfers under way */
 	struct vmb_list transfers;

@@ -148,10 +148,12 @@ struct vmb_nic_endpoint_info {
 	void *area;   /* mapped by the host, VMB_AREA_BYTES, zeroed */
 	uint32_t id;  /* shown in the statistics */
 	void *cookie; /* for host->notify() */
+	bool barrier; /* the client does not fence: host->barrier() does */
 };
 
 /*
- * Returns 0, the endpoint and its handle; -EINVAL: geometry; -ENOSPC: all
+ * Returns 0, the endpoint and its handle; -EINVAL: geometry, or a barrier that
+ * the host does not have; -ENOSPC: all
  * endpoints_max are open; -ENOMEM.
  */
 int vmb_nic_endpoint_add(struct vmb_nic *nic,

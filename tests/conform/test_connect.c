@@ -11,6 +11,12 @@
 
 #include "conform/conform.h"
 
+/*
+ * Our board's id but for this is nobody's. Boards are numbered one after the
+ * other, so one bit away may be a guest.
+ */
+#define NOBODY 0x8000
+
 START_TEST(connect_again_gives_an_equal_address)
 {
 	struct t_pair pair = t_pair_open();
@@ -40,7 +46,7 @@ START_TEST(connect_errors_say_why)
 	uint64_t nic = t_nic_id();
 	struct vmb_addr addr;
 
-	t_fails(vmb_connect(ep, nic ^ 1, 0, 0, T_MS, &addr), -ENXIO);
+	t_fails(vmb_connect(ep, nic ^ NOBODY, 0, 0, T_MS, &addr), -ENXIO);
 	t_fails(vmb_connect(ep, nic, 4321, 0, T_MS, &addr), -ECONNREFUSED);
 	t_fails(vmb_connect(ep, nic, 65536, 0, T_MS, &addr), -EINVAL);
 	t_fails(vmb_connect(ep, nic, 0, 0, -2, &addr), -EINVAL);
@@ -110,7 +116,7 @@ START_TEST(iconnect_reports_errors)
 		uint32_t id, key;
 		int code;
 	} cases[] = {
-		{1, 0, 0, -ENXIO},
+		{NOBODY, 0, 0, -ENXIO},
 		{0, 4321, 0, -ECONNREFUSED},
 		{0, 0, 9, -EKEYREJECTED},
 	};

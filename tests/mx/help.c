@@ -22,6 +22,14 @@ double t_seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+double t_slowness(void)
+{
+	const char *text = getenv("CK_TIMEOUT_MULTIPLIER");
+	double times = text ? strtod(text, NULL) : 1;
+
+	return times > 1 ? times : 1;
+}
+
 void t_compute(double seconds)
 {
 	double end = t_seconds() + seconds;

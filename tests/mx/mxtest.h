@@ -122,6 +122,11 @@ void t_verify(const void *buf, size_t len, unsigned seed);
 void *t_alloc(size_t len);
 
 double t_seconds(void);
+/*
+ * How many times slower than usual this machine is: libcheck's variable
+ * CK_TIMEOUT_MULTIPLIER, the same for both halves. 1 or more.
+ */
+double t_slowness(void);
 /* Without any call into MX. */
 void t_compute(double seconds);
 

@@ -293,16 +293,22 @@ static mx_return_t bad_connection_key(void)
 	return code;
 }
 
+/* Boards are numbered one after the other, so one bit away may be a guest. */
+static uint64_t nobodys_nic(void)
+{
+	return t_own_nic() ^ 0x8000;
+}
+
 static mx_return_t nic_not_found(void)
 {
 	mx_request_t request = NULL;
 
-	T_FAILS(mx_iconnect(ep, t_own_nic() ^ 1, 0, 0, 0, NULL, &request),
+	T_FAILS(mx_iconnect(ep, nobodys_nic(), 0, 0, 0, NULL, &request),
 		MX_NIC_NOT_FOUND);
 	T_FAILS(mx_iconnect(ep, UINT64_C(1) << 48, 0, 0, 0, NULL, &request),
 		MX_NIC_NOT_FOUND);
 	T_CHECK(request == NULL);
-	return mx_connect(ep, t_own_nic() ^ 1, 0, 0, T_MS, &self);
+	return mx_connect(ep, nobodys_nic(), 0, 0, T_MS, &self);
 }
 
 static mx_return_t bad_lib_version(void)

@@ -25,6 +25,7 @@
 #define PORTS_MAX 64u
 #define PAGE 4096u
 #define FIRST_REF 8u
+#define MAPPED_MAX 127u /* mappings of one grant that Xen can count */
 
 struct grant {
 	bool used, read_only;
@@ -395,21 +396,37 @@ static bool may_map(const struct domain *d, uint32_t ref, int prot)
 	       !((prot & PROT_WRITE) && d->grants[ref].read_only);
 }
 
+static void uncount(struct domain *d, uint32_t count, const uint32_t *refs)
+{
+	while (count--)
+		d->grants[refs[count]].mapped--;
+}
+
+/* All of them once more, or none: Xen's counters are that small. */
+static bool count_mapped(struct domain *d, uint32_t count, const uint32_t *refs,
+			 int prot)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (!may_map(d, refs[i], prot) ||
+		    d->grants[refs[i]].mapped == MAPPED_MAX) {
+			uncount(d, i, refs);
+			return false;
+		}
+		d->grants[refs[i]].mapped++;
+	}
+	return true;
+}
+
 static void *map(xengnttab_handle *h, uint32_t count, uint32_t id,
 		 const uint32_t *refs, int prot)
 {
 	struct domain *d = domain_of(id);
 	struct mapping *m;
 
-	for (uint32_t i = 0; i < count; i++)
-		if (!may_map(d, refs[i], prot)) {
-			errno = EINVAL;
-			return NULL;
-		}
-	if (mapped_pages + count > page_limit) {
-		errno = EINVAL;
+	errno = EINVAL;
+	if (mapped_pages + count > page_limit ||
+	    !count_mapped(d, count, refs, prot))
 		return NULL;
-	}
 	m = calloc(1, sizeof(*m));
 	m->domain = d;
 	m->count = count;
@@ -419,13 +436,11 @@ static void *map(xengnttab_handle *h, uint32_t count, uint32_t id,
 	m->handle = h;
 	m->base = mmap(NULL, (size_t)count * PAGE, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++)
 		ck_assert(mmap(m->base + (size_t)i * PAGE, PAGE, prot,
 			       MAP_SHARED | MAP_FIXED, d->memfd,
 			       (off_t)d->grants[refs[i]].page * PAGE) !=
 			  MAP_FAILED);
-		d->grants[refs[i]].mapped++;
-	}
 	m->next = mappings;
 	mappings = m;
 	h->mappings++;
@@ -483,8 +498,7 @@ int xengnttab_unmap(xengnttab_handle *h, void *start, uint32_t count)
 	ck_assert_msg(m && m->count == count && m->handle == h,
 		      "unmapped %u pages that are not mapped so", count);
 	tell_unmapped(m);
-	for (uint32_t i = 0; i < count; i++)
-		m->domain->grants[m->refs[i]].mapped--;
+	uncount(m->domain, count, m->refs);
 	munmap(m->base, (size_t)count * PAGE);
 	*at = m->next;
 	h->mappings--;

@@ -463,6 +463,63 @@ START_TEST(close_flushes_what_is_in_the_doorbell)
 }
 END_TEST
 
+/* ---- the barrier before a sleep ------------------------------------------------ */
+
+static unsigned barriers;
+
+static void no_notify(void *cookie)
+{
+	(void)cookie;
+}
+
+static void count_barrier(void *arg)
+{
+	(void)arg;
+	barriers++;
+}
+
+static const struct vmb_nic_host barrier_host = {
+	.notify = no_notify,
+	.barrier = count_barrier,
+};
+
+/* One client: how many barriers does it take to let it go cold, and sleep? */
+static unsigned barriers_of(bool barrier)
+{
+	const struct vmb_nic_config config = {
+		.host = &barrier_host, .threads = 1, .endpoints_max = 1};
+	struct vmb_nic_endpoint_info info = {.geometry = a.pep.geometry,
+					     .barrier = barrier};
+	size_t len = VMB_AREA_BYTES(&info.geometry);
+	struct vmb_nic_endpoint *ep;
+	struct vmb_nic *nic;
+	uint32_t handle;
+
+	ck_assert_int_eq(vmb_nic_open(&config, &nic), 0);
+	ck_assert_int_eq(vmb_nic_domain_add(nic, 1, &info.domain), 0);
+	info.area = aligned_alloc(VMB_PAGE, len);
+	memset(info.area, 0, len);
+	ck_assert_int_eq(vmb_nic_endpoint_add(nic, &info, &ep, &handle), 0);
+	barriers = 0;
+	vmb_nic_kicked(nic, ep);
+	ck_assert(!vmb_nic_may_sleep(nic, 0));
+	while (!vmb_nic_may_sleep(nic, 0))
+		vmb_nic_breathe(nic, 0);
+	vmb_nic_endpoint_remove(nic, ep, false);
+	vmb_nic_domain_remove(nic, info.domain);
+	vmb_nic_close(nic);
+	free(info.area);
+	return barriers;
+}
+
+/* It is a system call of the engine, and guests fence by themselves. */
+START_TEST(barrier_is_for_who_does_not_fence)
+{
+	ck_assert_uint_eq(barriers_of(true), 1);
+	ck_assert_uint_eq(barriers_of(false), 0);
+}
+END_TEST
+
 /* ---- sizes and limits ------------------------------------------------------------ */
 
 START_TEST(geometry_out_of_range_is_refused)
@@ -476,6 +533,10 @@ START_TEST(geometry_out_of_range_is_refused)
 			 -EINVAL);
 	info.geometry = a.pep.geometry;
 	info.geometry.rx_bytes = 0;
+	ck_assert_int_eq(vmb_nic_endpoint_add(t_nic(), &info, &ep, &handle),
+			 -EINVAL);
+	info.geometry = a.pep.geometry;
+	info.barrier = true; /* the host of this file has none */
 	ck_assert_int_eq(vmb_nic_endpoint_add(t_nic(), &info, &ep, &handle),
 			 -EINVAL);
 }
@@ -586,6 +647,7 @@ int main(void)
 	tcase_add_test(t, deregistered_region_ends_a_transfer);
 	tcase_add_test(t, closed_peer_is_announced_and_bounces);
 	tcase_add_test(t, close_flushes_what_is_in_the_doorbell);
+	tcase_add_test(t, barrier_is_for_who_does_not_fence);
 	tcase_add_test(t, geometry_out_of_range_is_refused);
 	tcase_add_test(t, stale_and_foreign_keys_differ);
 	tcase_add_loop_test(t, weights_divide_the_bytes, 0, 2);

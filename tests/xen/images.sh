@@ -207,7 +207,8 @@ programs()
 	for program in "$build"/xen-ctl/vmbctl/vmbctl \
 		"$build"/bench/vmb-{floor,idle,open,perf,pingpong} \
 		"$build"/bench/peers/peer-{tcp,vchan} "$build"/tests/conform/conform \
-		"$build"/tests/xen/xen-* "$build"/examples/example_*; do
+		"$build"/tests/mx/mx_conform "$build"/examples/mx_* \
+		"$build"/tests/xen/xen-*; do
 		[ -f "$program" ] && [ -x "$program" ] && echo "$program"
 	done
 	[ "$1" = guest ] || echo "$build/xen-ctl/vmbd/vmbd"
@@ -217,7 +218,7 @@ programs()
 ours_hash()
 {
 	# shellcheck disable=SC2046 # one word a program
-	cat "$0" "$here/$1/init" $(programs "$1") "$build"/lib/*.so \
+	cat "$0" "$here/$1/init" $(programs "$1") "$build"/lib/{,mx/}*.so \
 		$([ "$1" = guest ] || echo "$out/vmlinuz" "$out/guest.img") \
 		"$module" 2>/dev/null |
 		sha256sum | cut -c1-16

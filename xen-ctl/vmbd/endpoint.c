@@ -98,6 +98,7 @@ static int add_to_engine(struct vmbd_endpoint *e)
 		.area = e->area.base,
 		.id = e->id,
 		.cookie = e->signal,
+		.barrier = c->features & VMB_FEATURE_BARRIER,
 	};
 	int err;
 

@@ -293,12 +293,28 @@ vmb_closed()
 	! vmb_opens "$1"
 }
 
+guest_listed()
+{
+	vmbctl guests --json >/tmp/guests && grep -q "\"$1\"" /tmp/guests
+}
+
+guest_unlisted()
+{
+	vmbctl guests --json >/tmp/guests && ! grep -q "\"$1\"" /tmp/guests
+}
+
+# guest_detach NAME: until vmbd knows nothing of it any more.
+guest_detach()
+{
+	vmbctl detach "$1" && until_true 30 guest_unlisted "$1"
+}
+
 # guest_attach NAME...: they run, with the module, connected to vmbd.
 guest_attach()
 {
 	vmbd_need && guest_need "$@" || return 1
 	for attach in "$@"; do
-		vmbctl guests --json | grep -q "\"$attach\"" ||
+		guest_listed "$attach" ||
 			vmbctl attach "$attach" || return 1
 		guest "$attach" '[ -d /sys/module/vmbypass ] ||
 			insmod /lib/vmbypass.ko' || return 1
@@ -329,10 +345,11 @@ serve_end()
 	on "$1" "kill \$(cat /tmp/serve.$2.pid); cat /tmp/serve.$2"
 }
 
-# exchange SERVER CLIENT OPTIONS: verified ping-pong between two machines.
+# exchange SERVER CLIENT OPTIONS [SERVER-OPTIONS]: verified ping-pong between two
+# machines.
 exchange()
 {
-	peer=$(serve "$1" 5 "--verify") || return 1
+	peer=$(serve "$1" 5 "--verify ${4:-}") || return 1
 	GUEST_LIMIT=${EXCHANGE_LIMIT:-120} on "$2" "vmb-pingpong --daemon none \
 		--quiet --connect $peer --verify ${3:-}"
 	exchange_status=$?
@@ -385,7 +402,7 @@ peer()
 			guest "$peer_client" "peer-$peer_kind $*"
 	peer_status=$?
 	until_true 10 peer_ended || guest "$peer_server" 'kill $(cat /tmp/peer.pid)'
-	guest "$peer_server" 'cat /tmp/peer.log'
+	guest "$peer_server" 'cat /tmp/peer.log' >&2 # no part of what it measured
 	return $peer_status
 }
 

@@ -648,10 +648,12 @@ int main(int argc, char **argv)
 		err(1, "open");
 
 	state = get(b.back, "state");
-	if (state)
+	if (state) { /* of one that died, or closed the device */
+		put(b.back, "online", "1");
 		offer();
-	else
+	} else {
 		attach();
+	}
 	free(state);
 	snprintf(path, sizeof(path), "%s/state", b.front);
 	if (!xs_watch(b.xs, path, "front"))

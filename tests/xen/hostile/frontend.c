@@ -3,7 +3,8 @@
  * frontend.c - a guest's kernel that lies to vmbd: a frontend of the device in
  * user space, which says what no shim would say.
  *
- *   xen-frontend [LIE]...     as root in an attached guest without vmbypass.ko
+ *   xen-frontend LIE...     as root in an attached guest without vmbypass.ko
+ *   xen-frontend            their names
  *
  * Flow:  [here] -> granted pages, store, event channel -> vmbd in dom0
  * Owns:  the device, from one session to the next; each lie has its own.
@@ -302,7 +303,8 @@ static int lie_list(struct liar *l)
 {
 	/* a list page that is no list: all its references are 0 or garbage */
 	memset((char *)l->pages + VMB_PAGE + 128, 0xa5, 896);
-	return open_with(l, 0, VMB_XEN_LIST_REFS, l->refs[1]);
+	return register_with(l, 0, VMB_XEN_LIST_REFS * (uint64_t)VMB_PAGE,
+			     VMB_XEN_LIST_REFS);
 }
 
 static int lie_pages(struct liar *l)
@@ -450,30 +452,40 @@ static int open_all(struct liar *l)
 	return 0;
 }
 
-static bool is_wanted(const char *name, int argc, char **argv)
+static int names_print(void)
 {
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(name, argv[i]))
-			return true;
+	for (unsigned i = 0; i < LIES; i++)
+		printf("%s\n", lies[i].name);
+	return 0;
+}
+
+/* False: it got through, or there is none of that name. */
+static bool tell(struct liar *l, const char *name)
+{
+	for (unsigned i = 0; i < LIES; i++) {
+		if (!strcmp(lies[i].name, name))
+			return told(l, i);
 	}
-	return argc == 1;
+	printf("not ok %s: not known here\n", name);
+	return false;
 }
 
 int main(int argc, char **argv)
 {
 	static struct liar liar;
 	bool failed = false;
-	int ret = open_all(&liar);
+	int ret;
 
+	if (argc == 1)
+		return names_print();
 	setlinebuf(stdout);
+	ret = open_all(&liar);
 	if (ret) {
 		fprintf(stderr, "xen-frontend: no device to lie by: %s\n",
 			strerror(-ret));
 		return 2;
 	}
-	for (unsigned i = 0; i < LIES; i++) {
-		if (is_wanted(lies[i].name, argc, argv))
-			failed |= !told(&liar, i);
-	}
+	for (int i = 1; i < argc; i++)
+		failed |= !tell(&liar, argv[i]);
 	return failed;
 }

@@ -43,8 +43,8 @@ guest_attach pv1 pvh1
 before=$(held pv1)
 
 policy_reload "endpoints = 5" "memory = 3M"
-check "pv1 is detached" vmbctl detach pv1
-check "and attached under another policy" until_true 60 guest_attach pv1
+check "pv1 is detached" guest_detach pv1
+check "and attached under another policy" guest_attach pv1
 equal "endpoints over the policy" "$(hold pv1 endpoints 100)" "5 EDQUOT"
 check "vmbctl says who has them" has pv1 endpoints 5
 check "another guest may open its own" self_test pvh1
@@ -55,9 +55,8 @@ hold_end pv1
 check "then there is room again" self_test pv1
 
 policy_reload
-vmbctl detach pv1
-check "attached without limits" until_true 60 guest_attach pv1
-guest pv1 'ulimit -l unlimited'
+check "detached again" guest_detach pv1
+check "attached without limits" guest_attach pv1
 taken=$(hold pv1 memory 4000)
 say "memory until Xen or the guest has no more: $taken MiB"
 check "memory over what Xen grants: an error" \
@@ -67,7 +66,6 @@ check "dom0 still exchanges" exchange pvh1 dom0 \
 	"--rounds 1 --iters 50 --sizes 8,64K"
 hold_end pv1
 check "then there is room again, after Xen's limit" self_test pv1
-vmbctl detach pv1
-until_true 30 vmb_closed pv1
-check "no grant and no channel is left" until_true 60 guest_attach pv1
-check "as before" nothing_left pv1 "$before"
+check "detached at the end" guest_detach pv1
+check "and attached" guest_attach pv1
+check "no grant and no channel is left" nothing_left pv1 "$before"

@@ -44,37 +44,67 @@ static int check_pages(struct vmb_guest *g, const struct vmb_attachment *a,
 	return 0;
 }
 
+/*
+ * So many mappings of one page at once are always possible: the hypervisor
+ * counts them up to 127, and a PV domain has two for each.
+ */
+#define PROBE_PAGES 32u
+
 static bool is_our_want(int err)
 {
 	return err == ENOMEM || err == ENOSPC || err == EMFILE || err == ENFILE;
 }
 
-/*
- * Linux says EINVAL for a reference that is not good, and for a hypervisor
- * that maps no more for us. So try as many mappings of a page that is good:
- * that of the ring. If even that fails, it is no fault of the references.
- * (A guest can make it fail, and so hide a lie. It gains an error.)
- */
-static bool would_fit(struct vmb_guest *g, uint32_t count)
+static bool can_map(struct vmb_guest *g, uint32_t count, uint32_t *refs,
+		    int prot)
 {
-	uint32_t *refs = malloc(count * sizeof(*refs));
-	void *base = NULL;
+	void *base = xengnttab_map_domain_grant_refs(g->grants, count,
+						     g->who.id, refs, prot);
 
-	for (uint32_t i = 0; refs && i < count; i++)
-		refs[i] = g->ring_ref;
-	if (refs)
-		base = xengnttab_map_domain_grant_refs(g->grants, count,
-						       g->who.id, refs,
-						       PROT_READ | PROT_WRITE);
 	if (base)
 		xengnttab_unmap(g->grants, base, count);
-	free(refs);
 	return base;
+}
+
+/* As many mappings of a page that is good: that of the ring. */
+static bool would_fit(struct vmb_guest *g, uint32_t count)
+{
+	uint32_t refs[PROBE_PAGES];
+
+	for (uint32_t i = 0; i < count; i++)
+		refs[i] = g->ring_ref;
+	return can_map(g, count, refs, PROT_READ | PROT_WRITE);
+}
+
+/*
+ * Linux says EINVAL for a reference that is not good, and for a hypervisor
+ * that maps no more for us. So look at them a few at a time: those that fail
+ * where as many others do not are not good. True: *bad is one of them.
+ * (A guest can make the others fail, and so hide a lie. It gains an error.)
+ */
+static bool find_bad(struct vmb_guest *g, uint32_t count, uint32_t *refs,
+		     int prot, uint32_t *bad)
+{
+	for (uint32_t n; count; refs += n, count -= n) {
+		n = vmb_min(count, PROBE_PAGES);
+		if (can_map(g, n, refs, prot))
+			continue;
+		if (!would_fit(g, n))
+			return false;
+		while (n > 1 && can_map(g, 1, refs, prot)) {
+			refs++;
+			n--;
+		}
+		*bad = refs[0];
+		return true;
+	}
+	return false;
 }
 
 static int map_refs(struct vmb_guest *g, uint32_t count, uint32_t *refs,
 		    int prot, void **base)
 {
+	uint32_t bad;
 	int err;
 
 	*base = xengnttab_map_domain_grant_refs(g->grants, count, g->who.id,
@@ -82,14 +112,14 @@ static int map_refs(struct vmb_guest *g, uint32_t count, uint32_t *refs,
 	if (*base)
 		return 0;
 	err = errno;
-	if (is_our_want(err) || !would_fit(g, count)) {
+	if (is_our_want(err) || !find_bad(g, count, refs, prot, &bad)) {
 		vmb_warn("guest %s: cannot map %u pages: %s (limits: memory "
 			 "of this domain; gntdev's parameter \"limit\"; Xen's "
 			 "gnttab_max_maptrack_frames)",
 			 g->who.name, count, strerror(err));
 		return err == ENOMEM ? -ENOMEM : -ENOSPC;
 	}
-	vmb_xen_guest_lied(g, VMB_NIC_FAULT_GRANT, refs[0]);
+	vmb_xen_guest_lied(g, VMB_NIC_FAULT_GRANT, bad);
 	return -EFAULT;
 }
 
