@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=busybox
-# nightly
 # limit: 600
 #
 # More endpoints and more memory than policy and Xen allow: a clear error,
