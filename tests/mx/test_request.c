@@ -263,6 +263,7 @@ START_TEST(cancel_is_too_late_after_the_match)
 		t_finish_well(&p, connect);
 	T_OK(mx_test_any(p.ep, 0, 0, &status, &result));
 	T_EQ(result, 0);
+	t_sync(&p); /* until here it was there to be connected to */
 	t_end(&p);
 }
 END_TEST
@@ -271,6 +272,7 @@ static void far_late(struct peer *p)
 {
 	t_sync(p);
 	t_put(p, 1, 1);
+	t_sync(p);
 	t_sync(p);
 }
 
