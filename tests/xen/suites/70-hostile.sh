@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=busybox
+# nightly
 # limit: 600
 #
 # A hostile guest: pv1 speaks to vmbd by a frontend that lies. dom0 and the

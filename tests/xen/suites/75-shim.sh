@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=busybox
+# nightly
 # limit: 900
 #
 # The guest's module against both its neighbours: a process that misuses the

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=busybox
+# nightly
 # limit: 600
 #
 # More endpoints and more memory than policy and Xen allow: a clear error,
