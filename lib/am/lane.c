@@ -466,7 +466,8 @@ static void on_word(struct vmb_am *am, const struct vmb_am_arrival *a,
 	} else if (a->hdr == VMB_LANE_LOOK && in &&
 		   in->state == VMB_LANE_OPEN) {
 		vmb_lane_heat(am, in);
-	} else if (a->hdr != VMB_LANE_ROOM || !a->peer->lane_out) {
+	} else if (a->hdr != VMB_LANE_ROOM) {
+		/* ROOM has woken us; it may come after the end of the lane */
 		am->counters.lane_nonsense++;
 	}
 }

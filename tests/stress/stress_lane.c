@@ -19,6 +19,7 @@
 #include "support/ends.h"
 
 #define BURST_MAX 64u
+#define ENDS 16u     /* of the lane to a side, in all */
 #define IDLE_MAX 64u /* fruitless passes before a side sleeps */
 
 static struct t_end ends[2];
@@ -55,7 +56,7 @@ static void post_some(struct t_end *me, struct t_end *you, uint64_t *random)
 			break;
 }
 
-/* One in many: the lanes to us go, and come again. */
+/* Now and then the lane to us goes, and comes again. */
 static void end_lane(struct t_end *me, struct t_end *you)
 {
 	struct vmb_lane_in *in = t_end_peer(me, you)->lane_in;
@@ -78,6 +79,7 @@ static void *side(void *arg)
 {
 	struct t_end *me = arg, *you = &ends[me == &ends[0]];
 	uint64_t random = 7 + (uint64_t)(me - ends);
+	uint32_t next_end = messages / ENDS;
 	unsigned idle = 0;
 	bool counted = false;
 
@@ -88,8 +90,10 @@ static void *side(void *arg)
 		ck_assert_int_ge(n, 0);
 		if (stress_next(&random) % 4 == 0)
 			post_some(me, you, &random);
-		if (stress_next(&random) % 65536 == 0)
+		if (me->received[0] >= next_end) {
+			next_end += messages / ENDS;
 			end_lane(me, you);
+		}
 		if (me == ends)
 			vmb_store_relaxed(&moved,
 					  me->sent[0] + me->received[0]);
