@@ -24,7 +24,7 @@ build=$root/build/release
 only=
 shell=no
 slow=${VMB_XEN_SLOW:-1}
-limit_s=${VMB_XEN_LIMIT:-$((900 * slow))}
+limit_s=${VMB_XEN_LIMIT:-$((1500 * slow))}
 smp=${VMB_XEN_SMP:-2}
 xen_options=${VMB_XEN_OPTIONS:-sched=credit2}
 
@@ -38,7 +38,7 @@ usage: tests/xen/run.sh [--build DIR] [--only SUITE[,SUITE]...] [--shell]
            those that say "# nightly" only with VMB_STRESS=nightly
   --shell  no suites: a shell in dom0 on this terminal; poweroff -f ends it
 
-VMB_XEN_LIMIT=SECONDS  after which the machine is ended (default 900)
+VMB_XEN_LIMIT=SECONDS  after which the machine is ended (default 1500)
 VMB_XEN_SLOW=N         how many times slower this machine is than a quiet one:
                        all limits are N times as long (default 1)
 VMB_XEN_SMP=N          processors of the emulated machine (default 2)
