@@ -58,6 +58,7 @@ struct vmb_lane_out {
 	enum vmb_lane_state state;
 	bool fences; /* before we look at look_arm */
 	bool ending; /* OFF is owed once nothing waits */
+	bool lied;   /* `consumed` cannot be: its peer is as good as gone */
 	uint32_t tag;
 	struct vmb_list waiting; /* struct vmb_am_waiting */
 	struct vmb_list node;	 /* lanes.stuck, or lanes.calls_out */

@@ -146,8 +146,10 @@ bool vmb_lanes_due(struct vmb_am *am)
 			return true;
 	}
 	vmb_list_each (pos, &am->lanes.stuck) {
-		if (vmb_lane_has_room(
-			    vmb_container_of(pos, struct vmb_lane_out, node)))
+		struct vmb_lane_out *out =
+			vmb_container_of(pos, struct vmb_lane_out, node);
+
+		if (out->state == VMB_LANE_OPEN && vmb_lane_has_room(out))
 			return true;
 	}
 	return false;
@@ -273,7 +275,8 @@ static int take(struct vmb_am *am, struct vmb_lane_in *in)
 	am->counters.lane_arrivals++;
 	vmb_ring_release(&in->ring, e.slots);
 	in->buf_pos = e.rx_pos;
-	if (vmb_unlikely(quarter_consumed(in)))
+	/* the handler may have ended the lane, and freed the peer */
+	if (vmb_unlikely(quarter_consumed(in)) && in->state == VMB_LANE_OPEN)
 		publish(am, in);
 	return 1;
 }

@@ -6,7 +6,7 @@
  *        full -> waiting -> vmb_lanes_unstick(), after ROOM if we slept
  * Owns:  the producer's positions; nothing in the memory is read back.
  * Trust: `consumed` is checked before it is believed; a receiver that lies is
- *        treated as one that is gone. Wake words are numbers, whatever they
+ *        treated as one that is gone, in the next pass. Wake words are numbers, whatever they
  *        hold: one LOOK for each.
  */
 #include <errno.h>
@@ -27,7 +27,7 @@ void vmb_lane_out_start(struct vmb_lane_out *out)
 /* ---- room ------------------------------------------------------------------ */
 
 /* -EPROTO: that cannot be where the receiver is. */
-static int observe(struct vmb_lane_out *out)
+static int check_consumed(struct vmb_lane_out *out)
 {
 	uint64_t word = vmb_observe(&out->ctl->consumed);
 	uint32_t taken = vmb_high(word) - out->buf_seen;
@@ -40,38 +40,41 @@ static int observe(struct vmb_lane_out *out)
 	return 0;
 }
 
+/*
+ * A lie is room that never comes: the peer is ended by the next pass, as by an
+ * event, and not under whoever posts.
+ */
+static void observe(struct vmb_lane_out *out)
+{
+	if (vmb_unlikely(check_consumed(out)))
+		out->lied = true;
+}
+
 /* For the longest message: who waits need not know which one comes first. */
 bool vmb_lane_has_room(struct vmb_lane_out *out)
 {
-	if (observe(out))
-		return true;
-	return vmb_ring_room(&out->ring) >= 2 &&
-	       out->buf_pos - out->buf_seen <= out->buf_size / 2;
+	observe(out);
+	return out->lied || (vmb_ring_room(&out->ring) >= 2 &&
+			     out->buf_pos - out->buf_seen <= out->buf_size / 2);
 }
 
-static int need_slots(struct vmb_am *am, struct vmb_lane_out *out, uint32_t n)
+static int need_slots(struct vmb_lane_out *out, uint32_t n)
 {
 	if (vmb_likely(vmb_ring_room(&out->ring) >= n))
 		return 0;
-	if (observe(out)) {
-		vmb_peer_gone(am, out->peer);
-		return -ECONNRESET;
-	}
+	observe(out);
 	return vmb_ring_room(&out->ring) >= n ? 0 : -EAGAIN;
 }
 
 /* Reserve buffers. *at: their offset; *end: buf_pos after them. */
-static int need_buffers(struct vmb_am *am, struct vmb_lane_out *out,
-			uint32_t len, uint32_t *at, uint32_t *end)
+static int need_buffers(struct vmb_lane_out *out, uint32_t len, uint32_t *at,
+			uint32_t *end)
 {
 	*end = out->buf_pos;
 	*at = vmb_rx_place(end, out->buf_size, len, VMB_RX_ALIGN);
 	if (*end - out->buf_seen <= out->buf_size)
 		return 0;
-	if (observe(out)) {
-		vmb_peer_gone(am, out->peer);
-		return -ECONNRESET;
-	}
+	observe(out);
 	return *end - out->buf_seen <= out->buf_size ? 0 : -EAGAIN;
 }
 
@@ -96,14 +99,13 @@ static inline void look_at_arm(struct vmb_am *am, struct vmb_lane_out *out)
 		vmb_lanes_speak(am);
 }
 
-static int write_buffered(struct vmb_am *am, struct vmb_lane_out *out,
-			  struct vmb_slot *slot,
+static int write_buffered(struct vmb_lane_out *out, struct vmb_slot *slot,
 			  const struct vmb_segment *segments, unsigned count,
 			  size_t first_byte, size_t len)
 {
 	struct vmb_slot_buf buf = {.len = (uint32_t)len};
 	uint32_t at, end;
-	int rc = need_buffers(am, out, buf.len, &at, &end);
+	int rc = need_buffers(out, buf.len, &at, &end);
 
 	if (rc)
 		return rc;
@@ -117,7 +119,7 @@ static int write_buffered(struct vmb_am *am, struct vmb_lane_out *out,
 	return 0;
 }
 
-/* Any size. -EAGAIN: no room; -ECONNRESET: the receiver lied. */
+/* Any size. -EAGAIN: no room, or the receiver lied. */
 static int write_now(struct vmb_am *am, struct vmb_lane_out *out, unsigned id,
 		     uint64_t hdr, const struct vmb_segment *segments,
 		     unsigned count, size_t first_byte, size_t len)
@@ -125,13 +127,13 @@ static int write_now(struct vmb_am *am, struct vmb_lane_out *out, unsigned id,
 	bool pair = len > VMB_INLINE_ONE && len <= VMB_INLINE_PAIR;
 	struct vmb_slot_ext ext;
 	struct vmb_slot slot;
-	int rc = need_slots(am, out, pair ? 2 : 1);
+	int rc = need_slots(out, pair ? 2 : 1);
 
 	if (rc)
 		return rc;
 	vmb_slot_fill(&slot, VMB_EV_ARRIVE, 0, id, hdr, len);
 	if (len > VMB_INLINE_PAIR) {
-		rc = write_buffered(am, out, &slot, segments, count, first_byte,
+		rc = write_buffered(out, &slot, segments, count, first_byte,
 				    len);
 		if (rc)
 			return rc;
@@ -174,8 +176,6 @@ static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 	    !am->fences_open)
 		rc = write_now(am, out, id, hdr, segments, count, first_byte,
 			       len);
-	if (rc == -ECONNRESET)
-		return vmb_peer_gone_code(am, peer);
 	if (rc != -EAGAIN)
 		return rc;
 	set_stuck(am, out);
@@ -216,7 +216,7 @@ static void unstick(struct vmb_am *am, struct vmb_lane_out *out)
 		struct vmb_segment s = {.ptr = w->data, .len = w->len};
 
 		if (write_now(am, out, w->id, w->hdr, &s, 1, 0, w->len))
-			return; /* full; or gone, and so is the lane */
+			return;
 		vmb_peer_drop(am, w);
 	}
 	out->peer->lane_stuck = false;
@@ -229,14 +229,18 @@ void vmb_lanes_unstick(struct vmb_am *am)
 {
 	struct vmb_list *pos, *tmp;
 
-	if (am->fences_waiting || am->fences_open)
-		return;
 	vmb_list_each_safe (pos, tmp, &am->lanes.stuck) {
 		struct vmb_lane_out *out =
 			vmb_container_of(pos, struct vmb_lane_out, node);
 
+		/* one that has ended may outlive its peer, until it is freed */
+		if (out->state != VMB_LANE_OPEN)
+			continue;
 		/* who only tried looks again when there is room */
-		if (!vmb_list_empty(&out->waiting) || vmb_lane_has_room(out))
+		if (!out->lied && !am->fences_waiting && !am->fences_open &&
+		    (!vmb_list_empty(&out->waiting) || vmb_lane_has_room(out)))
 			unstick(am, out);
+		if (out->lied)
+			vmb_peer_gone(am, out->peer);
 	}
 }
