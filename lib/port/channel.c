@@ -406,7 +406,8 @@ int vmb_channel_call(struct vmb_channel *ch, struct vmb_channel_call *call,
 	return result;
 }
 
-int vmb_channel_start(struct vmb_channel *ch,
+/* tag NULL: nobody asks for the outcome, and the call is freed at its end. */
+static int start_copy(struct vmb_channel *ch,
 		      const struct vmb_channel_call *call, uint32_t *tag)
 {
 	struct vmb_channel_call *copy;
@@ -417,17 +418,24 @@ int vmb_channel_start(struct vmb_channel *ch,
 	copy = copy_call(call);
 	if (!copy)
 		return -ENOMEM;
-	copy->orphan = false;
+	copy->orphan = !tag;
 	pthread_mutex_lock(&ch->lock);
 	err = ch->error;
 	if (!err) {
 		start_call(ch, copy);
-		*tag = copy->request.head.tag;
+		if (tag)
+			*tag = copy->request.head.tag;
 	}
 	pthread_mutex_unlock(&ch->lock);
 	if (err)
 		free(copy);
 	return err;
+}
+
+int vmb_channel_start(struct vmb_channel *ch,
+		      const struct vmb_channel_call *call, uint32_t *tag)
+{
+	return start_copy(ch, call, tag);
 }
 
 int vmb_channel_poll(struct vmb_channel *ch, uint32_t tag,
@@ -472,23 +480,7 @@ void vmb_channel_cancel(struct vmb_channel *ch, uint32_t tag)
 int vmb_channel_post(struct vmb_channel *ch,
 		     const struct vmb_channel_call *call)
 {
-	struct vmb_channel_call *copy;
-	int err;
-
-	if (is_foreign(ch))
-		return -EPERM;
-	copy = copy_call(call);
-	if (!copy)
-		return -ENOMEM;
-	copy->orphan = true;
-	pthread_mutex_lock(&ch->lock);
-	err = ch->error;
-	if (!err)
-		start_call(ch, copy); /* frees it at its end */
-	pthread_mutex_unlock(&ch->lock);
-	if (err)
-		free(copy);
-	return err;
+	return start_copy(ch, call, NULL);
 }
 
 int vmb_channel_alive(struct vmb_channel *ch)

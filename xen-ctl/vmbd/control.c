@@ -156,13 +156,6 @@ static bool sees_board(const struct vmbd_client *c,
 	return board && (c->limits.of[VMBD_PEERS] || board == c->domain->board);
 }
 
-static bool sees_endpoint(const struct vmbd_client *c,
-			  const struct vmbd_endpoint *e)
-{
-	return e &&
-	       (c->limits.of[VMBD_PEERS] || e->client->domain == c->domain);
-}
-
 /* Wrong guesses are no fault of the client: they are answered, not logged. */
 static int do_connect(struct call *call)
 {
@@ -178,7 +171,7 @@ static int do_connect(struct call *call)
 	if (request->id > VMB_ID_MAX)
 		return -EINVAL;
 	e = vmbd_board_endpoint(board, request->id);
-	if (!sees_endpoint(c, e))
+	if (!vmbd_client_sees(c, e))
 		return -ECONNREFUSED;
 	if (e->key != request->key)
 		return -EKEYREJECTED;
@@ -209,7 +202,7 @@ static int lookup_handle(struct vmbd_client *c, uint32_t handle,
 {
 	struct vmbd_endpoint *e = vmbd_endpoint_by_handle(c->d, handle);
 
-	if (!sees_endpoint(c, e))
+	if (!vmbd_client_sees(c, e))
 		return -ENOENT;
 	reply->handle = handle;
 	reply->id = e->id;

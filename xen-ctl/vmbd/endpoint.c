@@ -30,6 +30,13 @@ struct vmbd_endpoint *vmbd_endpoint_by_handle(struct vmbd *d, uint32_t handle)
 	return e && e->handle == handle ? e : NULL;
 }
 
+bool vmbd_client_sees(const struct vmbd_client *c,
+		      const struct vmbd_endpoint *e)
+{
+	return e &&
+	       (c->limits.of[VMBD_PEERS] || e->client->domain == c->domain);
+}
+
 static bool is_size(uint32_t value, uint32_t min, uint32_t max)
 {
 	return vmb_is_pow2(value) && value >= min && value <= max;

@@ -25,6 +25,9 @@ int vmbd_endpoint_open(struct vmbd_client *client,
 		       struct vmbd_endpoint **endpoint);
 /* flush: serve what its doorbell holds first. */
 void vmbd_endpoint_close(struct vmbd_endpoint *endpoint, bool flush);
+/* May the client know of it? e NULL: no. */
+bool vmbd_client_sees(const struct vmbd_client *client,
+		      const struct vmbd_endpoint *e);
 /* NULL: no such handle. */
 struct vmbd_endpoint *vmbd_endpoint_by_handle(struct vmbd *d, uint32_t handle);
 

@@ -177,8 +177,8 @@ static int do_offer(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 				 request->slots, request->bytes);
 		return -EINVAL;
 	}
-	if (!sender)
-		return -ENOENT; /* it closed meanwhile */
+	if (!vmbd_client_sees(c, sender))
+		return -ENOENT; /* it closed meanwhile, or is none of its */
 	err = make(receiver, sender, request, lane);
 	if (err)
 		note_refused(receiver, sender->handle, err);
@@ -205,8 +205,8 @@ static int do_accept(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 		return lie(c, request->handle, "not its endpoint");
 	if (request->slots || request->bytes || request->reason)
 		return -EINVAL;
-	if (!receiver)
-		return -ENOENT; /* it closed meanwhile */
+	if (!vmbd_client_sees(c, receiver))
+		return -ENOENT; /* it closed meanwhile, or is none of its */
 	*lane = by_ticket(receiver->client, request->ticket);
 	if (!*lane || (*lane)->receiver != receiver ||
 	    (*lane)->sender != request->handle)
