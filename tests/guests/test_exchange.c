@@ -91,9 +91,13 @@ START_TEST(guests_wake_each_other_through_the_engine)
 	ck_assert_int_eq(t_guest_peer(&mail, 1, nic_web, a.id, &to_a), 0);
 	ck_assert_uint_eq(to_b, b.handle);
 	for (uint64_t i = 0; i < 300; i++) {
-		if (i % 3 == 0)
+		if (i % 3 == 0) {
 			usleep(200); /* the engine sleeps after 20 us */
+			t_guest_arm(&b);
+		}
 		t_guest_send(&a, to_b, i);
+		if (i % 3 == 0)
+			t_guest_await_note(&b);
 		t_guest_expect(&b, a.handle, i);
 		t_guest_send(&b, to_a, i + 1000);
 		t_guest_expect(&a, b.handle, i + 1000);

@@ -373,13 +373,29 @@ static void sleep_for_note(struct t_guest_endpoint *ep)
 	t_vmbd_turn(g->v, 0);
 }
 
+void t_guest_arm(struct t_guest_endpoint *ep)
+{
+	vmb_store_relaxed(&ep->ctl->event_arm, ++ep->arm);
+	vmb_arm_fence();
+}
+
+void t_guest_await_note(struct t_guest_endpoint *ep)
+{
+	uint64_t end = vmb_now_ns() + 10000000000ull;
+	unsigned notes = ep->notes;
+
+	while (ep->notes == notes) {
+		ck_assert_msg(vmb_now_ns() < end, "no note");
+		sleep_for_note(ep);
+	}
+}
+
 void t_guest_next(struct t_guest_endpoint *ep, struct vmb_slot *event)
 {
 	uint64_t end = vmb_now_ns() + 10000000000ull;
 	int due;
 
-	vmb_store_relaxed(&ep->ctl->event_arm, ++ep->arm);
-	vmb_arm_fence();
+	t_guest_arm(ep);
 	while ((due = vmb_ring_peek(&ep->events, event)) == 0) {
 		ck_assert_msg(vmb_now_ns() < end, "no event");
 		sleep_for_note(ep);

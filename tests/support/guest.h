@@ -95,6 +95,11 @@ int t_guest_deregister(struct t_guest *g, uint32_t client, uint64_t key);
 int t_guest_peer(struct t_guest *g, uint32_t client, uint64_t nic_id,
 		 uint32_t id, uint32_t *handle);
 
+/* Ask for a note with the next event, before that can be there. */
+void t_guest_arm(struct t_guest_endpoint *ep);
+/* Sleep until one has come. */
+void t_guest_await_note(struct t_guest_endpoint *ep);
+
 /* Set a kick bit, and send an event if it was clear. */
 void t_guest_kick(struct t_guest *g, uint32_t slot);
 /* Post a descriptor; kick if the engine asks for it. */
