@@ -25,6 +25,7 @@ static const struct {
 	{"wait", t_wait_suite},
 	{"threads", t_threads_suite},
 	{"background", t_background_suite},
+	{"lane", t_lane_suite},
 	{"memory", t_memory_suite},
 	{"am", t_am_suite},
 	{"process", t_process_suite},

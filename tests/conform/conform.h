@@ -93,6 +93,7 @@ double t_seconds(void);
 
 TCase *t_case(Suite *suite, const char *name);
 
+Suite *t_lane_suite(void);
 Suite *t_library_suite(void);
 Suite *t_endpoint_suite(void);
 Suite *t_connect_suite(void);

@@ -259,6 +259,48 @@ START_TEST(policy_can_keep_peers_apart)
 }
 END_TEST
 
+static int offer_lane(int fd, uint32_t to, uint32_t from)
+{
+	union vmb_ctl_any msg = {.lane = {.kind = VMB_LANE_OFFER,
+					  .handle = to,
+					  .peer = from,
+					  .slots = VMB_LANE_SLOTS_DEFAULT,
+					  .bytes = VMB_LANE_BYTES_DEFAULT}};
+	struct t_raw_reply r;
+	int status = t_raw_call(fd, &msg, VMB_CTL_LANE, NULL, 0, &r);
+
+	t_raw_close_fds(&r);
+	return status;
+}
+
+/* Looped: every peer is seen, or those of the own domain alone. */
+START_TEST(policy_limits_lanes)
+{
+	struct vmb_ctl_open_reply mine, other;
+	int fds[2];
+
+	start_with_policy(_i ? "[default]\nlanes = 2\npeers = domain\n"
+			     : "[default]\nlanes = 2\n");
+	for (int i = 0; i < 2; i++)
+		fds[i] = t_raw_attach(d.socket, "");
+	ck_assert_int_eq(t_raw_open(fds[0], 1, 0, &mine, NULL), 0);
+	ck_assert_int_eq(t_raw_open(fds[1], 2, 0, &other, NULL), 0);
+	/* one that is hidden is as one that never was */
+	ck_assert_int_eq(offer_lane(fds[0], mine.handle, other.handle),
+			 _i ? -ENOENT : 0);
+	ck_assert_int_eq(offer_lane(fds[0], mine.handle, 0x12340007), -ENOENT);
+	ck_assert_int_eq(offer_lane(fds[0], mine.handle, mine.handle), 0);
+	ck_assert_int_eq(offer_lane(fds[0], mine.handle, mine.handle),
+			 _i ? 0 : -EDQUOT);
+	ck_assert_int_eq(offer_lane(fds[0], mine.handle, mine.handle), -EDQUOT);
+	ck_assert_ptr_nonnull(
+		strstr(ask("{\"cmd\":\"lanes\"}"), "\"refused\""));
+	close(fds[0]);
+	close(fds[1]);
+	stop_with_policy();
+}
+END_TEST
+
 START_TEST(hangup_reads_the_policy_again)
 {
 	int fd;
@@ -403,6 +445,7 @@ static void add_policy(Suite *s)
 	tcase_add_test(t, memory_registered_twice_counts_twice);
 	tcase_add_test(t, policy_of_a_domain_limits_all_its_clients);
 	tcase_add_test(t, policy_can_keep_peers_apart);
+	tcase_add_loop_test(t, policy_limits_lanes, 0, 2);
 	tcase_add_test(t, policy_keeps_a_domain_to_itself);
 	tcase_add_test(t, other_users_need_a_policy);
 	tcase_add_test(t, hangup_reads_the_policy_again);
