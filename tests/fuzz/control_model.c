@@ -19,6 +19,7 @@ static const size_t request_len[] = {
 	[VMB_CTL_DEREGISTER] = sizeof(struct vmb_ctl_deregister),
 	[VMB_CTL_CONNECT] = sizeof(struct vmb_ctl_connect),
 	[VMB_CTL_LOOKUP] = sizeof(struct vmb_ctl_lookup),
+	[VMB_CTL_LANE] = sizeof(struct vmb_ctl_lane),
 };
 
 /* ---- tables ------------------------------------------------------------- */
@@ -48,6 +49,38 @@ uint64_t m_memory(const struct m_client *c)
 	for (unsigned i = 0; i < M_REGIONS; i++)
 		n += c->regions[i].key ? c->regions[i].len : 0;
 	return n;
+}
+
+unsigned m_lanes(const struct m_client *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < M_LANES; i++)
+		n += c->lanes[i].ticket != 0;
+	return n;
+}
+
+unsigned m_lanes_offered(const struct m_client *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < M_LANES; i++)
+		n += c->lanes[i].ticket && !c->lanes[i].accepted;
+	return n;
+}
+
+bool m_is_coresident(const struct m_client *a, const struct m_client *b)
+{
+	const struct m_client *last = &m_clients[M_CLIENTS - 1];
+
+	return (a == last) == (b == last);
+}
+
+bool m_brings_lane(const union vmb_ctl_any *msg)
+{
+	return msg->head.op == VMB_CTL_LANE &&
+	       (msg->lane.kind == VMB_LANE_OFFER ||
+		msg->lane.kind == VMB_LANE_ACCEPT);
 }
 
 static unsigned admitted(void)
@@ -91,6 +124,29 @@ bool m_is_over(const struct m_client *c, uint64_t len)
 {
 	return m_regions(c) == M_REGIONS || len > M_MEMORY ||
 	       m_memory(c) + len > M_MEMORY;
+}
+
+static bool owns_handle(const struct m_client *c, uint32_t handle)
+{
+	const struct m_client *owner = NULL;
+
+	return handle && find(0, 0, handle, &owner) && owner == c;
+}
+
+static bool is_open(uint32_t handle, const struct m_client **owner)
+{
+	return handle && find(0, 0, handle, owner);
+}
+
+/* NULL: nobody reads a lane of this ticket, or not this client. */
+static struct m_lane *find_lane(const struct m_client *reader, uint64_t ticket)
+{
+	for (unsigned i = 0; i < M_CLIENTS; i++)
+		for (unsigned k = 0; k < M_LANES; k++)
+			if (ticket && m_clients[i].lanes[k].ticket == ticket &&
+			    (!reader || reader == &m_clients[i]))
+				return &m_clients[i].lanes[k];
+	return NULL;
 }
 
 /* ---- verdicts ----------------------------------------------------------- */
@@ -163,7 +219,7 @@ static void judge_shape(struct m_verdict *v, const struct m_client *c,
 	unless(v, r->len >= sizeof(m->head), -EBADMSG);
 	if (v->count)
 		return;
-	unless(v, op >= VMB_CTL_HELLO && op <= VMB_CTL_LOOKUP, -ENOSYS);
+	unless(v, op >= VMB_CTL_HELLO && op <= VMB_CTL_LANE, -ENOSYS);
 	if (v->count)
 		return;
 	unless(v, r->len == request_len[op] && m->head.len == r->len, -EBADMSG);
@@ -252,16 +308,56 @@ static void judge_lookup(struct m_verdict *v, const struct vmb_ctl_lookup *l)
 	if (l->kind == VMB_LOOKUP_NIC)
 		unless(v, knows_nic(l->nic_id), -ENOENT);
 	if (l->kind == VMB_LOOKUP_HANDLE)
-		unless(v, l->handle && find(0, 0, l->handle, &owner), -ENOENT);
+		unless(v, is_open(l->handle, &owner), -ENOENT);
 	if (l->kind == VMB_LOOKUP_NAME && strcmp(l->name, "localhost"))
 		unless(v, false, -ENOENT); /* the fuzzer knows no other */
 }
 
-static bool owns_handle(const struct m_client *c, uint32_t handle)
+static void judge_offer(struct m_verdict *v, const struct m_client *c,
+			const struct vmb_ctl_lane *l, int lane_status)
 {
-	const struct m_client *owner = NULL;
+	const struct m_client *sender = c;
 
-	return handle && find(0, 0, handle, &owner) && owner == c;
+	unless(v, owns_handle(c, l->handle), -ENOENT);
+	unless(v, is_open(l->peer, &sender), -ENOENT);
+	unless(v, !l->ticket && !l->reason, -EINVAL);
+	unless(v, is_size(l->slots, VMB_LANE_SLOTS_MIN, VMB_LANE_SLOTS_MAX),
+	       -EINVAL);
+	unless(v, is_size(l->bytes, VMB_LANE_BYTES_MIN, VMB_LANE_BYTES_MAX),
+	       -EINVAL);
+	unless(v, m_is_coresident(c, sender), -EXDEV);
+	unless(v, m_lanes(c) < M_LANES, -EDQUOT);
+	unless(v, !lane_status, lane_status);
+}
+
+static void judge_accept(struct m_verdict *v, const struct m_client *c,
+			 const struct vmb_ctl_lane *l)
+{
+	const struct m_lane *lane = find_lane(NULL, l->ticket);
+
+	unless(v, owns_handle(c, l->handle), -ENOENT);
+	unless(v,
+	       lane && lane->receiver == l->peer && lane->sender == l->handle,
+	       -ENOENT);
+	unless(v, !lane || !lane->accepted, -EALREADY);
+	unless(v, !l->slots && !l->bytes && !l->reason, -EINVAL);
+}
+
+static void judge_lane(struct m_verdict *v, const struct m_client *c,
+		       const struct vmb_ctl_lane *l, int lane_status)
+{
+	if (l->kind == VMB_LANE_OFFER) {
+		judge_offer(v, c, l, lane_status);
+	} else if (l->kind == VMB_LANE_ACCEPT) {
+		judge_accept(v, c, l);
+	} else if (l->kind == VMB_LANE_CLOSE) {
+		unless(v, find_lane(c, l->ticket), -ENOENT);
+		unless(v, !l->handle && !l->peer && !l->slots && !l->bytes,
+		       -EINVAL);
+		unless(v, l->reason < VMB_CODE_COUNT, -EINVAL);
+	} else {
+		unless(v, false, -EINVAL);
+	}
 }
 
 static bool owns_key(const struct m_client *c, uint64_t key)
@@ -295,6 +391,8 @@ struct m_verdict m_judge(const struct m_client *c, const struct m_request *r)
 		judge_connect(&v, &m->connect);
 	if (m->head.op == VMB_CTL_LOOKUP)
 		judge_lookup(&v, &m->lookup);
+	if (m->head.op == VMB_CTL_LANE)
+		judge_lane(&v, c, &m->lane, r->lane_status);
 	return v;
 }
 
@@ -357,6 +455,56 @@ static bool follow_register(struct m_client *c, uint64_t len, uint64_t key)
 	return false;
 }
 
+/* Lanes to it end; one from it stays until its reader closes that. */
+static void follow_close(uint32_t handle)
+{
+	const struct m_client *owner = NULL;
+
+	find(0, 0, handle, &owner)->open = false;
+	for (unsigned i = 0; i < M_CLIENTS; i++)
+		for (unsigned k = 0; k < M_LANES; k++)
+			if (m_clients[i].lanes[k].receiver == handle)
+				m_clients[i].lanes[k] = (struct m_lane){0};
+}
+
+static bool follow_offer(struct m_client *c, const struct vmb_ctl_lane *l,
+			 uint64_t ticket)
+{
+	if (!ticket || find_lane(NULL, ticket))
+		return false;
+	for (unsigned i = 0; i < M_LANES; i++) {
+		if (c->lanes[i].ticket)
+			continue;
+		c->lanes[i] = (struct m_lane){ticket,	l->handle, l->peer,
+					      l->slots, l->bytes,  false};
+		return true;
+	}
+	return false;
+}
+
+static bool follow_lane(struct m_client *c, const struct vmb_ctl_lane *l,
+			const struct vmb_ctl_lane *r)
+{
+	struct m_lane *lane;
+
+	if (r->kind != l->kind || r->reason)
+		return false;
+	if (l->kind == VMB_LANE_OFFER && !follow_offer(c, l, r->ticket))
+		return false;
+	if (l->kind == VMB_LANE_CLOSE) {
+		*find_lane(c, l->ticket) = (struct m_lane){0};
+		return !r->handle && !r->peer && !r->slots && !r->bytes &&
+		       !r->ticket;
+	}
+	lane = find_lane(NULL, r->ticket);
+	if (!lane)
+		return false;
+	lane->accepted = l->kind == VMB_LANE_ACCEPT;
+	return r->handle == l->handle && r->peer == l->peer &&
+	       r->slots == lane->slots && r->bytes == lane->bytes &&
+	       (!l->ticket || r->ticket == l->ticket);
+}
+
 static bool follow_lookup(const struct m_client *c,
 			  const struct vmb_ctl_lookup *l,
 			  const struct vmb_ctl_lookup *r)
@@ -387,7 +535,7 @@ bool m_follow(struct m_client *c, const union vmb_ctl_any *msg,
 	case VMB_CTL_OPEN:
 		return follow_open(c, &msg->open, &reply->open_reply);
 	case VMB_CTL_CLOSE:
-		find(0, 0, msg->close.handle, &owner)->open = false;
+		follow_close(msg->close.handle);
 		return true;
 	case VMB_CTL_REGISTER:
 		return follow_register(c, msg->reg.len, reply->reg_reply.key);
@@ -400,6 +548,8 @@ bool m_follow(struct m_client *c, const union vmb_ctl_any *msg,
 		e = find(msg->connect.nic_id, msg->connect.id, 0, &owner);
 		return e && reply->connect_reply.handle == e->handle &&
 		       reply->connect_reply.session == e->session;
+	case VMB_CTL_LANE:
+		return follow_lane(c, &msg->lane, &reply->lane);
 	default:
 		return follow_lookup(c, &msg->lookup, &reply->lookup);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * control_model.h - a naive model of the daemon's control protocol, written
- * from docs/control.md: who has which endpoint, region and domain, and which
- * statuses a request may get.
+ * from docs/control.md: who has which endpoint, region, lane and domain, and
+ * which statuses a request may get.
  */
 #ifndef TESTS_FUZZ_CONTROL_MODEL_H
 #define TESTS_FUZZ_CONTROL_MODEL_H
@@ -17,6 +17,7 @@
 #define M_ENDPOINTS 3u /* limits of the policy */
 #define M_REGIONS 4u
 #define M_MEMORY (1u << 20)
+#define M_LANES 2u
 #define M_ADMITTED 3u
 #define M_STRIKES 16u
 
@@ -29,6 +30,14 @@ struct m_region {
 	uint64_t key, len; /* key 0: none */
 };
 
+/* Of the client that reads it. */
+struct m_lane {
+	uint64_t ticket;	   /* 0: none */
+	uint32_t receiver, sender; /* handles */
+	uint32_t slots, bytes;
+	bool accepted;
+};
+
 struct m_client {
 	bool there, admitted;
 	unsigned strikes;
@@ -36,6 +45,7 @@ struct m_client {
 	uint64_t nic_id, features;
 	struct m_endpoint endpoints[M_ENDPOINTS];
 	struct m_region regions[M_REGIONS];
+	struct m_lane lanes[M_LANES];
 };
 
 struct m_request {
@@ -43,7 +53,8 @@ struct m_request {
 	size_t len;
 	unsigned attached;
 	bool attached_more;
-	int map_status; /* what the platform says of the memory */
+	int map_status;	 /* what the platform says of the memory */
+	int lane_status; /* and of memory for a lane */
 };
 
 /* Statuses that a request may get; none: it must work. */
@@ -65,6 +76,13 @@ void m_leave(struct m_client *c);
 unsigned m_endpoints(const struct m_client *c);
 unsigned m_regions(const struct m_client *c);
 uint64_t m_memory(const struct m_client *c);
+unsigned m_lanes(const struct m_client *c);
+/* Lanes whose sender has not come for them. */
+unsigned m_lanes_offered(const struct m_client *c);
+/* The last client lives on another host. */
+bool m_is_coresident(const struct m_client *a, const struct m_client *b);
+/* Does a reply to this, when it works, bring memory of a lane? */
+bool m_brings_lane(const union vmb_ctl_any *msg);
 /* Attachments that this request takes. */
 unsigned m_attachments(const struct m_client *c, const union vmb_ctl_any *msg,
 		       size_t len);

@@ -29,7 +29,7 @@ struct vmb_transport {
 	struct m_client *model;
 	union vmb_ctl_any reply; /* the last */
 	unsigned replies;
-	bool signal_given, pending;
+	bool signal_given, lane_given, pending;
 	struct vmb_ctl_register reg; /* that is pending */
 };
 
@@ -37,11 +37,16 @@ struct vmb_attachment {
 	int status; /* of memory_map() */
 };
 
+struct vmb_lane_memory {
+	size_t len;
+};
+
 static struct vmb_transport transports[M_CLIENTS];
 static struct vmbd_options options = {.engines = 1, .endpoints_max = 64};
 static struct vmbd d = {.options = &options};
 static struct vmbd_platform platform = {.d = &d};
-static unsigned mapped, signals; /* what vmbd holds of ours */
+static unsigned mapped, signals, lanes; /* what vmbd holds of ours */
+static int lane_status;			/* of lane_make() */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -69,7 +74,12 @@ static int fake_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
 	      "a reply of impossible length");
 	t->reply = *msg;
 	t->replies++;
-	t->signal_given = gift ? gift->signal : NULL;
+	t->signal_given = gift && gift->signal;
+	t->lane_given = gift && gift->lane;
+	if (t->lane_given)
+		check(gift->lane->len ==
+			      VMB_LANE_LEN(msg->lane.slots, msg->lane.bytes),
+		      "memory of another lane");
 	return 0;
 }
 
@@ -140,10 +150,37 @@ static void fake_signal_close(struct vmb_signal *signal)
 	signals--;
 }
 
+static bool fake_coresident(const struct vmb_transport *a,
+			    const struct vmb_transport *b)
+{
+	return m_is_coresident(a->model, b->model);
+}
+
+static int fake_lane_make(struct vmb_transport *receiver,
+			  struct vmb_transport *sender, size_t len,
+			  struct vmb_lane_memory **lane)
+{
+	check(fake_coresident(receiver, sender), "a lane between two hosts");
+	if (lane_status)
+		return lane_status;
+	*lane = malloc(sizeof(**lane));
+	check(*lane, "out of memory");
+	(*lane)->len = len;
+	lanes++;
+	return 0;
+}
+
+static void fake_lane_free(struct vmb_lane_memory *lane)
+{
+	free(lane);
+	lanes--;
+}
+
 static const struct vmb_platform_ops fake = {
 	.name = "fake",
 	.attached_kinds = 1u << VMB_REGION_MEMFD,
 	.features = fake_features,
+	.coresident = fake_coresident,
 	.reply = fake_reply,
 	.drop = fake_drop,
 	.memory_map = fake_memory_map,
@@ -153,16 +190,20 @@ static const struct vmb_platform_ops fake = {
 	.signal_bind = fake_signal_bind,
 	.signal_unbind = fake_signal_unbind,
 	.signal_close = fake_signal_close,
+	.lane_make = fake_lane_make,
+	.lane_free = fake_lane_free,
 };
 
-static void notify(void *cookie)
+/* One thread does everything here: nobody is woken, nobody fences. */
+static void nothing(void *arg)
 {
-	(void)cookie;
+	(void)arg;
 }
 
 static void start(void)
 {
-	static const struct vmb_nic_host host = {.notify = notify};
+	static const struct vmb_nic_host host = {.notify = nothing,
+						 .barrier = nothing};
 	static struct vmbd_section everybody = {
 		.kind = VMBD_SECTION_DEFAULT,
 		.limits = {.of = {[VMBD_ALLOW] = 1,
@@ -171,7 +212,8 @@ static void start(void)
 				  [VMBD_WEIGHT] = 1,
 				  [VMBD_CLIENTS] = M_ADMITTED,
 				  [VMBD_REGIONS] = M_REGIONS,
-				  [VMBD_PEERS] = 1},
+				  [VMBD_PEERS] = 1,
+				  [VMBD_LANES] = M_LANES},
 			   .set = (1u << VMBD_KEYS) - 1}};
 	static struct vmbd_policy policy = {&everybody, 1};
 	const struct vmb_nic_config config = {
@@ -257,6 +299,44 @@ static void make_lookup(union vmb_ctl_any *m, const uint8_t *r)
 		strcpy(m->lookup.name, r[6] % 2 ? "localhost" : "nobody");
 }
 
+/* One of its own more often than not. */
+static uint32_t own_handle(uint8_t who, uint8_t choice)
+{
+	const struct m_client *owner = &m_clients[who % M_CLIENTS];
+
+	if (choice % 8 == 7)
+		return some_endpoint(choice / 8, &owner)->handle;
+	return owner->endpoints[choice % M_ENDPOINTS].handle;
+}
+
+static void make_lane(union vmb_ctl_any *m, const uint8_t *r)
+{
+	static const uint32_t slots[] = {VMB_LANE_SLOTS_MIN, 4096, 256, 255,
+					 8192};
+	static const uint32_t bytes[] = {VMB_LANE_BYTES_MIN, 1u << 24,
+					 VMB_LANE_BYTES_MIN / 2};
+	const struct m_client *who = &m_clients[r[r[6] / 4 % 2 ? 0 : 5] % 4];
+	const struct m_lane *lane = &who->lanes[r[5] / 4 % M_LANES];
+
+	m->lane.kind = r[6] % 4;
+	if (m->lane.kind == VMB_LANE_OFFER) {
+		m->lane.handle = own_handle(r[0], r[4]);
+		m->lane.peer = some_endpoint(r[5], &who)->handle;
+		m->lane.slots = slots[r[7] % vmb_array_size(slots)];
+		m->lane.bytes = bytes[r[13] % vmb_array_size(bytes)];
+	} else {
+		m->lane.ticket = lane->ticket;
+	}
+	if (m->lane.kind == VMB_LANE_ACCEPT) {
+		m->lane.handle =
+			r[7] % 4 ? lane->sender : own_handle(r[0], r[4]);
+		m->lane.peer = r[13] % 8 ? lane->receiver
+					 : some_endpoint(r[4], &who)->handle;
+	}
+	if (m->lane.kind == VMB_LANE_CLOSE)
+		m->lane.reason = r[7] % (VMB_CODE_COUNT + 1);
+}
+
 /* Returns its length. */
 static size_t make(union vmb_ctl_any *m, const uint8_t *r)
 {
@@ -269,12 +349,14 @@ static size_t make(union vmb_ctl_any *m, const uint8_t *r)
 		sizeof(struct vmb_ctl_deregister),
 		sizeof(struct vmb_ctl_connect),
 		sizeof(struct vmb_ctl_lookup),
+		sizeof(struct vmb_ctl_lane),
 	};
 	const struct m_client *owner;
-	size_t len = lens[r[2] % 8];
+	const uint32_t op = r[2] % vmb_array_size(lens);
+	size_t len = lens[op];
 
 	memset(m, 0, sizeof(*m));
-	m->head.op = r[2] % 8;
+	m->head.op = op;
 	m->head.tag = r[3];
 	m->head.len = (uint32_t)len;
 	if (m->head.op == VMB_CTL_HELLO)
@@ -291,6 +373,8 @@ static size_t make(union vmb_ctl_any *m, const uint8_t *r)
 		make_connect(m, r);
 	if (m->head.op == VMB_CTL_LOOKUP)
 		make_lookup(m, r);
+	if (m->head.op == VMB_CTL_LANE)
+		make_lane(m, r);
 	if (r[8] % 8 == 7) /* a byte is changed */
 		((uint8_t *)m)[r[9] % len] ^= r[10];
 	if (r[8] % 32 == 8) /* or the length */
@@ -364,6 +448,8 @@ static void request(struct vmb_transport *t, const uint8_t *r)
 	model.attached_more = p.attached_more;
 	model.map_status = p.attached ? attachment.status : 0;
 
+	model.lane_status = lane_status = r[14] % 16 == 1 ? -EMFILE : 0;
+
 	verdict = m_judge(t->model, &model);
 	err = vmbd_client_events.request(t->client, &p);
 	if (!verdict.count && msg.head.op == VMB_CTL_REGISTER &&
@@ -374,10 +460,15 @@ static void request(struct vmb_transport *t, const uint8_t *r)
 		return;
 	}
 	expect_reply(t, msg.head.op, msg.head.tag);
+	if (!m_allows(&verdict, t->reply.head.status))
+		fprintf(stderr, "operation %u: %s\n", msg.head.op,
+			strerror(-t->reply.head.status));
 	check(m_allows(&verdict, t->reply.head.status), "another status");
 	check(t->signal_given ==
 		      (!verdict.count && msg.head.op == VMB_CTL_OPEN),
 	      "descriptors that do not belong to the reply");
+	check(t->lane_given == (!verdict.count && m_brings_lane(&msg)),
+	      "a lane that does not belong to the reply");
 	if (!verdict.count)
 		check(m_follow(t->model, &msg, &t->reply), "another answer");
 	t->model->strikes += verdict.nonsense;
@@ -393,6 +484,7 @@ static void request(struct vmb_transport *t, const uint8_t *r)
 static void compare(void)
 {
 	unsigned admitted = 0, pending = 0, endpoints = 0, regions = 0;
+	unsigned offered = 0;
 
 	for (unsigned i = 0; i < M_CLIENTS; i++) {
 		const struct m_client *c = &m_clients[i];
@@ -403,10 +495,12 @@ static void compare(void)
 		pending += !c->admitted;
 		endpoints += m_endpoints(c);
 		regions += m_regions(c);
+		offered += m_lanes_offered(c);
 		check(transports[i].client->endpoint_count == m_endpoints(c) &&
 			      transports[i].client->region_count ==
 				      m_regions(c) &&
-			      transports[i].client->memory == m_memory(c),
+			      transports[i].client->memory == m_memory(c) &&
+			      transports[i].client->lane_count == m_lanes(c),
 		      "a client has more or less than it was given");
 	}
 	check(d.client_count == admitted && d.pending_count == pending,
@@ -415,6 +509,7 @@ static void compare(void)
 	      "another number of endpoints");
 	check(d.region_count == regions, "another number of regions");
 	check(d.mappings == mapped, "another number of mappings");
+	check(lanes == offered, "another number of lanes in the middle");
 }
 
 static void step(const uint8_t *r)
@@ -442,7 +537,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (transports[i].client)
 			fake_drop(&transports[i], "the end");
 	compare();
-	check(!mapped && !signals, "something of theirs is left");
+	check(!mapped && !signals && !lanes, "something of theirs is left");
 	check(vmb_list_empty(&d.domains), "a domain is left");
 	check(d.boards.next->next == &d.boards, "a board is left");
 	return 0;
