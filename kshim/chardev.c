@@ -145,7 +145,7 @@ static struct vmb_request *request_copy(struct vmb_client *client, const char __
 	if (copy_from_user(&request->msg, buf, count))
 		goto err_free;
 	err = -EINVAL;
-	if (head->op < VMB_CTL_HELLO || head->op > VMB_CTL_LOOKUP || head->status)
+	if (head->op < VMB_CTL_HELLO || head->op > VMB_CTL_LANE || head->status)
 		goto err_free;
 	err = -EMSGSIZE;
 	if (head->len != count || head->len != vmb_lens[head->op].request)

@@ -31,6 +31,7 @@ const struct vmb_len vmb_lens[] = {
 	[VMB_CTL_DEREGISTER] = LEN(vmb_ctl_deregister, vmb_ctl_head),
 	[VMB_CTL_CONNECT] = LEN(vmb_ctl_connect, vmb_ctl_connect_reply),
 	[VMB_CTL_LOOKUP] = LEN(vmb_ctl_lookup, vmb_ctl_lookup),
+	[VMB_CTL_LANE] = LEN(vmb_ctl_lane, vmb_ctl_lane),
 	[VMB_CTL_LEAVE] = LEN(vmb_ctl_head, vmb_ctl_head),
 };
 

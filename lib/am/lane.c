@@ -71,17 +71,22 @@ static int say(struct vmb_am *am, struct vmb_peer *peer,
 	       enum vmb_lane_word word)
 {
 	struct vmb_lane_terms terms = {.fences = am->fences};
-	struct vmb_segment body = {NULL, 0};
+	struct vmb_segment body[2] = {{NULL, 0}, {NULL, 0}};
 
-	if (word == VMB_LANE_OFFERED)
-		terms.ticket = peer->lane_in->memory.ticket;
+	if (word == VMB_LANE_OFFERED) {
+		const struct vmb_port_lane *memory = &peer->lane_in->memory;
+
+		terms.ticket = memory->ticket;
+		body[1].ptr = memory->refs;
+		body[1].len = memory->ref_count * sizeof(memory->refs[0]);
+	}
 	if (word == VMB_LANE_OFFERED || word == VMB_LANE_ON)
-		body = (struct vmb_segment){&terms, sizeof(terms)};
+		body[0] = (struct vmb_segment){&terms, sizeof(terms)};
 	else if (word == VMB_LANE_NO)
-		body = (struct vmb_segment){&peer->lane_no,
-					    sizeof(peer->lane_no)};
-	return vmb_am_send_now(am, peer, VMB_AM_LANE_ID, word, &body,
-			       body.len ? 1 : 0, 0, body.len);
+		body[0] = (struct vmb_segment){&peer->lane_no,
+					       sizeof(peer->lane_no)};
+	return vmb_am_send_now(am, peer, VMB_AM_LANE_ID, word, body, 2, 0,
+			       body[0].len + body[1].len);
 }
 
 /* From now on messages take the other way. */
@@ -187,6 +192,7 @@ static void free_in(struct vmb_am *am, struct vmb_lane_in *in)
 	if (in->memory.base)
 		am->port->ops->lane_close(am->port, &in->memory, true,
 					  in->reason);
+	free(in->memory.refs);
 	free(in);
 }
 
@@ -217,6 +223,7 @@ static void reap(struct vmb_am *am)
 		if (out->memory.base)
 			am->port->ops->lane_close(am->port, &out->memory, false,
 						  0);
+		free(out->memory.refs);
 		free(out);
 	}
 	reap_in(am, &am->lanes.calls_in);
@@ -260,9 +267,25 @@ static void give_up(struct vmb_am *am, struct vmb_lane_out *out)
 	peer->lane_sends = VMB_LANE_AFTER - VMB_LANE_AGAIN;
 }
 
-static void on_offer(struct vmb_am *am, struct vmb_peer *peer,
+/* What stands behind the terms. false: no memory. */
+static bool take_refs(struct vmb_port_lane *memory, const void *refs,
+		      size_t len)
+{
+	memory->refs = NULL;
+	memory->ref_count = (uint32_t)(len / sizeof(memory->refs[0]));
+	if (!len)
+		return true;
+	memory->refs = malloc(len);
+	if (!memory->refs)
+		return false;
+	memcpy(memory->refs, refs, len);
+	return true;
+}
+
+static void on_offer(struct vmb_am *am, const struct vmb_am_arrival *a,
 		     const struct vmb_lane_terms *terms)
 {
+	struct vmb_peer *peer = a->peer;
 	struct vmb_lane_out *out = peer->lane_out;
 	struct vmb_ctl_lane what = {
 		.kind = VMB_LANE_ACCEPT,
@@ -275,7 +298,9 @@ static void on_offer(struct vmb_am *am, struct vmb_peer *peer,
 		am->counters.lane_nonsense++;
 		return;
 	}
-	if (am->port->ops->lane_start(am->port, &what, &out->tag)) {
+	if (!take_refs(&out->memory, (const char *)a->data + sizeof(*terms),
+		       a->len - sizeof(*terms)) ||
+	    am->port->ops->lane_start(am->port, &what, &out->tag)) {
 		give_up(am, out);
 		vmb_lane_owe(am, peer, VMB_LANE_OFF);
 		return;
@@ -441,6 +466,16 @@ static void on_on(struct vmb_am *am, struct vmb_peer *peer,
 
 /* ---- words that arrive -------------------------------------------------------- */
 
+static bool is_offer(const struct vmb_am_arrival *a)
+{
+	size_t len = a->len - sizeof(struct vmb_lane_terms);
+
+	return a->hdr == VMB_LANE_OFFERED &&
+	       a->len >= sizeof(struct vmb_lane_terms) &&
+	       len % sizeof(uint32_t) == 0 &&
+	       len / sizeof(uint32_t) <= VMB_PORT_LANE_REFS;
+}
+
 static void on_word(struct vmb_am *am, const struct vmb_am_arrival *a,
 		    void *arg)
 {
@@ -448,12 +483,12 @@ static void on_word(struct vmb_am *am, const struct vmb_am_arrival *a,
 	struct vmb_lane_terms terms = {0};
 
 	(void)arg;
-	if (a->len == sizeof(terms))
+	if (a->len >= sizeof(terms))
 		memcpy(&terms, a->data, sizeof(terms));
 	if (a->hdr == VMB_LANE_WANT) {
 		on_want(am, a->peer);
-	} else if (a->hdr == VMB_LANE_OFFERED && a->len == sizeof(terms)) {
-		on_offer(am, a->peer, &terms);
+	} else if (is_offer(a)) {
+		on_offer(am, a, &terms);
 	} else if (a->hdr == VMB_LANE_NO && a->peer->lane_out &&
 		   a->peer->lane_out->state == VMB_LANE_ASKED) {
 		give_up(am, a->peer->lane_out);

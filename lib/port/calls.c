@@ -295,7 +295,7 @@ void vmb_calls_connect_cancel(struct vmb_port *port, uint32_t tag)
 /* ---- lanes -------------------------------------------------------------- */
 
 int vmb_calls_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
-			 uint32_t *tag)
+			 unsigned fds, uint32_t *tag)
 {
 	struct vmb_channel_call call =
 		make_call(VMB_CTL_LANE, sizeof(call.request.lane),
@@ -304,7 +304,7 @@ int vmb_calls_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
 
 	call.request.lane = *what;
 	call.request.head = head;
-	call.reply_fds = 1;
+	call.reply_fds = fds;
 	return vmb_channel_start(vmb_calls_channel(port), &call, tag);
 }
 
@@ -319,29 +319,37 @@ static bool is_lane_size(uint32_t value, uint32_t min, uint32_t max)
 }
 
 int vmb_calls_lane_poll(struct vmb_port *port, uint32_t tag,
-			struct vmb_port_lane *lane, int *fd)
+			struct vmb_port_lane *lane, struct vmb_ctl_lane *reply,
+			int *fd)
 {
-	const struct vmb_ctl_lane *reply;
 	struct vmb_channel_call call;
 	int err = vmb_channel_poll(vmb_calls_channel(port), tag, &call);
 
 	if (err)
 		return err;
-	reply = &call.reply.lane;
+	*fd = call.reply_fds ? call.fds[0] : -1;
+	*reply = call.reply.lane;
 	if (!is_lane_size(reply->slots, VMB_LANE_SLOTS_MIN,
 			  VMB_LANE_SLOTS_MAX) ||
 	    !is_lane_size(reply->bytes, VMB_LANE_BYTES_MIN,
 			  VMB_LANE_BYTES_MAX)) {
 		vmb_error("daemon made a lane of %u slots and %u bytes",
 			  reply->slots, reply->bytes);
-		close(call.fds[0]);
+		if (*fd >= 0)
+			close(*fd);
 		return -EPROTO;
 	}
 	lane->slots = reply->slots;
 	lane->bytes = reply->bytes;
 	lane->ticket = reply->ticket;
-	*fd = call.fds[0];
 	return 0;
+}
+
+void vmb_calls_lane_failed(struct vmb_port *port,
+			   const struct vmb_ctl_lane *answer)
+{
+	if (answer->kind == VMB_LANE_OFFER)
+		vmb_calls_lane_close(port, answer->ticket, 0);
 }
 
 void vmb_calls_lane_close(struct vmb_port *port, uint64_t ticket,

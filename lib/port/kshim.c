@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -28,7 +29,9 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "port/calls.h"
+#include "port/grants.h"
 #include "port/pages.h"
+#include "port/shared.h"
 
 /* ---- the control file as a carrier -------------------------------------- */
 
@@ -306,6 +309,132 @@ static void kshim_mem_free(struct vmb_port *port, void *addr, size_t len,
 	munmap(addr, len);
 }
 
+/* ---- lanes -------------------------------------------------------------- */
+
+static int kshim_lane_start(struct vmb_port *port,
+			    const struct vmb_ctl_lane *what, uint32_t *tag)
+{
+	return vmb_calls_lane_start(port, what, 0, tag);
+}
+
+static size_t lane_len(const struct vmb_port_lane *lane)
+{
+	return VMB_LANE_LEN((size_t)lane->slots, lane->bytes);
+}
+
+static int refs_make(struct vmb_port_lane *lane, uint32_t count)
+{
+	lane->refs = calloc(count, sizeof(lane->refs[0]));
+	if (!lane->refs)
+		return -ENOMEM;
+	lane->ref_count = count;
+	return 0;
+}
+
+/*
+ * Within one guest a grant must not be mapped: a PVH guest's own page would be
+ * in two places of its memory, which breaks when it is unmapped (seen on Xen
+ * 4.17). There the references are a file: whose process, which descriptor.
+ */
+#define FILE_REFS 2u
+
+static int lane_create_file(struct vmb_port_lane *lane)
+{
+	int fd, err = refs_make(lane, FILE_REFS);
+
+	if (err)
+		return err;
+	lane->refs[0] = (uint32_t)getpid();
+	err = vmb_shared_create("vmb-lane", lane_len(lane), &fd, &lane->base);
+	if (err)
+		lane->ref_count = 0;
+	else
+		lane->refs[1] = (uint32_t)fd;
+	return err;
+}
+
+/* Not opened before it is known to be a file: others may do things then. */
+static int lane_open_file(const struct vmb_port_lane *lane)
+{
+	char path[64], here[64];
+	struct stat st;
+	int named, fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/fd/%u", lane->refs[0],
+		 lane->refs[1]);
+	named = open(path, O_PATH | O_CLOEXEC);
+	if (named < 0)
+		return -errno;
+	snprintf(here, sizeof(here), "/proc/self/fd/%d", named);
+	fd = fstat(named, &st) || !S_ISREG(st.st_mode)
+		     ? -EINVAL
+		     : open(here, O_RDWR | O_CLOEXEC);
+	if (fd == -1)
+		fd = -errno;
+	close(named);
+	return fd;
+}
+
+static int lane_map_file(struct vmb_port_lane *lane)
+{
+	int fd, err;
+
+	if (lane->ref_count != FILE_REFS)
+		return -EPROTO;
+	fd = lane_open_file(lane);
+	if (fd < 0)
+		return fd;
+	err = vmb_shared_map(fd, lane_len(lane), &lane->base);
+	close(fd);
+	return err;
+}
+
+/* The daemon has said where the other side is: make our half. */
+static int obtain_lane(struct vmb_port_lane *lane,
+		       const struct vmb_ctl_lane *answer)
+{
+	uint32_t pages = (uint32_t)(lane_len(lane) / VMB_PAGE);
+	bool offer = answer->kind == VMB_LANE_OFFER;
+	int err;
+
+	if (answer->guest == VMB_LANE_SAME_GUEST)
+		return offer ? lane_create_file(lane) : lane_map_file(lane);
+	if (!offer)
+		return lane->ref_count == pages
+			       ? vmb_grants_map(answer->guest, lane->refs,
+						pages, &lane->base)
+			       : -EPROTO;
+	err = refs_make(lane, pages);
+	return err ? err
+		   : vmb_grants_share(answer->guest, lane->refs, pages,
+				      &lane->base);
+}
+
+static int kshim_lane_poll(struct vmb_port *port, uint32_t tag,
+			   struct vmb_port_lane *lane)
+{
+	struct vmb_ctl_lane answer;
+	int fd, err = vmb_calls_lane_poll(port, tag, lane, &answer, &fd);
+
+	if (err)
+		return err;
+	err = obtain_lane(lane, &answer);
+	if (err)
+		vmb_calls_lane_failed(port, &answer);
+	return err;
+}
+
+static void kshim_lane_close(struct vmb_port *port, struct vmb_port_lane *lane,
+			     bool offered, uint32_t reason)
+{
+	munmap(lane->base, lane_len(lane));
+	lane->base = NULL;
+	if (offered && lane->ref_count == FILE_REFS)
+		close((int)lane->refs[1]);
+	if (offered)
+		vmb_calls_lane_close(port, lane->ticket, reason);
+}
+
 const struct vmb_port_ops vmb_port_kshim = {
 	.name = "kshim",
 	.pins = true,
@@ -325,4 +454,8 @@ const struct vmb_port_ops vmb_port_kshim = {
 	.connect_poll = vmb_calls_connect_poll,
 	.connect_cancel = vmb_calls_connect_cancel,
 	.lookup = vmb_calls_lookup,
+	.lane_start = kshim_lane_start,
+	.lane_poll = kshim_lane_poll,
+	.lane_cancel = vmb_calls_lane_cancel,
+	.lane_close = kshim_lane_close,
 };

@@ -358,10 +358,17 @@ static void local_mem_free(struct vmb_port *port, void *addr, size_t len,
 
 /* ---- lanes -------------------------------------------------------------- */
 
+static int local_lane_start(struct vmb_port *port,
+			    const struct vmb_ctl_lane *what, uint32_t *tag)
+{
+	return vmb_calls_lane_start(port, what, 1, tag);
+}
+
 static int local_lane_poll(struct vmb_port *port, uint32_t tag,
 			   struct vmb_port_lane *lane)
 {
-	int fd, err = vmb_calls_lane_poll(port, tag, lane, &fd);
+	struct vmb_ctl_lane answer;
+	int fd, err = vmb_calls_lane_poll(port, tag, lane, &answer, &fd);
 	size_t len;
 
 	if (err)
@@ -369,6 +376,8 @@ static int local_lane_poll(struct vmb_port *port, uint32_t tag,
 	len = VMB_LANE_LEN(lane->slots, lane->bytes);
 	err = vmb_shared_map(fd, len, &lane->base);
 	close(fd); /* the mappings of both sides keep the pages */
+	if (err)
+		vmb_calls_lane_failed(port, &answer);
 	return err;
 }
 
@@ -399,7 +408,7 @@ const struct vmb_port_ops vmb_port_local = {
 	.connect_poll = vmb_calls_connect_poll,
 	.connect_cancel = vmb_calls_connect_cancel,
 	.lookup = vmb_calls_lookup,
-	.lane_start = vmb_calls_lane_start,
+	.lane_start = local_lane_start,
 	.lane_poll = local_lane_poll,
 	.lane_cancel = vmb_calls_lane_cancel,
 	.lane_close = local_lane_close,

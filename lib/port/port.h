@@ -53,7 +53,18 @@ struct vmb_port_lane {
 	void *base; /* VMB_LANE_LEN(slots, bytes), mapped; zeroed at first */
 	uint32_t slots, bytes;
 	uint64_t ticket;
+	/*
+	 * Where the sender needs more than the ticket to find the memory: set by
+	 * poll of an OFFER, to be told in band to the poll of an ACCEPT, which
+	 * checks it. From malloc(), the caller's in both; NULL and 0: no need.
+	 */
+	uint32_t *refs;
+	uint32_t ref_count;
 };
+
+/* References that a lane can have, at most: one a page. */
+#define VMB_PORT_LANE_REFS \
+	(VMB_LANE_LEN(VMB_LANE_SLOTS_MAX, VMB_LANE_BYTES_MAX) / VMB_PAGE)
 
 struct vmb_port_ops {
 	const char *name; /* as in VMB_PORT: "local", "kshim" */

@@ -69,6 +69,7 @@ static void print_lanes(void)
 	F(vmb_ctl_lane, bytes);
 	F(vmb_ctl_lane, reason);
 	F(vmb_ctl_lane, ticket);
+	F(vmb_ctl_lane, guest);
 }
 
 static void print_xen(void)

@@ -229,6 +229,7 @@ static void judge_shape(struct m_verdict *v, const struct m_client *c,
 	unless(v, op != VMB_CTL_HELLO || !m->hello.reserved_a0, -EINVAL);
 	unless(v, op != VMB_CTL_OPEN || !m->open.geometry.reserved_60, -EINVAL);
 	unless(v, op != VMB_CTL_CLOSE || !m->close.reserved_a0, -EINVAL);
+	unless(v, op != VMB_CTL_LANE || !m->lane.reserved_1a0, -EINVAL);
 	unless(v,
 	       !r->attached_more && r->attached == m_attachments(c, m, r->len),
 	       -EBADF);
@@ -320,7 +321,7 @@ static void judge_offer(struct m_verdict *v, const struct m_client *c,
 
 	unless(v, owns_handle(c, l->handle), -ENOENT);
 	unless(v, is_open(l->peer, &sender), -ENOENT);
-	unless(v, !l->ticket && !l->reason, -EINVAL);
+	unless(v, !l->ticket && !l->reason && !l->guest, -EINVAL);
 	unless(v, is_size(l->slots, VMB_LANE_SLOTS_MIN, VMB_LANE_SLOTS_MAX),
 	       -EINVAL);
 	unless(v, is_size(l->bytes, VMB_LANE_BYTES_MIN, VMB_LANE_BYTES_MAX),
@@ -340,7 +341,7 @@ static void judge_accept(struct m_verdict *v, const struct m_client *c,
 	       lane && lane->receiver == l->peer && lane->sender == l->handle,
 	       -ENOENT);
 	unless(v, !lane || !lane->accepted, -EALREADY);
-	unless(v, !l->slots && !l->bytes && !l->reason, -EINVAL);
+	unless(v, !l->slots && !l->bytes && !l->reason && !l->guest, -EINVAL);
 }
 
 static void judge_lane(struct m_verdict *v, const struct m_client *c,
@@ -352,7 +353,9 @@ static void judge_lane(struct m_verdict *v, const struct m_client *c,
 		judge_accept(v, c, l);
 	} else if (l->kind == VMB_LANE_CLOSE) {
 		unless(v, find_lane(c, l->ticket), -ENOENT);
-		unless(v, !l->handle && !l->peer && !l->slots && !l->bytes,
+		unless(v,
+		       !l->handle && !l->peer && !l->slots && !l->bytes &&
+			       !l->guest,
 		       -EINVAL);
 		unless(v, l->reason < VMB_CODE_COUNT, -EINVAL);
 	} else {
@@ -487,7 +490,7 @@ static bool follow_lane(struct m_client *c, const struct vmb_ctl_lane *l,
 {
 	struct m_lane *lane;
 
-	if (r->kind != l->kind || r->reason)
+	if (r->kind != l->kind || r->reason || r->guest)
 		return false;
 	if (l->kind == VMB_LANE_OFFER && !follow_offer(c, l, r->ticket))
 		return false;

@@ -233,6 +233,79 @@ START_TEST(leave_ends_what_the_client_held)
 }
 END_TEST
 
+/* One LANE request; its reply in *lane on success. */
+static int ask_lane(struct t_guest *g, uint32_t client,
+		    struct vmb_ctl_lane *lane)
+{
+	union vmb_ctl_any msg = {.lane = *lane};
+	struct vmb_xen_request r =
+		t_guest_request(g, client, VMB_CTL_LANE, &msg);
+	struct vmb_xen_reply reply;
+	int status = t_guest_call(g, &r, &reply);
+
+	if (!status)
+		memcpy(lane, reply.msg, sizeof(*lane));
+	return status;
+}
+
+static struct vmb_ctl_lane lane_offer(uint32_t receiver, uint32_t sender)
+{
+	return (struct vmb_ctl_lane){.kind = VMB_LANE_OFFER,
+				     .handle = receiver,
+				     .peer = sender,
+				     .slots = VMB_LANE_SLOTS_MIN,
+				     .bytes = VMB_LANE_BYTES_MIN};
+}
+
+static size_t lanes_listed(void)
+{
+	json_t *rows;
+	size_t n;
+
+	ck_assert_int_eq(t_vmbd_command(&v, &rows, "{s:s}", "cmd", "lanes"), 0);
+	n = json_array_size(rows);
+	json_decref(rows);
+	return n;
+}
+
+/* Each is told which domain the other one is; nothing is mapped for it. */
+START_TEST(lanes_are_introduced_between_guests)
+{
+	struct vmb_ctl_lane offer = lane_offer(b.handle, a.handle), accept;
+
+	ck_assert_int_eq(ask_lane(&mail, 1, &offer), 0);
+	ck_assert_uint_eq(offer.guest, 5);
+	accept = (struct vmb_ctl_lane){.kind = VMB_LANE_ACCEPT,
+				       .handle = a.handle,
+				       .peer = b.handle,
+				       .ticket = offer.ticket + 1};
+	ck_assert_int_eq(ask_lane(&web, 1, &accept), -ENOENT);
+	accept.ticket = offer.ticket;
+	ck_assert_int_eq(ask_lane(&web, 1, &accept), 0);
+	ck_assert_uint_eq(accept.guest, 6);
+	ck_assert_uint_eq(accept.slots, VMB_LANE_SLOTS_MIN);
+	ck_assert_uint_eq(accept.bytes, VMB_LANE_BYTES_MIN);
+	ck_assert_uint_eq(lanes_listed(), 1);
+	offer = (struct vmb_ctl_lane){.kind = VMB_LANE_CLOSE,
+				      .ticket = offer.ticket};
+	ck_assert_int_eq(ask_lane(&mail, 1, &offer), 0);
+	ck_assert_uint_eq(lanes_listed(), 0);
+}
+END_TEST
+
+START_TEST(a_lane_within_a_guest_is_told_apart)
+{
+	struct t_guest_endpoint c;
+	struct vmb_ctl_lane offer;
+
+	ck_assert_int_eq(t_guest_hello(&web, 9, NULL), 0);
+	ck_assert_int_eq(t_guest_open(&web, 9, 5, &c), 0);
+	offer = lane_offer(c.handle, a.handle);
+	ck_assert_int_eq(ask_lane(&web, 9, &offer), 0);
+	ck_assert_uint_eq(offer.guest, VMB_LANE_SAME_GUEST);
+}
+END_TEST
+
 /* One guest dies, the other hears of it and goes on. */
 START_TEST(death_is_told_to_peers)
 {
@@ -412,6 +485,8 @@ static void add_case(Suite *s, const char *name, SFun start)
 			    vmb_array_size(sizes));
 	tcase_add_test(c, keys_end_at_the_guest);
 	tcase_add_test(c, leave_ends_what_the_client_held);
+	tcase_add_test(c, lanes_are_introduced_between_guests);
+	tcase_add_test(c, a_lane_within_a_guest_is_told_apart);
 	tcase_add_test(c, death_is_told_to_peers);
 	tcase_add_test(c, a_guest_talks_to_a_process);
 	tcase_add_test(c, no_process_joins_a_guest);

@@ -76,6 +76,27 @@ int t_inproc_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
 	return rc;
 }
 
+/* As between guests: one for each page, and they have to arrive. */
+static void make_refs(struct vmb_port_lane *lane)
+{
+	lane->ref_count = VMB_LANE_LEN(lane->slots, lane->bytes) / VMB_PAGE;
+	lane->refs = calloc(lane->ref_count, sizeof(lane->refs[0]));
+	ck_assert_ptr_nonnull(lane->refs);
+	for (uint32_t i = 0; i < lane->ref_count; i++)
+		lane->refs[i] = (uint32_t)lane->ticket * 1000u + i;
+}
+
+static bool refs_are_right(const struct vmb_port_lane *lane,
+			   const struct lane *l, uint64_t ticket)
+{
+	bool right =
+		lane->ref_count == VMB_LANE_LEN(l->slots, l->bytes) / VMB_PAGE;
+
+	for (uint32_t i = 0; right && i < lane->ref_count; i++)
+		right = lane->refs[i] == (uint32_t)ticket * 1000u + i;
+	return right;
+}
+
 static int offer(const struct vmb_ctl_lane *what, struct vmb_port_lane *lane)
 {
 	size_t len = VMB_LANE_LEN(what->slots, what->bytes);
@@ -97,6 +118,7 @@ static int offer(const struct vmb_ctl_lane *what, struct vmb_port_lane *lane)
 					       .slots = what->slots,
 					       .bytes = what->bytes,
 					       .ticket = i + 1};
+		make_refs(lane);
 		return 0;
 	}
 	return -ENOMEM;
@@ -109,11 +131,12 @@ static int accept_lane(const struct vmb_ctl_lane *what,
 
 	if (!l->base || l->sender != what->handle || l->receiver != what->peer)
 		return -ENOENT;
+	ck_assert(refs_are_right(lane, l, what->ticket));
 	l->holders++;
-	*lane = (struct vmb_port_lane){.base = l->base,
-				       .slots = l->slots,
-				       .bytes = l->bytes,
-				       .ticket = what->ticket};
+	lane->base = l->base;
+	lane->slots = l->slots;
+	lane->bytes = l->bytes;
+	lane->ticket = what->ticket;
 	return 0;
 }
 

@@ -200,8 +200,9 @@ struct vmb_platform_ops {
 	void (*signal_close)(struct vmb_signal *signal);
 
 	/*
-	 * Zeroed memory of a lane, the receiver's, which a reply gives to each
-	 * of the two. NULL: this platform makes none. -EMFILE, -ENOMEM.
+	 * What a reply gives to each of the two sides of a lane: zeroed memory,
+	 * the receiver's; or, where they share it without us, who the other
+	 * side is. NULL: this platform makes none. -EMFILE, -ENOMEM.
 	 */
 	int (*lane_make)(struct vmb_transport *receiver,
 			 struct vmb_transport *sender, size_t len,

@@ -281,7 +281,8 @@ static const struct operation {
 	[VMB_CTL_LOOKUP] = {"lookup", do_lookup, sizeof(struct vmb_ctl_lookup),
 			    sizeof(struct vmb_ctl_lookup), 0},
 	[VMB_CTL_LANE] = {"lane", do_lane, sizeof(struct vmb_ctl_lane),
-			  sizeof(struct vmb_ctl_lane), 0},
+			  sizeof(struct vmb_ctl_lane),
+			  offsetof(struct vmb_ctl_lane, reserved_1a0)},
 };
 
 static const struct operation *operation_of(const union vmb_ctl_any *msg)

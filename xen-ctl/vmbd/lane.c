@@ -17,6 +17,20 @@ static struct vmbd_lane *lane_of(struct vmb_list *node)
 	return vmb_container_of(node, struct vmbd_lane, node);
 }
 
+const char *vmbd_lane_why(const struct vmbd_lane *lane)
+{
+	switch (lane->why) {
+	case -EXDEV:
+		return "not on one platform";
+	case -EOPNOTSUPP:
+		return "this platform makes none";
+	case -EDQUOT:
+		return "the policy allows no more";
+	default:
+		return strerror(-lane->why);
+	}
+}
+
 const char *vmbd_lane_state_name(enum vmbd_lane_state state)
 {
 	static const char *const names[] = {"offered", "open", "refused"};
@@ -164,7 +178,7 @@ static int do_offer(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 		vmbd_endpoint_by_handle(c->d, request->peer);
 	int err;
 
-	if (!receiver || request->ticket || request->reason) {
+	if (!receiver || request->ticket || request->reason || request->guest) {
 		vmbd_client_warn(c,
 				 "lane refused: not its endpoint 0x%x, or "
 				 "unused fields are not 0",
@@ -203,7 +217,8 @@ static int do_accept(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 
 	if (!own(c, request->handle))
 		return lie(c, request->handle, "not its endpoint");
-	if (request->slots || request->bytes || request->reason)
+	if (request->slots || request->bytes || request->reason ||
+	    request->guest)
 		return -EINVAL;
 	if (!vmbd_client_sees(c, receiver))
 		return -ENOENT; /* it closed meanwhile, or is none of its */
@@ -235,7 +250,8 @@ static int do_close(struct vmbd_client *c, const struct vmb_ctl_lane *request)
 	if (!lane)
 		return lie(c, 0, "close of a lane that is not its own");
 	if (request->handle || request->peer || request->slots ||
-	    request->bytes || request->reason >= VMB_CODE_COUNT)
+	    request->bytes || request->guest ||
+	    request->reason >= VMB_CODE_COUNT)
 		return -EINVAL;
 	if (request->reason)
 		note_lie(c, lane, request->reason);

@@ -44,6 +44,8 @@ void vmbd_lane_given(struct vmbd_lane *lane);
 /* The endpoint closes: lanes to it end. */
 void vmbd_lanes_end(struct vmbd_endpoint *receiver);
 
+/* Why it was refused, for people. */
+const char *vmbd_lane_why(const struct vmbd_lane *lane);
 /* "offered", "open", "refused". */
 const char *vmbd_lane_state_name(enum vmbd_lane_state state);
 

@@ -348,7 +348,7 @@ static json_t *lane_row(struct vmbd *d, struct vmb_list *node)
 			  (json_int_t)(refused ? 0
 					       : VMB_LANE_LEN(lane->slots,
 							      lane->bytes)),
-			  "why", refused ? strerror(-lane->why) : ""));
+			  "why", refused ? vmbd_lane_why(lane) : ""));
 }
 
 json_t *vmbd_report_lanes(struct vmbd *d)

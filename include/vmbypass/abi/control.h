@@ -151,6 +151,8 @@ _Static_assert(sizeof(struct vmb_ctl_lookup) == 120, "fixed");
 #define VMB_LANE_ACCEPT 2u /* S: the one of @ticket, from my @handle to @peer */
 #define VMB_LANE_CLOSE 3u  /* R: the one of @ticket is not used any more */
 
+#define VMB_LANE_SAME_GUEST 0x7ff0u /* @guest: our own; Xen's DOMID_SELF */
+
 /*
  * Request and reply, see docs/lane.md. The reply to OFFER and ACCEPT brings
  * the sizes, the ticket and, on the local platform, one fd: a sealed memfd of
@@ -169,8 +171,10 @@ struct vmb_ctl_lane {
 	__u32 bytes;  /* the same: of the buffers */
 	__u32 reason; /* CLOSE: VMB_CODE_* of what the sender did, or 0 */
 	__u64 ticket; /* OFFER: 0 */
+	__u32 guest;  /* reply on Xen: where the other side is; else 0 */
+	__u32 reserved_1a0;
 };
-_Static_assert(sizeof(struct vmb_ctl_lane) == 48, "fixed");
+_Static_assert(sizeof(struct vmb_ctl_lane) == 56, "fixed");
 
 union vmb_ctl_any {
 	struct vmb_ctl_head head;

@@ -60,7 +60,7 @@ _Static_assert(sizeof(struct vmb_xen_reply) == 144, "fixed");
  * the shim sends, when the file was closed: a head alone. Its reply says that
  * nothing of the client's is mapped any more.
  */
-#define VMB_CTL_LEAVE 8u
+#define VMB_CTL_LEAVE 9u
 
 /*
  * Both sides set and clear bits with atomic operations; a bit that lies costs

@@ -44,12 +44,26 @@ static void answer_status(struct vmb_guest *g, uint32_t client,
 	answer(g, client, &msg);
 }
 
-/* What the client gets of a signal is the place that it asked for. */
+/* Where is the other side, for that in a guest? */
+static uint32_t where(const struct vmb_lane_memory *lane, uint32_t guest)
+{
+	if (lane->sender == lane->receiver)
+		return VMB_LANE_SAME_GUEST;
+	return lane->sender == guest ? lane->receiver : lane->sender;
+}
+
+/*
+ * What the client gets of a signal is the place that it asked for; of a lane,
+ * which domain the other side is.
+ */
 int vmb_xen_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
 		  const struct vmb_gift *gift)
 {
-	(void)gift;
-	answer(t->g, t->number, msg);
+	union vmb_ctl_any told = *msg;
+
+	if (gift && gift->lane)
+		told.lane.guest = where(gift->lane, t->g->who.id);
+	answer(t->g, t->number, &told);
 	return 0;
 }
 

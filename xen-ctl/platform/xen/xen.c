@@ -397,6 +397,25 @@ static bool xen_coresident(const struct vmb_transport *a,
 	return a->g->p == b->g->p;
 }
 
+/* The guests make the memory; each is told which domain the other one is. */
+static int xen_lane_make(struct vmb_transport *receiver,
+			 struct vmb_transport *sender, size_t len,
+			 struct vmb_lane_memory **lane)
+{
+	(void)len;
+	*lane = malloc(sizeof(**lane));
+	if (!*lane)
+		return -ENOMEM;
+	(*lane)->receiver = receiver->g->who.id;
+	(*lane)->sender = sender->g->who.id;
+	return 0;
+}
+
+static void xen_lane_free(struct vmb_lane_memory *lane)
+{
+	free(lane);
+}
+
 static void *xen_mover_cookie(struct vmb_transport *t)
 {
 	(void)t;
@@ -421,6 +440,8 @@ static const struct vmb_platform_ops vmb_platform_xen = {
 	.signal_bind = vmb_xen_signal_bind,
 	.signal_unbind = vmb_xen_signal_unbind,
 	.signal_close = vmb_xen_signal_close,
+	.lane_make = xen_lane_make,
+	.lane_free = xen_lane_free,
 	.guest_attach = xen_guest_attach,
 	.guest_detach = xen_guest_detach,
 	.guest_state = vmb_xen_guest_state,

@@ -100,6 +100,11 @@ struct vmb_transport {
 	struct vmbd_client *client; /* NULL: sent away, LEAVE is to come */
 };
 
+/* Of a lane: which domains are to share it. */
+struct vmb_lane_memory {
+	uint32_t receiver, sender;
+};
+
 /* Pages that came with a request. */
 struct vmb_attachment {
 	uint32_t slot;
