@@ -20,6 +20,9 @@ usage() {
 	value vmbypass has (least and greatest of all rounds in brackets).
 
 	  --peers LIST     vmb, ucx, mpi, fabric, unix, tcp, floor (default: all)
+	  --mpi            compare what carries the messages of MPI programs: the
+	                   component of docs/mpi.md, Open MPI's shared memory, its TCP.
+	                   --peers: btl-vmb, btl-vader, btl-tcp, floor
 	  --rounds N       of all peers (default 5)
 	  --time MS        of one point and round, about (default 200)
 	  --quick          2 rounds of 20 ms, fewer sizes, no pictures: does it work?
@@ -52,6 +55,7 @@ note() {
 top=$(cd "$(dirname "$(realpath "$0")")/.." && pwd)
 filters=$top/bench/compare
 all_peers=(vmb ucx mpi fabric unix tcp floor)
+mpi=no
 peers=()
 rounds=5
 time_ms=200
@@ -73,6 +77,7 @@ parse() {
 		case $1 in
 		--help) usage; exit 0 ;;
 		--quick) quick=yes; shift; continue ;;
+		--mpi) mpi=yes; shift; continue ;;
 		--peers | --rounds | --time | --cpu | --processes | --json | --raw | \
 			--figures | --programs)
 			[ $# -gt 1 ] || fail "$1 needs a value" ;;
@@ -96,6 +101,10 @@ parse() {
 peers_check() {
 	local peer
 
+	if [ $mpi = yes ]; then
+		all_peers=(btl-vmb btl-vader btl-tcp floor)
+		export VMB_COMPARE_OURS=btl-vmb # for names.jq
+	fi
 	[ ${#peers[@]} -gt 0 ] || peers=("${all_peers[@]}")
 	for peer in "${peers[@]}"; do
 		[[ " ${all_peers[*]} " == *" $peer "* ]] ||
@@ -141,16 +150,19 @@ pair_choose() {
 		vmb_pair=(--self --cpu "$cpu_a" --engine-cpu "$cpu_b" --wait spin)
 		vmb_mode="one process with both endpoints on processor $cpu_a, engine on $cpu_b"
 	fi
+	[ $mpi = no ] || vmb_mode="ranks on processors $cpus in turn, engine on $cpu_engine"
 }
 
 sizes_choose() {
 	latency_sizes=0,8,64,256,1K,4K,16K,64K
 	bandwidth_sizes=4K,16K,64K,256K,1M,4M,16M
+	group_sizes=4K,64K,1M
 	if [ $quick = yes ]; then
 		[ -n "${rounds_chosen:-}" ] || rounds=2
 		[ -n "${time_chosen:-}" ] || time_ms=20
 		latency_sizes=0,8,4K,64K
 		bandwidth_sizes=64K,1M
+		group_sizes=64K
 		figures=${figures:-none}
 	fi
 	figures=${figures:-$top/docs/figures}
@@ -193,6 +205,7 @@ prepare() {
 	done
 	command -v jq >/dev/null || fail "jq is needed: apt-get install jq"
 	vmbd=$programs/../xen-ctl/vmbd/vmbd
+	component=$programs/../lib/btl
 	[ -x "$vmbd" ] || vmbd=$(command -v vmbd) || fail "no vmbd beside $programs"
 }
 
@@ -313,19 +326,82 @@ missing_mpi() {
 	missing_program peer-mpi libopenmpi-dev
 }
 
+# mpi_start BTL: what all jobs have in common, in $launch
+mpi_start() {
+	launch=(env TMPDIR="$work" mpirun --mca pml ob1 --mca btl "self,$1"
+		--bind-to none --oversubscribe)
+}
+
 # One rank on each processor: they pin themselves, as all our programs do.
 mpi_tell() {
-	tell env TMPDIR="$work" mpirun --mca pml ob1 --mca btl self,vader \
-		--bind-to none --oversubscribe -np 1 \
+	tell "${launch[@]}" -np 1 \
 		"$programs/peers/peer-mpi" --serve 1 --cpu "$cpu_b" --count none : \
 		-np 1 "$programs/peers/peer-mpi" --connect 0 --cpu "$cpu_a" "$@"
 }
 
 measure_mpi() {
+	mpi_start vader
 	mpi_tell --test latency,idle --sizes $latency_sizes || return
 	mpi_tell --test bandwidth --sizes $bandwidth_sizes || return
 	mpi_tell --test rate --sizes 8
 }
+
+# group_tell RANKS OPTION...
+group_tell() {
+	local ranks=$1
+
+	shift
+	tell "${launch[@]}" -np "$ranks" "$programs/peers/mpi-group" \
+		--cpu "$cpus" "$@"
+}
+
+# Open MPI over BTL, which ranks on processors of their own and twice as many
+# ranks as processors make use of.
+btl_measure() {
+	local ranks
+
+	mpi_start "$1"
+	mpi_tell --test latency --sizes $latency_sizes || return
+	mpi_tell --test bandwidth --sizes $bandwidth_sizes || return
+	mpi_tell --test rate --sizes 8 || return
+	group_tell 2 --test bidirectional --sizes $group_sizes || return
+	for ranks in 2 4; do
+		group_tell $ranks --test allreduce --sizes 8,64K || return
+		group_tell $ranks --test alltoall --sizes 4K || return
+	done
+}
+
+missing_btl-vmb() {
+	missing_mpi
+	[ -f "$component/mca_btl_vmb.so" ] ||
+		echo "mca_btl_vmb.so was not built: libopenmpi-dev was not there"
+}
+
+# The daemon is there for the time of the measurement only: it may spin.
+measure_btl-vmb() {
+	local OMPI_MCA_mca_base_component_path VMB_PORT=local:$work/vmbd daemon status
+
+	OMPI_MCA_mca_base_component_path=$(ompi_info --path pkglibdir --parsable |
+		cut -d: -f3):$component
+	export OMPI_MCA_mca_base_component_path VMB_PORT
+	start $((20 * limit)) taskset -c "$cpu_engine" "$vmbd" --local \
+		--socket "$work/vmbd" </dev/null 2>"$work/daemon"
+	daemon=$started
+	until [ -S "$work/vmbd" ]; do
+		kill -0 $daemon || { cp "$work/daemon" "$work/errors"; return 1; }
+		sleep 0.05
+	done
+	btl_measure vmb
+	status=$?
+	kill $daemon
+	finish $daemon
+	return $status
+}
+
+missing_btl-vader() { missing_mpi; }
+measure_btl-vader() { btl_measure vader; }
+missing_btl-tcp() { missing_mpi; }
+measure_btl-tcp() { btl_measure tcp; }
 
 missing_ucx() {
 	command -v ucx_perftest >/dev/null ||
@@ -483,7 +559,9 @@ peer_round() {
 	jq -c -s --argjson latency "$(bytes_list $latency_sizes | jq -c -s .)" \
 		--argjson bandwidth "$(bytes_list $bandwidth_sizes | jq -c -s .)" \
 		-f "$filters/ours.jq" "$work/lines" |
-		jq -c --argjson round "$2" '.round = $round' >>"$work/all" ||
+		jq -c --argjson round "$2" --arg impl "$(impl "$1")" \
+			'.round = $round | if .impl == "mpi" then .impl = $impl else . end' \
+			>>"$work/all" ||
 		fail "cannot read the lines of $1"
 }
 
@@ -507,7 +585,7 @@ measure_all() {
 
 # impl PEER: as the JSON lines call it
 impl() {
-	[ "$1" = vmb ] && echo vmb-local || echo "$1"
+	[ "$1" = vmb ] && echo vmb-local || echo "$1" # also in names.jq
 }
 
 impls_json() {
@@ -541,14 +619,15 @@ print_all() {
 }
 
 draw_all() {
-	local figure format
+	local figure format prefix=
 
 	[ "$figures" != none ] || return 0
+	[ $mpi = no ] || prefix=mpi-
 	mkdir -p "$figures" || fail "cannot make $figures"
 	for figure in latency bandwidth rate; do
 		for format in svg png; do
 			"$top/bench/plot.sh" --figure $figure "$work/combined" \
-				"$figures/$figure.$format" ||
+				"$figures/$prefix$figure.$format" ||
 				note "no picture $figure.$format"
 		done
 	done

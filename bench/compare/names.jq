@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What the peers are called, for tables and pictures, and in which order.
 
-def ours: "vmb-local";
+def ours: $ENV.VMB_COMPARE_OURS // "vmb-local";
 
-def order: [ours, "ucx", "mpi", "fabric", "unix", "tcp", "floor"];
+def order: [ours, "btl-vader", "btl-tcp", "ucx", "mpi", "fabric", "unix", "tcp", "floor"];
 
 def title: {
 	"vmb-local": "vmbypass",
+	"btl-vmb": "MPI over vmbypass",
+	"btl-vader": "its shared memory",
+	"btl-tcp": "its TCP",
 	"ucx": "UCX",
 	"mpi": "Open MPI",
 	"fabric": "libfabric shm",
@@ -22,6 +25,9 @@ def size_text:
 	else "\(.) B" end;
 
 # What makes two lines comparable: the same key, whoever measured it. Only
-# vmbypass and memcpy know two kinds of memory; who idles does it in its way.
+# vmbypass and memcpy know two kinds of memory; who idles does it in its way;
+# what many do together depends on how many.
 def key:
-	{test, size, wait: (if .test == "idle" then null else .wait end)};
+	{test, size, wait: (if .test == "idle" then null else .wait end),
+	 ranks: (if (.test | IN("allreduce", "alltoall")) then .processes
+		 else null end)};

@@ -19,7 +19,8 @@ def units: {
 	"cpu_pct": {unit: "%", factor: 1, less: true}
 };
 
-def place: {latency: 0, bandwidth: 2, rate: 3, idle: 4}[.test]
+def place: {latency: 0, bandwidth: 2, bidirectional: 2.5, rate: 3, idle: 4,
+	allreduce: 6, alltoall: 7}[.test]
 	+ (if .wait == "block" then 1 else 0 end);
 
 def what:
@@ -28,6 +29,10 @@ def what:
 	elif .test == "bandwidth" then
 		"\(.size | size_text) one after another"
 		+ (if .memory == "alloc" then ", `vmb_alloc`" else "" end)
+	elif .test == "bidirectional" then
+		"\(.size | size_text) both ways at once"
+	elif (.test | IN("allreduce", "alltoall")) then
+		"\(.test) of \(.size | size_text), \(.processes) ranks"
 	else "\(.size | size_text) one way"
 		+ (if .wait == "block" then ", blocking" else "" end)
 	end;
@@ -79,7 +84,7 @@ def padded($widths):
 	| "| " + join(" | ") + " |";
 
 (["what", ""] + ($peers | map(title)) + ["the best peer"]) as $head
-| [group_by(key) | sort_by([(.[0] | place), .[0].size])[]
+| [group_by(key) | sort_by([(.[0] | place), .[0].processes, .[0].size])[]
    | . as $lines
    | (map(select(.impl == ours)) | sort_by(.memory) | reverse) as $own
    | if $own == [] then row(null; $peers)

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * rdma.c - registered memory, put and get.
+ *
+ * Flow:  ob1 -> vmb_btl_register_mem() -> Open MPI's registration cache
+ *        -> vmb_register(); then vmb_btl_get() -> vmb_am_get()
+ * Owns:  the registrations that the cache keeps.
+ * Trust: a handle of a peer is a key and an address; the engine checks both.
+ */
+#include "btl/btl.h"
+
+/* ---- registrations ------------------------------------------------------ */
+
+static int register_region(void *data, void *base, size_t size,
+			   mca_rcache_base_registration_t *r)
+{
+	struct btl_registration *reg = (struct btl_registration *)r;
+	unsigned access = 0;
+	int rc;
+
+	(void)data;
+	if (r->access_flags & MCA_BTL_REG_FLAG_REMOTE_READ)
+		access |= VMB_REMOTE_READ;
+	if (r->access_flags & MCA_BTL_REG_FLAG_REMOTE_WRITE)
+		access |= VMB_REMOTE_WRITE;
+	rc = vmb_register(base, size, access, &reg->mem);
+	if (rc)
+		return vmb_btl_code(rc);
+	reg->handle.base = (uintptr_t)base;
+	vmb_mem_key(reg->mem, &reg->handle.key);
+	return OPAL_SUCCESS;
+}
+
+static int deregister_region(void *data, mca_rcache_base_registration_t *r)
+{
+	(void)data;
+	return vmb_btl_code(
+		vmb_deregister(((struct btl_registration *)r)->mem));
+}
+
+int vmb_btl_rcache_open(struct btl_module *m)
+{
+	mca_rcache_base_resources_t resources = {
+		.cache_name = "vmb",
+		.reg_data = m,
+		.sizeof_reg = sizeof(struct btl_registration),
+		.register_mem = register_region,
+		.deregister_mem = deregister_region,
+	};
+
+	m->rcache = mca_rcache_base_module_create("grdma", m, &resources);
+	return m->rcache ? 0 : -ENOMEM;
+}
+
+mca_btl_base_registration_handle_t *
+vmb_btl_register_mem(mca_btl_base_module_t *btl,
+		     struct mca_btl_base_endpoint_t *peer, void *base,
+		     size_t size, uint32_t flags)
+{
+	struct btl_module *m = (struct btl_module *)btl;
+	mca_rcache_base_registration_t *reg;
+	int32_t access = (int32_t)(flags & MCA_BTL_REG_FLAG_ACCESS_ANY);
+
+	(void)peer;
+	if (m->rcache->rcache_register(m->rcache, base, size, 0, access,
+				       &reg) != OPAL_SUCCESS)
+		return NULL;
+	return &((struct btl_registration *)reg)->handle;
+}
+
+static struct btl_registration *
+registration_of(mca_btl_base_registration_handle_t *handle)
+{
+	return (struct btl_registration *)((char *)handle -
+					   offsetof(struct btl_registration,
+						    handle));
+}
+
+int vmb_btl_deregister_mem(mca_btl_base_module_t *btl,
+			   mca_btl_base_registration_handle_t *handle)
+{
+	struct btl_module *m = (struct btl_module *)btl;
+
+	return m->rcache->rcache_deregister(m->rcache,
+					    &registration_of(handle)->super);
+}
+
+/* ---- transfers ---------------------------------------------------------- */
+
+typedef int (*move_fn)(struct vmb_endpoint *ep, struct vmb_addr dest,
+		       struct vmb_mem *mem, uint64_t offset, uint64_t key,
+		       uint64_t remote_offset, uint64_t len, vmb_am_done_t done,
+		       void *context);
+
+/* t says everything but where to. */
+static int move(struct btl_module *m, move_fn fn, const btl_transfer_t *what,
+		uint64_t remote_address,
+		const mca_btl_base_registration_handle_t *remote, size_t size)
+{
+	btl_peer_t *peer = what->peer;
+	const struct btl_registration *local =
+		registration_of(what->local_handle);
+	btl_transfer_t *t;
+	int rc;
+
+	if (peer->state == BTL_PEER_CONNECTING)
+		return OPAL_ERR_OUT_OF_RESOURCE; /* ob1 tries again */
+	t = (btl_transfer_t *)opal_free_list_get(&m->transfers);
+	if (!t)
+		return OPAL_ERR_OUT_OF_RESOURCE;
+	t->peer = peer;
+	t->local_address = what->local_address;
+	t->local_handle = what->local_handle;
+	t->done = what->done;
+	t->context = what->context;
+	t->data = what->data;
+	vmb_btl_count(&peer->moving, 1);
+	rc = fn(m->ep, peer->addr, local->mem,
+		(uintptr_t)what->local_address - local->handle.base,
+		remote->key, remote_address - remote->base, size, vmb_btl_moved,
+		t);
+	if (!rc)
+		return OPAL_SUCCESS;
+	vmb_btl_count(&peer->moving, -1);
+	opal_free_list_return(&m->transfers, &t->super);
+	return vmb_btl_code(rc);
+}
+
+int vmb_btl_put(mca_btl_base_module_t *btl,
+		struct mca_btl_base_endpoint_t *peer, void *local_address,
+		uint64_t remote_address,
+		mca_btl_base_registration_handle_t *local_handle,
+		mca_btl_base_registration_handle_t *remote_handle, size_t size,
+		int flags, int order, mca_btl_base_rdma_completion_fn_t done,
+		void *context, void *data)
+{
+	const btl_transfer_t what = {
+		.peer = peer,
+		.local_address = local_address,
+		.local_handle = local_handle,
+		.done = done,
+		.context = context,
+		.data = data,
+	};
+
+	(void)flags;
+	(void)order;
+	return move((struct btl_module *)btl, vmb_am_put, &what, remote_address,
+		    remote_handle, size);
+}
+
+int vmb_btl_get(mca_btl_base_module_t *btl,
+		struct mca_btl_base_endpoint_t *peer, void *local_address,
+		uint64_t remote_address,
+		mca_btl_base_registration_handle_t *local_handle,
+		mca_btl_base_registration_handle_t *remote_handle, size_t size,
+		int flags, int order, mca_btl_base_rdma_completion_fn_t done,
+		void *context, void *data)
+{
+	const btl_transfer_t what = {
+		.peer = peer,
+		.local_address = local_address,
+		.local_handle = local_handle,
+		.done = done,
+		.context = context,
+		.data = data,
+	};
+
+	(void)flags;
+	(void)order;
+	return move((struct btl_module *)btl, vmb_am_get, &what, remote_address,
+		    remote_handle, size);
+}
+
+static bool is_moving(struct btl_module *m, btl_peer_t *peer)
+{
+	btl_peer_t *p;
+
+	if (peer)
+		return __atomic_load_n(&peer->moving, __ATOMIC_ACQUIRE);
+	OPAL_LIST_FOREACH(p, &m->peers, btl_peer_t)
+	if (__atomic_load_n(&p->moving, __ATOMIC_ACQUIRE))
+		return true;
+	return false;
+}
+
+/* peer NULL: all of them. */
+int vmb_btl_flush(mca_btl_base_module_t *btl,
+		  struct mca_btl_base_endpoint_t *peer)
+{
+	struct btl_module *m = (struct btl_module *)btl;
+
+	while (is_moving(m, peer)) {
+		if (m->failed || vmb_btl_progress(m) == -EDEADLK)
+			return OPAL_ERROR;
+	}
+	return OPAL_SUCCESS;
+}

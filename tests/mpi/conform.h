@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conform.h - an MPI program that checks what it gets: its cases, and how they
+ * say that something is wrong.
+ *
+ *   conform.c      arguments, the list of cases, what goes wrong
+ *   p2p.c          messages between two ranks
+ *   types.c        derived datatypes with holes
+ *   collectives.c  what all ranks do together
+ *   onesided.c     windows
+ *   comms.c        communicators, threads, spawned processes
+ */
+#ifndef TESTS_MPI_CONFORM_H
+#define TESTS_MPI_CONFORM_H
+
+#include <mpi.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+extern int rank, ranks;	  /* in `world` */
+extern MPI_Comm world;	  /* of the case alone */
+extern bool is_short;	  /* fewer and smaller */
+extern const char *which; /* the case that runs */
+
+struct conform_case {
+	const char *name;
+	void (*run)(void);
+	int ranks_min;
+	bool threads; /* needs MPI_THREAD_MULTIPLE */
+};
+
+extern const struct conform_case p2p_cases[], types_cases[],
+	collectives_cases[], onesided_cases[], comms_cases[];
+
+/* Says where and what, and ends the job. */
+void conform_fail(const char *file, int line, const char *what, long have,
+		  long want) __attribute__((noreturn));
+
+#define CHECK_INT(have, want)                                                  \
+	do {                                                                   \
+		long have_ = (long)(have), want_ = (long)(want);               \
+		if (have_ != want_)                                            \
+			conform_fail(__FILE__, __LINE__, #have, have_, want_); \
+	} while (0)
+#define CHECK(what) CHECK_INT(!!(what), 1)
+
+void *conform_alloc(size_t len);
+/* Bytes that depend on the seed and on their place. */
+void conform_fill(void *buf, size_t len, unsigned seed);
+/* All of them are as filled with this seed. */
+void conform_verify(const void *buf, size_t len, unsigned seed);
+
+#endif
