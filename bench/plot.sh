@@ -134,11 +134,12 @@ peers() {
 		| (map([.impl, .memory]) | unique) as \$have
 		| order | to_entries[] | .key as \$i | .value as \$impl
 		| if \$impl == ours then
-			([1, \"malloc\", \"\"], [8, \"alloc\", \", vmb_alloc memory\"])
+			([1, null, \"\"], [1, \"malloc\", \"\"],
+			 [8, \"alloc\", \", vmb_alloc memory\"])
 			| . as [\$style, \$memory, \$more]
 			| select(\$have | any(. == [ours, \$memory]))
 			| [\$style, (ours | title) + \$more,
-			   \".impl == ours and .memory == \\\"\(\$memory)\\\"\"]
+			   \".impl == ours and .memory == \(\$memory | tojson)\"]
 		  elif \$have | any(.[0] == \$impl) then
 			[\$i + 1, (\$impl | title),
 			 \".impl == \\\"\(\$impl)\\\" and .memory != \\\"alloc\\\"\"]

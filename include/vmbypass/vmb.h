@@ -180,6 +180,12 @@ struct vmb_open_params {
 #define VMB_OPEN_BACKGROUND 1u
 
 /*
+ * Who will send much to each peer that it sends to at all: a lane is wanted
+ * with the first message, not after many. For VMB_WAIT_SPIN; else it is ignored.
+ */
+#define VMB_OPEN_LANES 2u
+
+/*
  * Open an endpoint. params may be NULL: any id, key 0, defaults.
  *
  * Returns 0 and *ep, which the caller ends with vmb_close(); -EINVAL: a size

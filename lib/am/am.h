@@ -72,6 +72,7 @@ struct vmb_lanes {
 	bool active;		 /* there is, or was, something */
 	bool reap;		 /* something has ended */
 	unsigned most, in_count; /* lanes to us */
+	uint32_t after;		 /* messages to a peer before we want one */
 	uint32_t hot_count;
 	uint32_t passes;
 	const struct vmb_ring *watch; /* of a hot lane, or NULL */
@@ -182,8 +183,13 @@ int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
 		vmb_am_undelivered_fn undelivered, vmb_am_gone_fn gone,
 		void *upper_arg);
 
-/* Take so many lanes of peers at most, and want some; 0, as at first: none. */
-void vmb_am_set_lanes(struct vmb_am *am, unsigned most);
+#define VMB_LANE_AFTER 64u /* messages: by then it has paid for itself */
+
+/*
+ * Take so many lanes of peers at most (0, as at first: none), and want one to
+ * each peer with the message of this number, from 1.
+ */
+void vmb_am_set_lanes(struct vmb_am *am, unsigned most, unsigned after);
 
 /*
  * Close it; peers are freed. What was accepted by vmb_am_post() is delivered

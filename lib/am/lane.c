@@ -40,8 +40,9 @@ void vmb_lanes_init(struct vmb_am *am)
 	vmb_am_bind(am, VMB_AM_LANE_ID, on_word, NULL);
 }
 
-void vmb_am_set_lanes(struct vmb_am *am, unsigned most)
+void vmb_am_set_lanes(struct vmb_am *am, unsigned most, unsigned after)
 {
+	am->lanes.after = after;
 	am->lanes.most = am->port->ops->lane_start ? most : 0;
 }
 
@@ -264,7 +265,7 @@ static void give_up(struct vmb_am *am, struct vmb_lane_out *out)
 	struct vmb_peer *peer = out->peer;
 
 	vmb_lane_out_end(am, out);
-	peer->lane_sends = VMB_LANE_AFTER - VMB_LANE_AGAIN;
+	peer->lane_sends = am->lanes.after - VMB_LANE_AGAIN;
 }
 
 /* What stands behind the terms. false: no memory. */

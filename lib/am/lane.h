@@ -152,12 +152,11 @@ bool vmb_lanes_arm(struct vmb_am *am);
 /* Has one of the lanes that vmb_lanes_arm() armed got something meanwhile? */
 bool vmb_lanes_due(struct vmb_am *am);
 
-#define VMB_LANE_AFTER 64u    /* messages to a peer before we want a lane */
 #define VMB_LANE_AGAIN 65536u /* after a refusal */
 
 static inline void vmb_lane_consider(struct vmb_am *am, struct vmb_peer *peer)
 {
-	if (vmb_unlikely(++peer->lane_sends == VMB_LANE_AFTER))
+	if (vmb_unlikely(++peer->lane_sends == am->lanes.after))
 		vmb_lane_want(am, peer);
 }
 

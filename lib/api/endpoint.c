@@ -100,7 +100,7 @@ static int copy_params(struct vmb_open_params *p,
 		     params->size - sizeof(*p)))
 		return -EINVAL;
 	*p = *params;
-	if (p->flags & ~VMB_OPEN_BACKGROUND ||
+	if (p->flags & ~(VMB_OPEN_BACKGROUND | VMB_OPEN_LANES) ||
 	    (p->eager_max &&
 	     (p->eager_max < VMB_EAGER_MIN || p->eager_max > VMB_BUF_MAX)) ||
 	    (p->id != VMB_ANY_ID && p->id > VMB_ID_MAX) ||
@@ -186,7 +186,9 @@ static int open_layers(struct vmb_endpoint *ep, const struct vmb_open_params *p,
 		goto err_sleep;
 	/* who sleeps is woken through the engine: then a lane is a detour */
 	if (ep->wait_mode == VMB_WAIT_SPIN)
-		vmb_am_set_lanes(&ep->am, vmb_library.settings.lanes);
+		vmb_am_set_lanes(&ep->am, vmb_library.settings.lanes,
+				 p->flags & VMB_OPEN_LANES ? 1
+							   : VMB_LANE_AFTER);
 	rc = open_msg(ep, p);
 	if (rc)
 		goto err_am;

@@ -190,7 +190,7 @@ static int endpoint_open(struct btl_module *m)
 		.size = sizeof(params),
 		.id = VMB_ANY_ID,
 		.wait = VMB_WAIT_SPIN,
-		.flags = VMB_OPEN_BACKGROUND,
+		.flags = VMB_OPEN_BACKGROUND | VMB_OPEN_LANES,
 	};
 	int rc;
 

@@ -120,7 +120,7 @@ START_TEST(nothing_is_lost)
 	t_nic_start(NULL);
 	for (int i = 0; i < 2; i++) {
 		t_end_open(&ends[i], NULL, NULL);
-		vmb_am_set_lanes(&ends[i].am, 4);
+		vmb_am_set_lanes(&ends[i].am, 4, VMB_LANE_AFTER);
 	}
 	stress_watch(&moved, dump);
 	for (int i = 0; i < 2; i++)

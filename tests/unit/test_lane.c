@@ -27,9 +27,9 @@ static void setup(void)
 	t_end_open(&a, NULL, NULL);
 	t_end_open(&b, NULL, NULL);
 	t_end_open(&c, NULL, NULL);
-	vmb_am_set_lanes(&a.am, LANES);
-	vmb_am_set_lanes(&b.am, LANES);
-	vmb_am_set_lanes(&c.am, LANES);
+	vmb_am_set_lanes(&a.am, LANES, VMB_LANE_AFTER);
+	vmb_am_set_lanes(&b.am, LANES, VMB_LANE_AFTER);
+	vmb_am_set_lanes(&c.am, LANES, VMB_LANE_AFTER);
 }
 
 static void teardown(void)
@@ -196,9 +196,22 @@ START_TEST(silent_daemon_delays_nothing)
 }
 END_TEST
 
+START_TEST(lane_is_wanted_with_the_message_that_was_chosen)
+{
+	vmb_am_set_lanes(&a.am, LANES, 1);
+	send_one(&a, &b, 8);
+	ck_assert_ptr_nonnull(t_end_peer(&a, &b)->lane_out);
+	t_ends_until(t_end_peer(&a, &b)->lane_on, &a, &b);
+	send_one(&a, &b, 8);
+	c.sent[0] = b.received[0]; /* b counts what it gets from all */
+	send_one(&c, &b, 8);
+	ck_assert_ptr_null(t_end_peer(&c, &b)->lane_out);
+}
+END_TEST
+
 START_TEST(no_lane_where_none_are_wanted)
 {
-	vmb_am_set_lanes(&b.am, 0);
+	vmb_am_set_lanes(&b.am, 0, VMB_LANE_AFTER);
 	for (unsigned i = 0; i < 300; i++)
 		send_one(&a, &b, 8);
 	ck_assert_uint_eq(t_port_lanes(), 0);
@@ -208,7 +221,7 @@ END_TEST
 
 START_TEST(silent_lane_gives_way_to_another)
 {
-	vmb_am_set_lanes(&b.am, 1);
+	vmb_am_set_lanes(&b.am, 1, VMB_LANE_AFTER);
 	bring_up(&a, &b);
 	nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 100000000}, NULL);
 	ck_assert_int_eq(vmb_am_arm(&b.am), 0); /* it is cold now */
@@ -363,10 +376,10 @@ START_TEST(silent_lanes_become_cold)
 	static struct t_end many[12];
 	unsigned hot = 0;
 
-	vmb_am_set_lanes(&b.am, 64);
+	vmb_am_set_lanes(&b.am, 64, VMB_LANE_AFTER);
 	for (unsigned i = 0; i < vmb_array_size(many); i++) {
 		t_end_open(&many[i], NULL, NULL);
-		vmb_am_set_lanes(&many[i].am, 1);
+		vmb_am_set_lanes(&many[i].am, 1, VMB_LANE_AFTER);
 	}
 	for (unsigned i = 0; i < vmb_array_size(many); i++) {
 		while (!t_end_peer(&many[i], &b)->lane_on) {
@@ -616,6 +629,7 @@ static Suite *lane_suite(void)
 	tcase_add_loop_test(tc, order_holds_while_lanes_come_and_go, 0, 20);
 	tcase_add_loop_test(tc, refused_lane_leaves_the_engine, 0, 2);
 	tcase_add_test(tc, silent_daemon_delays_nothing);
+	tcase_add_test(tc, lane_is_wanted_with_the_message_that_was_chosen);
 	tcase_add_test(tc, no_lane_where_none_are_wanted);
 	tcase_add_test(tc, silent_lane_gives_way_to_another);
 	tcase_add_test(tc, all_of_a_closed_peer_arrives_before_its_end);
