@@ -69,7 +69,7 @@ static void spoil_wait(struct vmb_open_params *p)
 
 static void spoil_flags(struct vmb_open_params *p)
 {
-	p->flags = 2;
+	p->flags = 4;
 }
 
 static void few_eager_bytes(struct vmb_open_params *p)
