@@ -357,7 +357,9 @@ __attribute__((
 					.mca_register_component_params =
 						register_params,
 				},
-			.btl_data = {MCA_BASE_METADATA_PARAM_CHECKPOINT},
+			.btl_data =
+				{.param_field =
+					 MCA_BASE_METADATA_PARAM_CHECKPOINT},
 			.btl_init = init,
 			.btl_progress = progress,
 		},
