@@ -12,7 +12,11 @@ static inline void spell_status(mx_status_t *to, const struct vmb_status *from,
 				mx_status_code_t code)
 {
 	to->code = code;
-	to->source = mx_addr_from_vmb(from->peer);
+	/* Word by word, as vmb has just written it: one load of 16 bytes over
+	 * two stores of 8 waits until both have left the store buffer. */
+	to->source.stuff[0] = from->peer.opaque[0];
+	__asm__("" : : : "memory");
+	to->source.stuff[1] = from->peer.opaque[1];
 	to->match_info = from->match;
 	to->msg_length = (uint32_t)from->msg_len;
 	to->xfer_length = (uint32_t)from->xfer_len;
