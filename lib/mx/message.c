@@ -37,7 +37,7 @@ typedef int (*send_fn)(struct vmb_endpoint *ep,
 		       struct vmb_addr dest, uint64_t match, void *context,
 		       struct vmb_req **req);
 
-/* Inlined into both: as one function it would be nine arguments over the stack. */
+/* Inlined into both: it has more arguments than there are registers for. */
 static inline __attribute__((always_inline)) mx_return_t
 post_send(send_fn send, const char *call, mx_endpoint_t endpoint,
 	  const mx_segment_t *segments, uint32_t count, mx_endpoint_addr_t dest,
