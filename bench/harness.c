@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #define ITERS_MIN 20
-#define ITERS_MAX 1000000
+#define ITERS_MAX (1u << 24)
+#define TRIALS_MAX 12u
 #define ARENA_AIM (64u << 20)
 
 int bench_fail(const char *what, int code)
@@ -34,6 +35,29 @@ uint64_t bench_iters(const struct bench_options *o, double ns_each)
 	if (fit < ITERS_MIN)
 		return ITERS_MIN;
 	return fit > ITERS_MAX ? ITERS_MAX : (uint64_t)fit;
+}
+
+void bench_trials_begin(struct bench_trials *t, uint64_t first)
+{
+	*t = (struct bench_trials){.iters = first};
+}
+
+bool bench_trials_end(struct bench_trials *t, const struct bench_options *o,
+		      uint64_t ns)
+{
+	double before = t->ns_each, each = (double)ns / (double)t->iters;
+	bool steady = each > before / 2 && each < before * 2;
+	bool longer = (double)ns < o->time_ms * 1e6 / 8;
+
+	t->ns_each = each;
+	t->count++;
+	if (o->iters || (steady && !longer) || t->count == TRIALS_MAX) {
+		t->iters = bench_iters(o, each);
+		return true;
+	}
+	if (longer)
+		t->iters *= 4;
+	return false;
 }
 
 unsigned bench_window_fit(unsigned window, size_t size)

@@ -50,6 +50,24 @@ int bench_fail(const char *what, int code);
 /* Messages of a point and round, when size bytes take ns each. */
 uint64_t bench_iters(const struct bench_options *o, double ns_each);
 /*
+ * How many messages fit the time, found by trials. A trial tells when it took an
+ * eighth of the time, and each message neither less than half nor more than
+ * twice of what it took in the trial before: what the first messages set up
+ * (lanes, registrations) is in neither.
+ */
+struct bench_trials {
+	uint64_t iters; /* run so many; at the end: the answer */
+	double ns_each; /* in the last trial */
+	unsigned count;
+};
+
+/* first: messages of the first trial, at least 1. */
+void bench_trials_begin(struct bench_trials *t, uint64_t first);
+/* The trial took ns. true: no further one is needed. */
+bool bench_trials_end(struct bench_trials *t, const struct bench_options *o,
+		      uint64_t ns);
+
+/*
  * Messages of size bytes under way: window, or fewer when they would take more
  * than 64 MiB, but two.
  */

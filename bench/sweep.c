@@ -272,21 +272,24 @@ static void progress_show(struct run *r, const struct entry *e)
 		       r->sweep->bench.options.rounds * r->count, label);
 }
 
-/* A few messages tell how many fit the time; an eighth more warms up. */
+/* Trials tell how many messages fit the time; an eighth more warms up. */
 static int entry_calibrate(struct run *r, struct entry *e,
 			   struct bench_round *round)
 {
-	uint64_t iters = e->job.window * 2 + CALIBRATION_ITERS;
+	const struct bench_options *o = &r->sweep->bench.options;
+	struct bench_trials trials;
+	uint64_t iters;
 	int ret;
 
-	e->job.iters = 2 * iters;
-	e->job.warm = iters;
-	bench_round_init(round, bench_pair_unit());
-	ret = bench_pair_run(&r->pair, &e->job, false, round);
-	iters = bench_iters(&r->sweep->bench.options,
-			    (double)round->ns / (double)iters);
-	if (!r->sweep->bench.options.iters &&
-	    iters < (uint64_t)WINDOWS_MIN * e->job.window)
+	bench_trials_begin(&trials, e->job.window * 2 + CALIBRATION_ITERS);
+	do {
+		e->job.iters = 2 * trials.iters;
+		e->job.warm = trials.iters;
+		bench_round_init(round, bench_pair_unit());
+		ret = bench_pair_run(&r->pair, &e->job, false, round);
+	} while (!ret && !bench_trials_end(&trials, o, round->ns));
+	iters = trials.iters;
+	if (!o->iters && iters < (uint64_t)WINDOWS_MIN * e->job.window)
 		iters = (uint64_t)WINDOWS_MIN * e->job.window;
 	e->job.warm = iters / 8 + 2 * e->job.window;
 	e->job.iters = iters + e->job.warm;

@@ -19,6 +19,7 @@
 #include "../harness.h"
 
 #define WINDOW 64
+#define CALIBRATION_ITERS 20
 #define SIZE_MAX_HERE (4u << 20)
 
 static const char doc[] = "Measure what the ranks of an MPI job do together."
@@ -180,19 +181,22 @@ static void repeat(struct group *g, enum group_test test, size_t size,
 		g->round.bytes = 2 * iters * g->window * size;
 }
 
-/* What the first messages set up is no part of it: the last try counts. */
+/* Rank 0 decides for all. */
 static uint64_t calibrate(struct group *g, enum group_test test, size_t size)
 {
-	uint64_t iters = 20;
+	struct bench_trials trials;
+	int done;
 
-	for (unsigned i = 0; i < 10; i++) {
+	bench_trials_begin(&trials, CALIBRATION_ITERS);
+	do {
 		bench_round_init(&g->round, bench_ns_per_tick());
-		repeat(g, test, size, iters);
-	}
-	iters = bench_iters(&g->bench.options,
-			    (double)g->round.ns / (double)iters);
-	MPI_Bcast(&iters, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
-	return iters;
+		repeat(g, test, size, trials.iters);
+		done = bench_trials_end(&trials, &g->bench.options,
+					g->round.ns);
+		MPI_Bcast(&done, 1, MPI_INT, 0, MPI_COMM_WORLD);
+		MPI_Bcast(&trials.iters, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
+	} while (!done);
+	return trials.iters;
 }
 
 static int point_run(struct group *g, struct bench_point *p,

@@ -21,7 +21,6 @@
 #include "job.h"
 
 #define CALIBRATION_ITERS 32
-#define CALIBRATION_TRIES 10u
 #define RING_DEFAULT (256u << 10)
 #define IDLE_TRAFFIC 1000 /* messages before it is quiet */
 #define IDLE_SIZE 8
@@ -268,33 +267,24 @@ static int entries_make(struct run *r)
 	return 0;
 }
 
-/*
- * A few messages tell how many fit the time; an eighth more warms up. What a
- * transport sets up with its first messages is no part of that: again, until
- * a try does not take less than half of the one before.
- */
+/* Trials tell how many messages fit the time; an eighth more warms up. */
 static int entry_calibrate(struct run *r, struct entry *e,
 			   struct bench_round *round)
 {
-	uint64_t iters = CALIBRATION_ITERS, before = UINT64_MAX;
+	struct bench_trials trials;
 	int ret;
 
-	e->job.iters = 2 * iters;
-	e->job.warm = iters;
-	for (unsigned i = 0; i < CALIBRATION_TRIES; i++) {
+	bench_trials_begin(&trials, CALIBRATION_ITERS);
+	do {
+		e->job.iters = 2 * trials.iters;
+		e->job.warm = trials.iters;
 		bench_round_init(round, e->point.hist.unit_ns);
 		ret = peer_job_run(&r->side, &e->job, round);
-		if (ret)
-			return ret;
-		if (i > CALIBRATION_TRIES / 2 && round->ns > before / 2)
-			break;
-		before = round->ns;
-	}
-	iters = bench_iters(&r->bench.options,
-			    (double)round->ns / (double)iters);
-	e->job.warm = iters / 8 + 2;
-	e->job.iters = iters + e->job.warm;
-	return 0;
+	} while (!ret &&
+		 !bench_trials_end(&trials, &r->bench.options, round->ns));
+	e->job.warm = trials.iters / 8 + 2;
+	e->job.iters = trials.iters + e->job.warm;
+	return ret;
 }
 
 static int entry_run(struct run *r, struct entry *e, struct bench_round *round)

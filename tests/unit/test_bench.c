@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../../bench/harness.h"
 #include "../../bench/hist.h"
 #include "../../bench/options.h"
 #include "../../bench/pattern.h"
@@ -231,6 +232,58 @@ START_TEST(counter_says_when_it_cannot)
 }
 END_TEST
 
+/* Messages of `each` ns, behind a set-up of `setup_ns` that happens once. */
+static uint64_t trials_run(const struct bench_options *o, double each,
+			   double setup_ns)
+{
+	struct bench_trials t;
+	double ns;
+
+	bench_trials_begin(&t, 100);
+	do {
+		ns = (double)t.iters * each + setup_ns;
+		setup_ns = 0;
+	} while (!bench_trials_end(&t, o, (uint64_t)ns));
+	return t.iters;
+}
+
+START_TEST(trials_find_the_number_that_fits_the_time)
+{
+	struct bench_options o = {.time_ms = 200};
+
+	ck_assert_uint_eq(trials_run(&o, 100, 0), 2000000);
+	ck_assert_uint_eq(trials_run(&o, 1e6, 0), 200);
+}
+END_TEST
+
+START_TEST(trials_leave_out_what_the_first_messages_set_up)
+{
+	struct bench_options o = {.time_ms = 200};
+
+	/* shorter than a trial, as long, longer than the whole time */
+	ck_assert_uint_eq(trials_run(&o, 100, 1e7), 2000000);
+	ck_assert_uint_eq(trials_run(&o, 100, 3e7), 2000000);
+	ck_assert_uint_eq(trials_run(&o, 100, 1e9), 2000000);
+}
+END_TEST
+
+START_TEST(trials_end_where_no_two_are_alike_or_the_number_is_given)
+{
+	struct bench_options o = {.time_ms = 200};
+	struct bench_trials t;
+	unsigned n = 1;
+
+	bench_trials_begin(&t, 100);
+	while (!bench_trials_end(&t, &o, (n % 2 ? 1 : 10) * 100000000ull))
+		n++;
+	ck_assert_uint_le(n, 100);
+	o.iters = 7;
+	bench_trials_begin(&t, 100);
+	ck_assert(bench_trials_end(&t, &o, 1));
+	ck_assert_uint_eq(t.iters, 7);
+}
+END_TEST
+
 START_TEST(sizes_print_as_short_as_exact)
 {
 	char text[24];
@@ -261,6 +314,10 @@ int main(void)
 	tcase_add_loop_test(tc, counter_finds_exactly_the_calls_made,
 			    BENCH_COUNT_PERF, BENCH_COUNT_PTRACE + 1);
 	tcase_add_test(tc, counter_says_when_it_cannot);
+	tcase_add_test(tc, trials_find_the_number_that_fits_the_time);
+	tcase_add_test(tc, trials_leave_out_what_the_first_messages_set_up);
+	tcase_add_test(
+		tc, trials_end_where_no_two_are_alike_or_the_number_is_given);
 	tcase_add_test(tc, sizes_print_as_short_as_exact);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
