@@ -11,6 +11,8 @@
  */
 #include "btl/btl.h"
 
+#define WAITING_MAX 64u /* fragments for one peer; then requests wait in ob1 */
+
 static void construct(btl_fragment_t *frag)
 {
 	frag->super.des_segments = frag->segments;
@@ -48,9 +50,13 @@ mca_btl_base_descriptor_t *vmb_btl_alloc(mca_btl_base_module_t *btl,
 					 uint8_t order, size_t size,
 					 uint32_t flags)
 {
-	btl_fragment_t *frag = fragment((struct btl_module *)btl, size);
+	btl_fragment_t *frag;
 
 	(void)order;
+	/* those that wait call ob1 back, which then tries again */
+	if (opal_list_get_size(&peer->waiting) >= WAITING_MAX)
+		return NULL;
+	frag = fragment((struct btl_module *)btl, size);
 	if (!frag)
 		return NULL;
 	frag->peer = peer;
@@ -201,32 +207,11 @@ int vmb_btl_send(mca_btl_base_module_t *btl,
 	return OPAL_SUCCESS;
 }
 
-/* A copy that nobody asks about any more, with the header in front. */
-static int send_later(struct btl_module *m, btl_peer_t *peer,
-		      mca_btl_base_tag_t tag,
-		      const mca_btl_base_segment_t *segments, unsigned count)
-{
-	size_t size = 0;
-	btl_fragment_t *frag;
-
-	for (unsigned i = 0; i < count; i++)
-		size += segments[i].seg_len;
-	frag = fragment(m, size);
-	if (!frag)
-		return OPAL_ERR_OUT_OF_RESOURCE;
-	size = 0;
-	for (unsigned i = 0; i < count; i++) {
-		memcpy((char *)frag->super.super.ptr + size,
-		       segments[i].seg_addr.pval, segments[i].seg_len);
-		size += segments[i].seg_len;
-	}
-	frag->peer = peer;
-	frag->tag = tag;
-	frag->super.des_flags = MCA_BTL_DES_FLAGS_BTL_OWNERSHIP;
-	wait_for_room(m, peer, frag);
-	return OPAL_SUCCESS;
-}
-
+/*
+ * Without room there is no copy made that nobody waits for: the request stays
+ * with ob1, so a sender is never further ahead of its receiver than what the
+ * program has under way.
+ */
 int vmb_btl_sendi(mca_btl_base_module_t *btl,
 		  struct mca_btl_base_endpoint_t *peer,
 		  opal_convertor_t *convertor, void *header, size_t header_size,
@@ -238,23 +223,20 @@ int vmb_btl_sendi(mca_btl_base_module_t *btl,
 	unsigned count = 1;
 	int rc = check_peer(peer);
 
-	if (rc == -ECONNRESET ||
-	    (payload_size && opal_convertor_need_buffers(convertor))) {
-		/* it has to be packed somewhere, which a fragment is for */
-		if (des)
-			*des = vmb_btl_alloc(btl, peer, order,
-					     header_size + payload_size, flags);
-		return OPAL_ERR_RESOURCE_BUSY;
-	}
-	segments[0].seg_addr.pval = header;
-	segments[0].seg_len = header_size;
-	if (payload_size)
-		point(convertor, &segments[count++], payload_size);
-	if (!rc)
+	/* else it has to be packed somewhere, which a fragment is for */
+	if (!rc && !(payload_size && opal_convertor_need_buffers(convertor))) {
+		segments[0].seg_addr.pval = header;
+		segments[0].seg_len = header_size;
+		if (payload_size)
+			point(convertor, &segments[count++], payload_size);
 		rc = transmit(m, peer, tag, segments, count);
-	if (rc == -EAGAIN)
-		return send_later(m, peer, tag, segments, count);
-	return rc ? vmb_btl_code(rc) : OPAL_SUCCESS;
+		if (!rc)
+			return OPAL_SUCCESS;
+	}
+	if (des)
+		*des = vmb_btl_alloc(btl, peer, order,
+				     header_size + payload_size, flags);
+	return rc && rc != -EAGAIN ? vmb_btl_code(rc) : OPAL_ERR_RESOURCE_BUSY;
 }
 
 /* ---- what waits --------------------------------------------------------- */

@@ -2,8 +2,10 @@
 /*
  * p2p.c - messages between ranks 0 and 1; the others look on.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conform.h"
 
@@ -252,6 +254,49 @@ static void outstanding(void)
 		conform_verify(in[i], LEN, (unsigned)(i + 1 - rank));
 }
 
+/* Bytes of memory that this process has. */
+static long resident(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long pages;
+
+	CHECK(f);
+	CHECK_INT(fscanf(f, "%*s %ld", &pages), 1);
+	fclose(f);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* A window of short messages, faster than they are received, costs the sender
+ * no memory but the window's. */
+static void ahead(void)
+{
+	enum {
+		WINDOW = 64,
+		ROUNDS = 1000,
+		MOST = 64 << 20
+	};
+	MPI_Request requests[WINDOW];
+	long before = resident();
+	double values[WINDOW];
+
+	for (int i = 0; i < ROUNDS && rank < 2; i++) {
+		for (int j = 0; j < WINDOW; j++) {
+			values[j] = rank ? 0 : i * WINDOW + j;
+			if (rank)
+				MPI_Irecv(&values[j], 1, MPI_DOUBLE, 0, 6,
+					  world, &requests[j]);
+			else
+				MPI_Isend(&values[j], 1, MPI_DOUBLE, 1, 6,
+					  world, &requests[j]);
+		}
+		MPI_Waitall(WINDOW, requests, MPI_STATUSES_IGNORE);
+		for (int j = 0; j < WINDOW; j++)
+			CHECK(values[j] == i * WINDOW + j);
+	}
+	if (rank == 0)
+		CHECK(resident() - before < MOST);
+}
+
 static void persistent(void)
 {
 	enum {
@@ -363,6 +408,7 @@ const struct conform_case p2p_cases[] = {{"standard", standard, 2, false},
 					 {"order", order, 2, false},
 					 {"unexpected", unexpected, 2, false},
 					 {"outstanding", outstanding, 2, false},
+					 {"ahead", ahead, 2, false},
 					 {"persistent", persistent, 2, false},
 					 {"probe", probe, 2, false},
 					 {"cancel", cancel, 2, false},
