@@ -19,7 +19,7 @@ def ratio($own; $peer):
 	[$own | keys[] | select($peer[.] != null and $peer[.] != 0)
 	 | $own[.] / $peer[.]] as $within
 	| ([$own[]] | median) as $ours | ([$peer[]] | median) as $theirs
-	| if ($within | length) == 0 then null
+	| if ($within | length) == 0 or $theirs == 0 then null
 	  else {median: ($ours / $theirs), min: ($within | min),
 		max: ($within | max)} end;
 

@@ -128,6 +128,7 @@ line()
 		line floor bandwidth 4096 spin '"alloc"' $round bw_MBps 6000
 		line vmb-local idle 8 block null $round cpu_pct 0.1
 		line mpi idle 8 spin null $round cpu_pct 100
+		line unix idle 8 block null $round cpu_pct $((round == 2 ? 1 : 0))
 	done
 	line tcp latency 8 spin null 1 lat_ns.p50 0 # a round without a value
 	line tcp latency 64 spin null 1 lat_ns.p50 5000
@@ -153,6 +154,8 @@ holds "ratio: memcpy of the same kind only" "$work/combined" "$point"'
 	== {alloc: {median: 0.5, min: 0.5, max: 0.5}}'
 holds "ratio: idle compares though one spins" "$work/combined" "$point"'
 	point("mpi"; "idle"; 8; null).ratio.any.median == 0.001'
+holds "ratio: none by a median of nothing, though a round has something" "$work/combined" "$point"'
+	point("unix"; "idle"; 8; null).ratio.any == null'
 holds "ratio: none by nothing, none without ours" "$work/combined" "$point"'
 	(point("tcp"; "latency"; 8; null).ratio.malloc == null)
 	and (point("tcp"; "latency"; 64; null).ratio == null)'
