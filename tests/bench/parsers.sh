@@ -171,7 +171,7 @@ done <<'END'
 | 64 B one way | us | - | - | 5 | - | TCP loopback |
 | 4 KiB one after another | GB/s | 1 (1-1) | 0.5, 2x (2-2) | - | - | Open MPI 2x |
 | 4 KiB one after another, `vmb_alloc` | GB/s | 3 (3-3) | 0.5, 6x (6-6) | - | 6, 0.5x (0.5-0.5) | Open MPI 6x |
-| idle, of one process and its daemon | % | 0.1 (0.1-0.1) | 100, 0.001x (0.001-0.001), spins | - | - | Open MPI 0.001x |
+| idle, of one process and its daemon | % | 0.1 (0.1-0.1) | 100, 0.001x (0.001-0.001), spins | - | - | AF_UNIX |
 END
 
 # ---- pictures -------------------------------------------------------------
