@@ -201,7 +201,7 @@ START_TEST(refuses_what_is_no_whole_message)
 	ck_fails(write(fd, big, sizeof(msg.lookup) - 1), EMSGSIZE);
 	ck_fails(write(fd, big, sizeof(msg.lookup) + 1), EMSGSIZE);
 
-	for (uint32_t op = VMB_CTL_HELLO; op <= VMB_CTL_LOOKUP; op++) {
+	for (uint32_t op = VMB_CTL_HELLO; op <= VMB_CTL_LANE; op++) {
 		msg_init(&msg, op, sizeof(msg.head));
 		ck_fails(write(fd, &msg, sizeof(msg.head)), EMSGSIZE);
 		msg_init(&msg, op, sizeof(msg));
@@ -214,7 +214,8 @@ END_TEST
 
 START_TEST(refuses_what_is_no_operation_of_a_client)
 {
-	static const uint32_t ops[] = {0, 8, 9, 0x80000001, 0xffffffff};
+	static const uint32_t ops[] = {0, VMB_CTL_LANE + 1, VMB_CTL_LANE + 2,
+				       0x80000001, 0xffffffff};
 	int fd = client_open();
 	union vmb_ctl_any msg;
 
