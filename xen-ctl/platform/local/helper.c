@@ -10,6 +10,7 @@
 #include "helper.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -19,6 +20,7 @@
 
 #define STACK_BYTES (256u << 10)
 #define STUCK_NS 2000000000u
+#define CLOSE_MS 200 /* for each job that still runs at the end */
 
 struct vmb_helper {
 	sd_event_source *source;
@@ -176,6 +178,17 @@ err_free:
 	return err;
 }
 
+/* Jobs that are not stuck end in a moment. */
+static void await_running(struct vmb_helper *h)
+{
+	struct pollfd p = {.fd = h->fd, .events = POLLIN};
+	uint64_t count;
+
+	while (h->running_count && poll(&p, 1, CLOSE_MS) > 0 &&
+	       read(h->fd, &count, sizeof(count)) > 0)
+		end_done(h);
+}
+
 void vmb_helper_close(struct vmb_helper *h)
 {
 	struct vmb_list *pos, *tmp;
@@ -188,7 +201,8 @@ void vmb_helper_close(struct vmb_helper *h)
 		vmb_list_remove(pos);
 		job_of(pos)->done(job_of(pos));
 	}
-	if (h->running_count) /* a thread still has it: left to the exit */
+	await_running(h);
+	if (h->running_count) /* a stuck thread has it: left to the exit */
 		return;
 	close(h->fd);
 	pthread_attr_destroy(&h->attr);
