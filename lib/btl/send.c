@@ -236,7 +236,10 @@ int vmb_btl_sendi(mca_btl_base_module_t *btl,
 	if (des)
 		*des = vmb_btl_alloc(btl, peer, order,
 				     header_size + payload_size, flags);
-	return rc && rc != -EAGAIN ? vmb_btl_code(rc) : OPAL_ERR_RESOURCE_BUSY;
+	if (rc && rc != -EAGAIN)
+		return vmb_btl_code(rc);
+	/* with nothing to send, only this makes ob1 keep the request */
+	return des && *des ? OPAL_ERR_RESOURCE_BUSY : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
 /* ---- what waits --------------------------------------------------------- */

@@ -267,12 +267,12 @@ static long resident(void)
 }
 
 /* A window of short messages, faster than they are received, costs the sender
- * no memory but the window's. */
+ * no memory but the window's. It is more than the component lets wait. */
 static void ahead(void)
 {
 	enum {
-		WINDOW = 64,
-		ROUNDS = 1000,
+		WINDOW = 1000,
+		ROUNDS = 64,
 		MOST = 64 << 20
 	};
 	MPI_Request requests[WINDOW];
