@@ -242,25 +242,20 @@ static void convict(struct vmb_am *am, struct vmb_lane_in *in, unsigned code)
 	vmb_peer_gone(am, peer);
 }
 
-/* 1: a message was taken; 0: there is none, or the lane has ended. */
-static int take(struct vmb_am *am, struct vmb_lane_in *in)
+static int take_due(struct vmb_am *am, struct vmb_lane_in *in)
 {
-	struct vmb_am_arrival a = {.peer = in->peer};
+	struct vmb_am_arrival a;
 	struct vmb_event e;
-	unsigned code = VMB_CODE_BAD_SEQ;
-	int rc;
+	unsigned code;
 
-	if (vmb_unlikely(in->state != VMB_LANE_OPEN))
-		return 0;
-	rc = vmb_ring_peek(&in->ring, &e.slot);
-	if (!rc)
-		return 0;
+	vmb_ring_load(&in->ring, &e.slot);
 	e.slots = 1;
 	e.rx_pos = in->buf_pos;
-	if (vmb_unlikely(rc < 0 || load(in, &e, &code))) {
+	if (vmb_unlikely(load(in, &e, &code))) {
 		convict(am, in, code);
 		return 0;
 	}
+	a.peer = in->peer;
 	a.hdr = e.slot.hdr;
 	a.data = e.data;
 	a.len = e.len;
@@ -279,6 +274,22 @@ static int take(struct vmb_am *am, struct vmb_lane_in *in)
 	if (vmb_unlikely(quarter_consumed(in)) && in->state == VMB_LANE_OPEN)
 		publish(am, in);
 	return 1;
+}
+
+/* 1: a message was taken; 0: there is none, or the lane has ended. */
+static inline int take(struct vmb_am *am, struct vmb_lane_in *in)
+{
+	int due;
+
+	if (vmb_unlikely(in->state != VMB_LANE_OPEN)) /* it has no memory yet */
+		return 0;
+	due = vmb_ring_due(&in->ring, 0, vmb_ring_seq(&in->ring));
+	if (vmb_likely(!due))
+		return 0;
+	if (vmb_likely(due == 1))
+		return take_due(am, in);
+	convict(am, in, VMB_CODE_BAD_SEQ);
+	return 0;
 }
 
 static unsigned take_some(struct vmb_am *am, struct vmb_lane_in *in,

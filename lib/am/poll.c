@@ -148,13 +148,12 @@ static bool quarter_consumed(const struct vmb_am *am)
  * Take one event: 1; 0: none, or no memory to act on it, and it stays;
  * -EPROTO.
  */
-static int take(struct vmb_am *am)
+static int take_due(struct vmb_am *am)
 {
 	struct vmb_event e;
-	int rc = vmb_ring_peek(&am->events, &e.slot);
+	int rc;
 
-	if (rc != 1)
-		return rc;
+	vmb_ring_load(&am->events, &e.slot);
 	vmb_ring_prefetch_read(&am->events);
 	e.slots = 1;
 	e.rx_pos = am->rx_pos;
@@ -174,6 +173,13 @@ static int take(struct vmb_am *am)
 			vmb_am_refresh(am);
 	}
 	return 1;
+}
+
+static inline int take(struct vmb_am *am)
+{
+	int due = vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events));
+
+	return vmb_likely(due != 1) ? due : take_due(am);
 }
 
 /*

@@ -150,13 +150,30 @@ struct vmb_endpoint {
 
 extern struct vmb_table vmb_endpoints;
 
-/*
- * Check a handle and lock its endpoint. 0; -EINVAL: not an open endpoint;
- * -EPERM: it is our parent's.
- */
-int vmb_endpoint_enter(struct vmb_endpoint *ep);
+/* Why a handle is no open endpoint: -EINVAL, or -EPERM: our parent's. */
+int vmb_endpoint_refuse(void);
+/* Look for all waiters, tell those who may return. */
+void vmb_endpoint_attend(struct vmb_endpoint *ep);
+
+/* Check a handle and lock its endpoint. 0, or vmb_endpoint_refuse(). */
+static inline int vmb_endpoint_enter(struct vmb_endpoint *ep)
+{
+	if (vmb_unlikely(!vmb_table_holds(&vmb_endpoints, ep, sizeof(*ep))))
+		return vmb_endpoint_refuse();
+	vmb_lock_take(&ep->lock);
+	if (vmb_likely(ep->state == VMB_ENDPOINT_OPEN))
+		return 0;
+	vmb_lock_release(&ep->lock);
+	return vmb_endpoint_refuse();
+}
+
 /* Serve who waits, unlock. */
-void vmb_endpoint_leave(struct vmb_endpoint *ep);
+static inline void vmb_endpoint_leave(struct vmb_endpoint *ep)
+{
+	if (ep->version != ep->attended)
+		vmb_endpoint_attend(ep);
+	vmb_lock_release(&ep->lock);
+}
 
 /* Is the calling thread in a handler of this (locked) endpoint? */
 static inline bool vmb_endpoint_in_handler(const struct vmb_endpoint *ep)
@@ -227,8 +244,6 @@ static inline void vmb_endpoint_changed(struct vmb_endpoint *ep)
 	ep->version++;
 }
 
-/* Look for all waiters, tell those who may return. */
-void vmb_endpoint_attend(struct vmb_endpoint *ep);
 /* Something was posted: the sleeping leader may have to do something. */
 void vmb_endpoint_posted(struct vmb_endpoint *ep);
 /* No thread makes progress but one of the waiters may: tell it. */
@@ -279,7 +294,17 @@ void vmb_transfer_fini(struct vmb_endpoint *ep);
 int vmb_memory_translate(const struct vmb_mem *mem, struct vmb_slot_rdma *what);
 
 /* Sum of the segments. -EINVAL: too many, NULL with a length; -EMSGSIZE. */
-int vmb_segments_check(const struct vmb_segment *segments, unsigned count,
-		       uint64_t *len);
+int vmb_segments_check_all(const struct vmb_segment *segments, unsigned count,
+			   uint64_t *len);
+
+static inline int vmb_segments_check(const struct vmb_segment *segments,
+				     unsigned count, uint64_t *len)
+{
+	if (vmb_unlikely(count != 1 || !segments || !segments->ptr ||
+			 segments->len > VMB_MESSAGE_MAX))
+		return vmb_segments_check_all(segments, count, len);
+	*len = segments->len;
+	return 0;
+}
 
 #endif

@@ -12,7 +12,7 @@
 
 struct request_look {
 	struct vmb_req *req;
-	struct vmb_status status;
+	struct vmb_status *status; /* the caller's, or NULL */
 };
 
 static int look_at_request(struct vmb_endpoint *ep, void *arg)
@@ -21,7 +21,7 @@ static int look_at_request(struct vmb_endpoint *ep, void *arg)
 
 	if (!vmb_msg_owns(ep->msg, l->req))
 		return -EINVAL;
-	if (vmb_msg_collect(ep->msg, l->req, &l->status))
+	if (vmb_msg_collect(ep->msg, l->req, l->status))
 		return 1;
 	return ep->am.error;
 }
@@ -29,7 +29,7 @@ static int look_at_request(struct vmb_endpoint *ep, void *arg)
 static int await_request(struct vmb_endpoint *ep, struct vmb_req **req,
 			 int timeout_ms, struct vmb_status *status, int *done)
 {
-	struct request_look l;
+	struct request_look l = {.status = status};
 	int rc;
 
 	if (!done)
@@ -47,8 +47,6 @@ static int await_request(struct vmb_endpoint *ep, struct vmb_req **req,
 		return rc;
 	*done = 1;
 	*req = NULL;
-	if (status)
-		*status = l.status;
 	return 0;
 }
 

@@ -23,22 +23,9 @@ struct vmb_table vmb_endpoints =
 
 /* ---- handles --------------------------------------------------------------- */
 
-int vmb_endpoint_enter(struct vmb_endpoint *ep)
+int vmb_endpoint_refuse(void)
 {
-	if (vmb_unlikely(!vmb_table_holds(&vmb_endpoints, ep, sizeof(*ep))))
-		return vmb_load_relaxed(&vmb_library.forked) ? -EPERM : -EINVAL;
-	vmb_lock_take(&ep->lock);
-	if (vmb_likely(ep->state == VMB_ENDPOINT_OPEN))
-		return 0;
-	vmb_lock_release(&ep->lock);
 	return vmb_load_relaxed(&vmb_library.forked) ? -EPERM : -EINVAL;
-}
-
-void vmb_endpoint_leave(struct vmb_endpoint *ep)
-{
-	if (vmb_unlikely(ep->version != ep->attended))
-		vmb_endpoint_attend(ep);
-	vmb_lock_release(&ep->lock);
 }
 
 void vmb_endpoint_handler_enter(void *arg)

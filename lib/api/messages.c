@@ -8,8 +8,8 @@
  */
 #include "api/api.h"
 
-int vmb_segments_check(const struct vmb_segment *segments, unsigned count,
-		       uint64_t *len)
+int vmb_segments_check_all(const struct vmb_segment *segments, unsigned count,
+			   uint64_t *len)
 {
 	uint64_t sum = 0;
 
@@ -27,23 +27,11 @@ int vmb_segments_check(const struct vmb_segment *segments, unsigned count,
 	return 0;
 }
 
-/* The request is the caller's, or nobody's. */
-static void hand_out(struct vmb_endpoint *ep, struct vmb_req *posted,
-		     struct vmb_req **req)
-{
-	if (req)
-		*req = posted;
-	else
-		vmb_msg_forget(ep->msg, posted);
-	vmb_endpoint_posted(ep);
-}
-
 static int post_send(struct vmb_endpoint *ep,
 		     const struct vmb_segment *segments, unsigned count,
 		     struct vmb_addr dest, uint64_t match, bool synchronous,
 		     void *context, struct vmb_req **req)
 {
-	struct vmb_req *posted;
 	struct vmb_peer *peer;
 	uint64_t len;
 	int rc;
@@ -57,11 +45,11 @@ static int post_send(struct vmb_endpoint *ep,
 	peer = vmb_address_peer(ep, dest);
 	if (vmb_likely(peer != NULL))
 		rc = vmb_msg_isend(ep->msg, segments, count, peer, match,
-				   synchronous, context, &posted);
+				   synchronous, context, req);
 	else
 		rc = -EINVAL;
 	if (!rc)
-		hand_out(ep, posted, req);
+		vmb_endpoint_posted(ep);
 	vmb_endpoint_leave(ep);
 	return rc;
 }
@@ -84,7 +72,6 @@ int vmb_irecv(struct vmb_endpoint *ep, const struct vmb_segment *segments,
 	      unsigned count, uint64_t match, uint64_t mask, void *context,
 	      struct vmb_req **req)
 {
-	struct vmb_req *posted;
 	uint64_t len;
 	int rc;
 
@@ -96,10 +83,9 @@ int vmb_irecv(struct vmb_endpoint *ep, const struct vmb_segment *segments,
 	rc = vmb_endpoint_enter(ep);
 	if (rc)
 		return rc;
-	rc = vmb_msg_irecv(ep->msg, segments, count, match, mask, context,
-			   &posted);
+	rc = vmb_msg_irecv(ep->msg, segments, count, match, mask, context, req);
 	if (!rc)
-		hand_out(ep, posted, req);
+		vmb_endpoint_posted(ep);
 	vmb_endpoint_leave(ep);
 	return rc;
 }

@@ -99,6 +99,20 @@ void *vmb_table_at(struct vmb_table *t, unsigned number)
 	return t->first[chunk] + place * t->entry_bytes;
 }
 
+bool vmb_table_holds_any(struct vmb_table *t, const void *p)
+{
+	for (unsigned c = 0; c < VMB_TABLE_CHUNKS; c++) {
+		char *first = vmb_observe(&t->first[c]); /* grow() */
+		size_t at = (size_t)((uintptr_t)p - (uintptr_t)first);
+
+		if (!first)
+			return false;
+		if (at < vmb_table_chunk_entries(c) * t->entry_bytes)
+			return at % t->entry_bytes == 0;
+	}
+	return false;
+}
+
 unsigned vmb_table_number(struct vmb_table *t, const struct vmb_entry *entry)
 {
 	unsigned number = 0;

@@ -46,20 +46,19 @@ static inline size_t vmb_table_chunk_entries(unsigned chunk)
 	return (size_t)64 << chunk;
 }
 
-/* Is p the address of an entry? bytes: entry_bytes, a constant. */
+/* Is p the address of an entry? */
+bool vmb_table_holds_any(struct vmb_table *t, const void *p);
+
+/* The same, quick for the first 64. bytes: entry_bytes, a constant. */
 static inline bool vmb_table_holds(struct vmb_table *t, const void *p,
 				   size_t bytes)
 {
-	for (unsigned c = 0; c < VMB_TABLE_CHUNKS; c++) {
-		char *first = vmb_observe(&t->first[c]); /* table.c: grow() */
-		size_t at = (size_t)((uintptr_t)p - (uintptr_t)first);
+	char *first = vmb_observe(&t->first[0]); /* table.c: grow() */
+	size_t at = (size_t)((uintptr_t)p - (uintptr_t)first);
 
-		if (!first)
-			return false;
-		if (at < vmb_table_chunk_entries(c) * bytes)
-			return at % bytes == 0;
-	}
-	return false;
+	if (vmb_likely(first && at < vmb_table_chunk_entries(0) * bytes))
+		return at % bytes == 0;
+	return vmb_table_holds_any(t, p);
 }
 
 /*

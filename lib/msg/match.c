@@ -49,25 +49,38 @@ static struct vmb_index *posted_class(struct vmb_postedset *set, uint64_t mask)
 	return &set->classes[use].index;
 }
 
+static void classify(struct vmb_postedset *set, struct vmb_posted *p)
+{
+	p->index = posted_class(set, p->mask);
+	if (p->index)
+		vmb_index_insert(p->index, &p->node, p->node.key);
+	else
+		vmb_list_append(&set->beyond, &p->node.same);
+}
+
 void vmb_postedset_insert(struct vmb_postedset *set, struct vmb_posted *p,
 			  uint64_t match, uint64_t mask)
 {
 	p->mask = mask;
+	p->node.key = match;
 	p->order = set->order++;
-	p->index = posted_class(set, mask);
-	set->count++;
-	if (p->index) {
-		vmb_index_insert(p->index, &p->node, match);
-	} else {
-		p->node.key = match;
-		vmb_list_append(&set->beyond, &p->node.same);
+	if (!set->count++) {
+		set->only = p;
+		return;
 	}
+	if (set->only) {
+		classify(set, set->only);
+		set->only = NULL;
+	}
+	classify(set, p);
 }
 
 void vmb_postedset_remove(struct vmb_postedset *set, struct vmb_posted *p)
 {
 	set->count--;
-	if (p->index)
+	if (p == set->only)
+		set->only = NULL;
+	else if (p->index)
 		vmb_index_remove(p->index, &p->node);
 	else
 		vmb_list_remove(&p->node.same);
@@ -92,12 +105,11 @@ static struct vmb_posted *scan_beyond(struct vmb_postedset *set, uint64_t bits,
 	return best;
 }
 
-struct vmb_posted *vmb_postedset_take(struct vmb_postedset *set, uint64_t bits)
+/* Of several. */
+static struct vmb_posted *find_oldest(struct vmb_postedset *set, uint64_t bits)
 {
 	struct vmb_posted *best = NULL;
 
-	if (!set->count)
-		return NULL;
 	for (unsigned c = 0; c < set->class_count; c++) {
 		struct vmb_index *ix = &set->classes[c].index;
 		struct vmb_index_node *node;
@@ -112,10 +124,22 @@ struct vmb_posted *vmb_postedset_take(struct vmb_postedset *set, uint64_t bits)
 		if (!best || p->order < best->order)
 			best = p;
 	}
-	best = scan_beyond(set, bits, best);
-	if (best)
-		vmb_postedset_remove(set, best);
-	return best;
+	return scan_beyond(set, bits, best);
+}
+
+struct vmb_posted *vmb_postedset_take(struct vmb_postedset *set, uint64_t bits)
+{
+	struct vmb_posted *p = set->only;
+
+	if (!set->count)
+		return NULL;
+	if (!p)
+		p = find_oldest(set, bits);
+	else if (++set->scanned && (bits & p->mask) != p->node.key)
+		return NULL;
+	if (p)
+		vmb_postedset_remove(set, p);
+	return p;
 }
 
 uint64_t vmb_postedset_steps(const struct vmb_postedset *set)
@@ -229,15 +253,8 @@ static bool build_class(struct vmb_itemset *set, uint64_t mask)
 	return true;
 }
 
-void vmb_itemset_insert(struct vmb_itemset *set, struct vmb_item *item,
-			uint64_t bits)
+void vmb_itemset_classify(struct vmb_itemset *set, struct vmb_item *item)
 {
-	item->bits = bits;
-	item->block = NULL;
-	vmb_list_append(&set->order, &item->node);
-	set->count++;
-	if (!set->class_count)
-		return;
 	if (!give_block(set, item)) {
 		drop_classes(set);
 		return;
@@ -246,14 +263,10 @@ void vmb_itemset_insert(struct vmb_itemset *set, struct vmb_item *item,
 		class_insert(set, c, item);
 }
 
-void vmb_itemset_remove(struct vmb_itemset *set, struct vmb_item *item)
+void vmb_itemset_declassify(struct vmb_itemset *set, struct vmb_item *item)
 {
 	struct vmb_item_block *block = item->block;
 
-	vmb_list_remove(&item->node);
-	set->count--;
-	if (!block)
-		return;
 	for (unsigned c = 0; c < set->class_count; c++)
 		vmb_index_remove(&set->classes[c].index, &block->nodes[c]);
 	item->block = NULL;
@@ -289,8 +302,8 @@ static struct vmb_item *scan(struct vmb_itemset *set, uint64_t match,
 	return NULL;
 }
 
-struct vmb_item *vmb_itemset_find(struct vmb_itemset *set, uint64_t match,
-				  uint64_t mask)
+struct vmb_item *vmb_itemset_find_some(struct vmb_itemset *set, uint64_t match,
+				       uint64_t mask)
 {
 	unsigned c;
 

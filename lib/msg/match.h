@@ -28,7 +28,7 @@ struct vmb_posted {
 	struct vmb_index_node node; /* key: match; in a class or in `beyond` */
 	uint64_t mask;
 	uint64_t order;		 /* of posting */
-	struct vmb_index *index; /* NULL: in `beyond` */
+	struct vmb_index *index; /* NULL: in `beyond`, or the only one */
 };
 
 struct vmb_postedset {
@@ -36,7 +36,8 @@ struct vmb_postedset {
 		uint64_t mask;
 		struct vmb_index index;
 	} classes[VMB_MATCH_CLASSES];
-	unsigned class_count; /* a class without entries changes its mask */
+	unsigned class_count;	 /* a class without entries changes its mask */
+	struct vmb_posted *only; /* a single one needs no class */
 	uint64_t order;
 	size_t count;
 	struct vmb_list beyond; /* in order */
@@ -85,12 +86,39 @@ struct vmb_itemset {
 void vmb_itemset_init(struct vmb_itemset *set, uint64_t *seed);
 /* Items that are still in it are left alone. */
 void vmb_itemset_fini(struct vmb_itemset *set);
-void vmb_itemset_insert(struct vmb_itemset *set, struct vmb_item *item,
-			uint64_t bits);
-void vmb_itemset_remove(struct vmb_itemset *set, struct vmb_item *item);
+/* What the three calls below do when the set has classes, or items. */
+void vmb_itemset_classify(struct vmb_itemset *set, struct vmb_item *item);
+void vmb_itemset_declassify(struct vmb_itemset *set, struct vmb_item *item);
+struct vmb_item *vmb_itemset_find_some(struct vmb_itemset *set, uint64_t match,
+				       uint64_t mask);
+
+static inline void vmb_itemset_insert(struct vmb_itemset *set,
+				      struct vmb_item *item, uint64_t bits)
+{
+	item->bits = bits;
+	item->block = NULL;
+	vmb_list_append(&set->order, &item->node);
+	set->count++;
+	if (vmb_unlikely(set->class_count))
+		vmb_itemset_classify(set, item);
+}
+
+static inline void vmb_itemset_remove(struct vmb_itemset *set,
+				      struct vmb_item *item)
+{
+	vmb_list_remove(&item->node);
+	set->count--;
+	if (vmb_unlikely(item->block))
+		vmb_itemset_declassify(set, item);
+}
+
 /* Oldest with (bits & mask) == match, or NULL. It stays. */
-struct vmb_item *vmb_itemset_find(struct vmb_itemset *set, uint64_t match,
-				  uint64_t mask);
+static inline struct vmb_item *vmb_itemset_find(struct vmb_itemset *set,
+						uint64_t match, uint64_t mask)
+{
+	return set->count ? vmb_itemset_find_some(set, match, mask) : NULL;
+}
+
 uint64_t vmb_itemset_steps(const struct vmb_itemset *set);
 
 #endif

@@ -77,16 +77,16 @@ void vmb_receive_deliver(struct vmb_msg *msg, struct vmb_req *req,
 {
 	uint64_t taken;
 
-	req->state = VMB_REQ_MATCHED;
-	req->mp = in->mp;
 	req->handle = in->mp->peer->handle;
 	req->match = in->match;
 	req->msg_len = in->len;
 	if (in->id == VMB_MSG_EAGER) {
 		taken = copy_out(req, in);
-		vmb_req_complete(msg, req, outcome(in, taken), taken);
+		vmb_req_complete_matched(msg, req, outcome(in, taken), taken);
 		return;
 	}
+	req->state = VMB_REQ_MATCHED;
+	req->mp = in->mp;
 	req->recv = (struct vmb_msg_recv){.msg = msg, .number = in->number};
 	req->recv.refs = &req->recv.one;
 	vmb_list_init(&req->recv.reply.node);

@@ -70,6 +70,7 @@ static int add_slab(struct vmb_msg *msg)
 		struct vmb_req *req = &slab->reqs[i];
 
 		req->index = msg->slab_count * VMB_REQ_SLAB + i;
+		req->segments = &req->one;
 		vmb_list_init(&req->link);
 		vmb_list_init(&req->timer);
 		req->next_free = msg->free_reqs;
@@ -83,24 +84,26 @@ static int add_slab(struct vmb_msg *msg)
 	return 0;
 }
 
+bool vmb_req_reserve(struct vmb_msg *msg)
+{
+	return vmb_likely(msg->free_reqs != NULL) || !add_slab(msg);
+}
+
+/* What a free one has anyway is not written again: see vmb_req_detach(). */
 struct vmb_req *vmb_req_alloc(struct vmb_msg *msg, enum vmb_req_kind kind)
 {
 	struct vmb_req *req;
 
-	if (!msg->free_reqs && add_slab(msg))
+	if (!vmb_req_reserve(msg))
 		return NULL;
 	req = msg->free_reqs;
 	msg->free_reqs = req->next_free;
 	req->kind = (uint8_t)kind;
-	req->mp = NULL;
 	req->forgotten = false;
 	req->code = 0;
 	req->handle = 0;
-	req->segment_count = 0;
-	req->segments = &req->one;
 	req->msg_len = 0;
 	req->xfer_len = 0;
-	req->deadline = 0;
 	return req;
 }
 
@@ -112,17 +115,24 @@ void vmb_req_free(struct vmb_msg *msg, struct vmb_req *req)
 	msg->free_reqs = req;
 }
 
+/* The slab of the last question is most often that of the next one. */
 bool vmb_msg_owns(struct vmb_msg *msg, const struct vmb_req *req)
 {
-	uint32_t below = slabs_below(msg, req);
-	size_t at;
+	size_t at = (uintptr_t)req - msg->recent_reqs;
+	uint32_t below;
 
-	if (!below)
-		return false;
-	at = (uintptr_t)req - (uintptr_t)msg->sorted[below - 1]->reqs;
-	if (at >= sizeof(msg->sorted[0]->reqs) || at % sizeof(*req))
-		return false;
-	return req->state != VMB_REQ_FREE && !req->forgotten;
+	if (vmb_unlikely(!msg->recent_reqs ||
+			 at >= sizeof(msg->sorted[0]->reqs))) {
+		below = slabs_below(msg, req);
+		if (!below)
+			return false;
+		msg->recent_reqs = (uintptr_t)msg->sorted[below - 1]->reqs;
+		at = (uintptr_t)req - msg->recent_reqs;
+		if (at >= sizeof(msg->sorted[0]->reqs))
+			return false;
+	}
+	return at % sizeof(*req) == 0 && req->state != VMB_REQ_FREE &&
+	       !req->forgotten;
 }
 
 /* ---- numbers --------------------------------------------------------------- */
@@ -166,16 +176,12 @@ static unsigned pack_segments(struct vmb_segment *dst,
 	return n;
 }
 
-int vmb_req_set_segments(struct vmb_req *req,
-			 const struct vmb_segment *segments, unsigned count)
+int vmb_req_set_pieces(struct vmb_req *req, const struct vmb_segment *segments,
+		       unsigned count)
 {
 	struct vmb_segment packed[VMB_SEGMENTS_MAX];
 	unsigned n;
 
-	if (vmb_likely(count <= 1)) {
-		req->segment_count = pack_segments(&req->one, segments, count);
-		return 0;
-	}
 	n = pack_segments(packed, segments, count);
 	if (n > 1) {
 		req->segments = malloc(n * sizeof(*packed));
@@ -190,6 +196,15 @@ int vmb_req_set_segments(struct vmb_req *req,
 }
 
 /* ---- the end ---------------------------------------------------------------- */
+
+static void drop_segments(struct vmb_req *req)
+{
+	if (vmb_unlikely(req->segments != &req->one)) {
+		free(req->segments);
+		req->segments = &req->one;
+	}
+	req->segment_count = 0;
+}
 
 void vmb_req_detach(struct vmb_msg *msg, struct vmb_req *req)
 {
@@ -216,16 +231,12 @@ void vmb_req_detach(struct vmb_msg *msg, struct vmb_req *req)
 	vmb_list_remove(&req->timer);
 	req->deadline = 0;
 	req->mp = NULL;
-	if (req->segments != &req->one)
-		free(req->segments);
-	req->segments = &req->one;
-	req->segment_count = 0;
+	drop_segments(req);
 }
 
-void vmb_req_complete(struct vmb_msg *msg, struct vmb_req *req, int code,
-		      uint64_t xfer_len)
+static void end(struct vmb_msg *msg, struct vmb_req *req, int code,
+		uint64_t xfer_len)
 {
-	vmb_req_detach(msg, req);
 	if (req->forgotten) {
 		vmb_req_free(msg, req);
 		return;
@@ -236,6 +247,20 @@ void vmb_req_complete(struct vmb_msg *msg, struct vmb_req *req, int code,
 	vmb_itemset_insert(&msg->done, &req->item, req->match);
 	if (msg->config.completed)
 		msg->config.completed(msg->config.arg);
+}
+
+void vmb_req_complete(struct vmb_msg *msg, struct vmb_req *req, int code,
+		      uint64_t xfer_len)
+{
+	vmb_req_detach(msg, req);
+	end(msg, req, code, xfer_len);
+}
+
+void vmb_req_complete_matched(struct vmb_msg *msg, struct vmb_req *req,
+			      int code, uint64_t xfer_len)
+{
+	drop_segments(req);
+	end(msg, req, code, xfer_len);
 }
 
 bool vmb_msg_collect(struct vmb_msg *msg, struct vmb_req *req,
@@ -257,18 +282,25 @@ bool vmb_msg_collect(struct vmb_msg *msg, struct vmb_req *req,
 	return true;
 }
 
-int vmb_msg_icomplete(struct vmb_msg *msg, int code, uint64_t match,
-		      void *context, struct vmb_req **out)
+struct vmb_req *vmb_req_ended(struct vmb_msg *msg, uint32_t handle, int code,
+			      uint64_t match, uint64_t len, void *context)
 {
 	struct vmb_req *req = vmb_req_alloc(msg, VMB_REQ_SEND);
 
-	if (!req)
-		return -ENOMEM;
-	req->state = VMB_REQ_MATCHED;
+	req->handle = handle;
 	req->match = match;
+	req->msg_len = len;
 	req->context = context;
-	*out = req;
-	vmb_req_complete(msg, req, code, 0);
+	end(msg, req, code, code ? 0 : len);
+	return req;
+}
+
+int vmb_msg_icomplete(struct vmb_msg *msg, int code, uint64_t match,
+		      void *context, struct vmb_req **out)
+{
+	if (!vmb_req_reserve(msg))
+		return -ENOMEM;
+	*out = vmb_req_ended(msg, 0, code, match, 0, context);
 	return 0;
 }
 

@@ -33,57 +33,61 @@ static unsigned choose(const struct vmb_msg *msg, const struct vmb_peer *peer,
 	return VMB_MSG_RTS;
 }
 
-/* Small, and nothing before it: straight from the caller's segments. */
-static int post_eager(struct vmb_msg *msg, struct vmb_msg_peer *mp,
-		      struct vmb_req *req, const struct vmb_segment *segments,
-		      unsigned count)
+/* Has no end yet: it waits for room, or for the peer. */
+static int begin(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
+		 const struct vmb_segment *segments, unsigned count, size_t len,
+		 uint64_t match, void *context, struct vmb_req **out)
 {
-	int rc;
+	struct vmb_req *req = vmb_req_alloc(msg, VMB_REQ_SEND);
 
-	if (req->id != VMB_MSG_EAGER || !vmb_list_empty(&mp->pending))
-		return -EAGAIN;
-	rc = vmb_msg_peer_post(msg, mp, VMB_MSG_EAGER, req->match, segments,
-			       count, req->msg_len);
-	if (rc == -EAGAIN)
-		return rc;
-	msg->counters.eager += !rc;
-	vmb_req_complete(msg, req, rc, rc ? 0 : req->msg_len);
+	if (vmb_req_set_segments(req, segments, count)) {
+		vmb_req_free(msg, req);
+		return -ENOMEM;
+	}
+	req->mp = mp;
+	req->handle = mp->peer->handle;
+	req->match = match;
+	req->context = context;
+	req->msg_len = len;
+	req->id = (uint8_t)id;
+	req->state = VMB_REQ_PENDING;
+	req->send.registered = false;
+	req->forgotten = !out;
+	if (out)
+		*out = req;
+	vmb_timer_set(msg, req, msg->timeout_ns);
+	vmb_list_append(&mp->pending, &req->link);
+	vmb_msg_peer_begin(msg, mp);
 	return 0;
 }
 
+/*
+ * Eager, and nothing before it: straight from the caller's segments, and over
+ * with the call. The request, if one is wanted, is made when it has ended.
+ */
 int vmb_msg_isend(struct vmb_msg *msg, const struct vmb_segment *segments,
 		  unsigned count, struct vmb_peer *peer, uint64_t match,
 		  bool synchronous, void *context, struct vmb_req **out)
 {
 	struct vmb_msg_peer *mp = vmb_msg_peer_get(msg, peer);
-	struct vmb_req *req;
+	size_t len = total(segments, count);
+	unsigned id = choose(msg, peer, len, synchronous);
+	int rc = -EAGAIN;
 
-	if (msg->am->error)
+	if (vmb_unlikely(msg->am->error))
 		return msg->am->error;
-	req = mp ? vmb_req_alloc(msg, VMB_REQ_SEND) : NULL;
-	if (!req)
+	if (vmb_unlikely(!mp || !vmb_req_reserve(msg)))
 		return -ENOMEM;
-	req->mp = mp;
-	req->handle = peer->handle;
-	req->match = match;
-	req->context = context;
-	req->msg_len = total(segments, count);
-	req->id = (uint8_t)choose(msg, peer, req->msg_len, synchronous);
-	req->state = VMB_REQ_PENDING;
-	req->send.registered = false;
-	req->forgotten = !out;
-	if (!post_eager(msg, mp, req, segments, count))
-		goto posted;
-	if (vmb_req_set_segments(req, segments, count)) {
-		vmb_req_free(msg, req);
-		return -ENOMEM;
-	}
-	vmb_timer_set(msg, req, msg->timeout_ns);
-	vmb_list_append(&mp->pending, &req->link);
-	vmb_msg_peer_begin(msg, mp);
-posted:
+	if (vmb_likely(id == VMB_MSG_EAGER && vmb_list_empty(&mp->pending)))
+		rc = vmb_msg_peer_post(msg, mp, id, match, segments, count,
+				       len);
+	if (rc == -EAGAIN)
+		return begin(msg, mp, id, segments, count, len, match, context,
+			     out);
+	msg->counters.eager += !rc;
 	if (out)
-		*out = req;
+		*out = vmb_req_ended(msg, peer->handle, rc, match, len,
+				     context);
 	return 0;
 }
 

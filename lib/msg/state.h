@@ -187,11 +187,13 @@ struct vmb_msg {
 	struct vmb_req_slab **sorted; /* by address */
 	uint32_t slab_count, slab_room;
 	struct vmb_req *free_reqs;
+	uintptr_t recent_reqs; /* address of those of the slab last asked for */
 
 	struct vmb_postedset posted;
 	struct vmb_itemset unexpected;
 	struct vmb_itemset done;
 	uint64_t unexpected_bytes;
+	size_t unexpected_each; /* bytes of the largest that one event brings */
 	struct vmb_unexpected *spares[VMB_UNEXPECTED_CLASSES];
 	unsigned spare_count[VMB_UNEXPECTED_CLASSES];
 	/* headers for messages that find no memory, see unexpected.c */
@@ -207,13 +209,27 @@ struct vmb_msg {
 
 /* ---- request.c ------------------------------------------------------------ */
 
+/* Make sure of the next vmb_req_alloc(). false: no memory. */
+bool vmb_req_reserve(struct vmb_msg *msg);
 /* State and union are the caller's to set. NULL: no memory. */
 struct vmb_req *vmb_req_alloc(struct vmb_msg *msg, enum vmb_req_kind kind);
 /* One that was never begun, or is detached. */
 void vmb_req_free(struct vmb_msg *msg, struct vmb_req *req);
 /* Keep a copy without empty pieces, neighbours merged. -ENOMEM. */
-int vmb_req_set_segments(struct vmb_req *req,
-			 const struct vmb_segment *segments, unsigned count);
+int vmb_req_set_pieces(struct vmb_req *req, const struct vmb_segment *segments,
+		       unsigned count);
+
+static inline int vmb_req_set_segments(struct vmb_req *req,
+				       const struct vmb_segment *segments,
+				       unsigned count)
+{
+	if (vmb_unlikely(count != 1))
+		return vmb_req_set_pieces(req, segments, count);
+	req->one = *segments;
+	req->segment_count = segments->len != 0;
+	return 0;
+}
+
 uint64_t vmb_req_number(const struct vmb_req *req);
 /* A number that peer mp gave us back; NULL: not one of a request with it. */
 struct vmb_req *vmb_req_find(struct vmb_msg *msg, uint64_t number,
@@ -223,6 +239,14 @@ void vmb_req_detach(struct vmb_msg *msg, struct vmb_req *req);
 /* It has ended: detach, then into the done set, or away if forgotten. */
 void vmb_req_complete(struct vmb_msg *msg, struct vmb_req *req, int code,
 		      uint64_t xfer_len);
+/* The same for a receive that was taken out of the posted set and is on no
+ * list and under no time limit: the usual end, without a look at each. */
+void vmb_req_complete_matched(struct vmb_msg *msg, struct vmb_req *req,
+			      int code, uint64_t xfer_len);
+/* A send of `len` bytes that has ended before it needed a request: code. One
+ * was reserved. */
+struct vmb_req *vmb_req_ended(struct vmb_msg *msg, uint32_t handle, int code,
+			      uint64_t match, uint64_t len, void *context);
 /* End everything that has begun and has not ended, posted receives too. */
 void vmb_req_fail_all(struct vmb_msg *msg, int code);
 void vmb_req_pool_fini(struct vmb_msg *msg);

@@ -84,23 +84,23 @@ void vmb_unexpected_free(struct vmb_msg *msg, struct vmb_unexpected *u)
 
 unsigned vmb_unexpected_budget(const struct vmb_msg *msg)
 {
-	size_t each =
-		sizeof(struct vmb_unexpected) +
-		vmb_max(msg->config.eager_max, msg->config.lane_eager_max);
-	uint64_t room;
+	uint64_t room, most;
 
 	if (msg->unexpected_bytes >= msg->config.unexpected_max)
 		return 0;
 	room = msg->config.unexpected_max - msg->unexpected_bytes;
-	if (vmb_likely(room >= msg->reserve_count * each))
+	if (vmb_likely(room >= VMB_MSG_BUDGET * msg->unexpected_each))
 		return msg->reserve_count; /* no division on each pass */
-	return (unsigned)(room / each + 1);
+	most = room / msg->unexpected_each + 1;
+	return (unsigned)vmb_min(most, msg->reserve_count);
 }
 
 int vmb_unexpected_init(struct vmb_msg *msg)
 {
 	struct vmb_unexpected *u;
 
+	msg->unexpected_each = sizeof(*u) + vmb_max(msg->config.eager_max,
+						    msg->config.lane_eager_max);
 	for (unsigned i = 0; i < VMB_MSG_BUDGET; i++) {
 		u = malloc(sizeof(*u));
 		if (!u)

@@ -50,20 +50,18 @@ static inline mx_return_t complete_one(const char *call, mx_endpoint_t endpoint,
 				       mx_request_t *request, int timeout_ms,
 				       mx_status_t *status, uint32_t *result)
 {
-	struct vmb_req *req = request ? mx_request_to_vmb(*request) : NULL;
 	struct vmb_status s;
 	int done, rc;
 
 	if (mx_unlikely(!result))
 		return no_result(endpoint, call);
-	*result = 0;
-	rc = vmb_wait(mx_beneath(endpoint), &req, timeout_ms, &s, &done);
+	rc = vmb_wait(mx_beneath(endpoint), mx_request_place(request),
+		      timeout_ms, &s, &done);
+	*result = (uint32_t)done;
 	if (mx_unlikely(rc))
 		return mx_fail_vmb(endpoint, call, rc, MX_BAD_REQUEST);
 	if (!done)
 		return MX_SUCCESS;
-	*request = NULL;
-	*result = 1;
 	ended(endpoint, call, &s, status);
 	return MX_SUCCESS;
 }

@@ -8,6 +8,10 @@
  * Owns:  nothing.
  * Trust: arguments are input. What is wrong with them is looked for where a
  *        failed call must be explained, and nowhere else.
+ *
+ * One piece of memory is the usual message, and MX is to cost nothing beside
+ * vmb: such a call goes straight down. If it fails it has done nothing, and
+ * the general way finds out, and tells, why.
  */
 #include "mx/mx.h"
 
@@ -30,6 +34,17 @@ spell_segments(struct vmb_segment *to, const mx_segment_t *from, uint32_t count)
 	return MX_SUCCESS;
 }
 
+/* Is it one piece? Then into `one`. */
+static inline bool spell_one(struct vmb_segment *one, const mx_segment_t *from,
+			     uint32_t count)
+{
+	if (mx_unlikely(count != 1 || !from || !from->segment_ptr))
+		return false;
+	one->ptr = from->segment_ptr;
+	one->len = from->segment_length;
+	return true;
+}
+
 /* ---- sends ------------------------------------------------------------------- */
 
 typedef int (*send_fn)(struct vmb_endpoint *ep,
@@ -37,15 +52,14 @@ typedef int (*send_fn)(struct vmb_endpoint *ep,
 		       struct vmb_addr dest, uint64_t match, void *context,
 		       struct vmb_req **req);
 
-/* Inlined into both: it has more arguments than there are registers for. */
-static inline __attribute__((always_inline)) mx_return_t
-post_send(send_fn send, const char *call, mx_endpoint_t endpoint,
-	  const mx_segment_t *segments, uint32_t count, mx_endpoint_addr_t dest,
-	  uint64_t match, void *context, mx_request_t *request)
+static __attribute__((noinline)) mx_return_t
+send_any(send_fn send, const char *call, mx_endpoint_t endpoint,
+	 const mx_segment_t *segments, uint32_t count, mx_endpoint_addr_t dest,
+	 uint64_t match, void *context, mx_request_t *request)
 {
 	struct vmb_endpoint *ep = mx_beneath(endpoint);
 	struct vmb_segment spelt[MX_MAX_SEGMENTS];
-	struct vmb_req *req, **out = request ? &req : NULL;
+	struct vmb_req **out = mx_request_place(request);
 	mx_return_t code = spell_segments(spelt, segments, count);
 	int rc;
 
@@ -59,8 +73,6 @@ post_send(send_fn send, const char *call, mx_endpoint_t endpoint,
 		rc = vmb_icomplete(ep, -ESTALE, match, context, out);
 	if (mx_unlikely(rc))
 		return mx_fail_vmb(endpoint, call, rc, MX_BAD_ENDPOINT);
-	if (request)
-		*request = mx_request_from_vmb(req);
 	return MX_SUCCESS;
 }
 
@@ -68,47 +80,67 @@ mx_return_t mx_isend(mx_endpoint_t endpoint, mx_segment_t *segments_list,
 		     uint32_t segments_count, mx_endpoint_addr_t dest_endpoint,
 		     uint64_t match_info, void *context, mx_request_t *request)
 {
-	return post_send(vmb_isend, __func__, endpoint, segments_list,
-			 segments_count, dest_endpoint, match_info, context,
-			 request);
+	struct vmb_endpoint *ep = mx_beneath(endpoint);
+	struct vmb_segment one;
+
+	if (mx_likely(spell_one(&one, segments_list, segments_count) &&
+		      !vmb_isend(ep, &one, 1, mx_addr_to_vmb(dest_endpoint),
+				 match_info, context,
+				 mx_request_place(request))))
+		return MX_SUCCESS;
+	return send_any(vmb_isend, __func__, endpoint, segments_list,
+			segments_count, dest_endpoint, match_info, context,
+			request);
 }
 
 mx_return_t mx_issend(mx_endpoint_t endpoint, mx_segment_t *segments_list,
 		      uint32_t segments_count, mx_endpoint_addr_t dest_endpoint,
 		      uint64_t match_info, void *context, mx_request_t *request)
 {
-	return post_send(vmb_issend, __func__, endpoint, segments_list,
-			 segments_count, dest_endpoint, match_info, context,
-			 request);
+	return send_any(vmb_issend, __func__, endpoint, segments_list,
+			segments_count, dest_endpoint, match_info, context,
+			request);
 }
 
 /* ---- receives ---------------------------------------------------------------- */
+
+static __attribute__((noinline)) mx_return_t
+receive_any(const char *call, mx_endpoint_t endpoint,
+	    const mx_segment_t *segments, uint32_t count, uint64_t match,
+	    uint64_t mask, void *context, mx_request_t *request)
+{
+	struct vmb_endpoint *ep = mx_beneath(endpoint);
+	struct vmb_segment spelt[MX_MAX_SEGMENTS];
+	mx_return_t code = spell_segments(spelt, segments, count);
+	int rc;
+
+	if (!ep)
+		return mx_fail_vmb(endpoint, call, -EINVAL, MX_BAD_ENDPOINT);
+	if (code)
+		return mx_fail(endpoint, call, code, NULL);
+	if (endpoint->context_mask & ~mask)
+		return mx_fail(endpoint, call,
+			       MX_BAD_MATCHING_FOR_CONTEXT_ID_MASK, NULL);
+	rc = vmb_irecv(ep, spelt, count, match, mask, context,
+		       mx_request_place(request));
+	return rc ? mx_fail_vmb(endpoint, call, rc, MX_BAD_MATCH_MASK)
+		  : MX_SUCCESS;
+}
 
 mx_return_t mx_irecv(mx_endpoint_t endpoint, mx_segment_t *segments_list,
 		     uint32_t segments_count, uint64_t match_info,
 		     uint64_t match_mask, void *context, mx_request_t *request)
 {
 	struct vmb_endpoint *ep = mx_beneath(endpoint);
-	struct vmb_segment spelt[MX_MAX_SEGMENTS];
-	struct vmb_req *req;
-	mx_return_t code = spell_segments(spelt, segments_list, segments_count);
-	int rc;
+	struct vmb_segment one;
 
-	if (mx_unlikely(!ep))
-		return mx_fail_vmb(endpoint, __func__, -EINVAL,
-				   MX_BAD_ENDPOINT);
-	if (mx_unlikely(code))
-		return mx_fail(endpoint, __func__, code, NULL);
-	if (mx_unlikely(endpoint->context_mask & ~match_mask))
-		return mx_fail(endpoint, __func__,
-			       MX_BAD_MATCHING_FOR_CONTEXT_ID_MASK, NULL);
-	rc = vmb_irecv(ep, spelt, segments_count, match_info, match_mask,
-		       context, request ? &req : NULL);
-	if (mx_unlikely(rc))
-		return mx_fail_vmb(endpoint, __func__, rc, MX_BAD_MATCH_MASK);
-	if (request)
-		*request = mx_request_from_vmb(req);
-	return MX_SUCCESS;
+	if (mx_likely(ep && spell_one(&one, segments_list, segments_count) &&
+		      !(endpoint->context_mask & ~match_mask) &&
+		      !vmb_irecv(ep, &one, 1, match_info, match_mask, context,
+				 mx_request_place(request))))
+		return MX_SUCCESS;
+	return receive_any(__func__, endpoint, segments_list, segments_count,
+			   match_info, match_mask, context, request);
 }
 
 /* ---- the unexpected handler ------------------------------------------------------ */

@@ -125,6 +125,12 @@ static inline struct vmb_req *mx_request_to_vmb(mx_request_t request)
 	return (struct vmb_req *)(void *)request;
 }
 
+/* Where vmb is to put a request, or to take one from. */
+static inline struct vmb_req **mx_request_place(mx_request_t *request)
+{
+	return (struct vmb_req **)(void *)request;
+}
+
 static inline mx_request_t mx_request_from_vmb(struct vmb_req *req)
 {
 	return (mx_request_t)(void *)req;

@@ -234,6 +234,13 @@ static inline int vmb_ring_due(const struct vmb_ring *r, uint32_t ahead,
 	return -EPROTO;
 }
 
+/* Copy the next slot, which is known to be due. */
+static inline void vmb_ring_load(const struct vmb_ring *r,
+				 struct vmb_slot *slot)
+{
+	vmb_slot_load(slot, &r->slots[r->pos & r->mask]);
+}
+
 /*
  * Copy the next slot. Returns 1, 0 when there is none yet, -EPROTO. Does not
  * advance: see vmb_ring_release().
@@ -243,7 +250,7 @@ static inline int vmb_ring_peek(const struct vmb_ring *r, struct vmb_slot *slot)
 	int due = vmb_ring_due(r, 0, vmb_ring_seq(r));
 
 	if (due == 1)
-		vmb_slot_load(slot, &r->slots[r->pos & r->mask]);
+		vmb_ring_load(r, slot);
 	return due;
 }
 

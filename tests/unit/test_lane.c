@@ -196,6 +196,22 @@ START_TEST(silent_daemon_delays_nothing)
 }
 END_TEST
 
+/* Its receiver has asked for a lane, of which there is no memory yet. */
+START_TEST(peer_goes_before_its_lane_is_there)
+{
+	t_port_hold_lanes(true);
+	for (unsigned i = 0; i < 100; i++)
+		send_one(&a, &b, 8);
+	ck_assert_ptr_nonnull(in_of(&b, &a));
+	ck_assert_int_ne(in_of(&b, &a)->state, VMB_LANE_OPEN);
+	t_end_close(_i ? &a : &b, 0);
+	if (_i)
+		t_ends_until(b.gone == 1, &b);
+	else
+		t_ends_until(a.gone == 1, &a);
+}
+END_TEST
+
 START_TEST(lane_is_wanted_with_the_message_that_was_chosen)
 {
 	vmb_am_set_lanes(&a.am, LANES, 1);
@@ -629,6 +645,7 @@ static Suite *lane_suite(void)
 	tcase_add_loop_test(tc, order_holds_while_lanes_come_and_go, 0, 20);
 	tcase_add_loop_test(tc, refused_lane_leaves_the_engine, 0, 2);
 	tcase_add_test(tc, silent_daemon_delays_nothing);
+	tcase_add_loop_test(tc, peer_goes_before_its_lane_is_there, 0, 2);
 	tcase_add_test(tc, lane_is_wanted_with_the_message_that_was_chosen);
 	tcase_add_test(tc, no_lane_where_none_are_wanted);
 	tcase_add_test(tc, silent_lane_gives_way_to_another);
