@@ -58,6 +58,8 @@ void t_pair_close(struct t_pair *pair);
 struct vmb_addr t_connect(struct vmb_endpoint *from, struct vmb_endpoint *to);
 uint32_t t_id(struct vmb_endpoint *ep);
 uint64_t t_nic_id(void);
+/* The same of an endpoint, which may be elsewhere: see far.h. */
+uint64_t t_nic_of(struct vmb_endpoint *ep);
 
 /* One segment; results are checked. */
 struct vmb_req *t_isend(struct vmb_endpoint *ep, struct vmb_addr to,
@@ -92,6 +94,8 @@ double t_seconds(void);
 /* ---- suites ------------------------------------------------------------------ */
 
 TCase *t_case(Suite *suite, const char *name);
+/* Of tests that need both ends in this process: not run between two. */
+TCase *t_case_here(Suite *suite, const char *name);
 
 Suite *t_lane_suite(void);
 Suite *t_library_suite(void);

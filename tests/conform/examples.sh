@@ -10,15 +10,8 @@ set -eu
 
 vmbd=$1
 examples=$2
-dir=$(mktemp -d)
-pid=
-
-finish() {
-	[ -z "$pid" ] || kill "$pid" 2>/dev/null || true
-	[ -z "$pid" ] || wait "$pid" || true
-	rm -rf "$dir"
-}
-trap finish EXIT
+# shellcheck source=tests/support/private.sh
+. "$(dirname "$0")/../support/private.sh"
 
 fail() {
 	echo "examples: $*" >&2
@@ -34,9 +27,6 @@ expect() {
 	echo "$1: ok"
 }
 
-VMB_PORT=local:$dir/sock
-export VMB_PORT
-
 for name in hello pingpong many_to_one unexpected active_message one_sided_put; do
 	if timeout 60 "$examples/$name" >"$dir/out" 2>&1; then
 		fail "$name ends well without a daemon"
@@ -45,10 +35,7 @@ for name in hello pingpong many_to_one unexpected active_message one_sided_put; 
 		fail "$name does not say that there is no daemon"
 done
 
-mkfifo "$dir/ready"
-"$vmbd" --local --socket "$dir/sock" --log warn --ready-fd 3 3>"$dir/ready" &
-pid=$!
-read -r _ <"$dir/ready" || fail "vmbd did not start"
+private_daemon "$vmbd"
 
 expect hello 'received "hello from process [0-9]*" ([0-9]* bytes)'
 expect pingpong '^ *1048576 '

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "conform/conform.h"
+#include "conform/far.h"
 #include "support/pattern.h"
 
 /* Each way of a message or an answer takes one: more than any protocol has. */
@@ -23,10 +24,12 @@ void t_attach(void)
 {
 	t_port->start();
 	t_ok(vmb_init());
+	far_attach();
 }
 
 void t_detach(void)
 {
+	far_detach();
 	vmb_finalize();
 	t_port->stop();
 }
@@ -39,6 +42,11 @@ TCase *t_case(Suite *suite, const char *name)
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(suite, tc);
 	return tc;
+}
+
+TCase *t_case_here(Suite *suite, const char *name)
+{
+	return far_where ? tcase_create(name) : t_case(suite, name);
 }
 
 double t_seconds(void)
@@ -55,7 +63,7 @@ struct vmb_endpoint *t_open(const struct vmb_open_params *params)
 {
 	struct vmb_endpoint *ep = NULL;
 
-	t_ok(vmb_open(params, &ep));
+	t_ok(far_open(params, &ep));
 	ck_assert_ptr_nonnull(ep);
 	return ep;
 }
@@ -78,11 +86,21 @@ uint32_t t_id(struct vmb_endpoint *ep)
 	return id;
 }
 
+uint64_t t_nic_of(struct vmb_endpoint *ep)
+{
+	struct vmb_addr self;
+	uint64_t nic_id;
+
+	t_ok(vmb_self(ep, &self));
+	t_ok(vmb_addr_query(ep, self, &nic_id, NULL, NULL));
+	return nic_id;
+}
+
 struct vmb_addr t_connect(struct vmb_endpoint *from, struct vmb_endpoint *to)
 {
 	struct vmb_addr addr;
 
-	t_ok(vmb_connect(from, t_nic_id(), t_id(to), 0, T_MS, &addr));
+	t_ok(vmb_connect(from, t_nic_of(to), t_id(to), 0, T_MS, &addr));
 	return addr;
 }
 

@@ -531,7 +531,7 @@ Suite *t_am_suite(void)
 	tcase_add_test(tc, bad_active_messages_are_refused);
 	tcase_add_test(tc, active_and_matched_messages_share_an_order);
 	tcase_add_test(tc, send_to_a_closed_peer_is_reset);
-	tc = t_case(s, "transfers");
+	tc = t_case_here(s, "transfers"); /* of registered memory */
 	tcase_add_loop_test(tc, put_and_get_move_the_bytes, 0, 2 * count);
 	tcase_add_loop_test(tc, offsets_count_from_the_registration, 0, 2);
 	tcase_add_loop_test(tc, transfers_past_the_end_are_refused, 0, 2);

@@ -43,7 +43,7 @@ START_TEST(connect_errors_say_why)
 	struct vmb_open_params p = {
 		.size = sizeof(p), .id = 500, .key = 0x5ec2e7};
 	struct vmb_endpoint *ep = t_open(NULL), *locked = t_open(&p);
-	uint64_t nic = t_nic_id();
+	uint64_t nic = t_nic_of(locked);
 	struct vmb_addr addr;
 
 	t_fails(vmb_connect(ep, nic ^ NOBODY, 0, 0, T_MS, &addr), -ENXIO);
@@ -71,16 +71,19 @@ START_TEST(connect_times_out)
 	if (!t_port->hold_connects)
 		return;
 	t_port->hold_connects(true);
-	t_fails(vmb_connect(pair.a, t_nic_id(), t_id(pair.b), 0, 50, &addr),
+	t_fails(vmb_connect(pair.a, t_nic_of(pair.b), t_id(pair.b), 0, 50,
+			    &addr),
 		-ETIMEDOUT);
 	ck_assert(t_seconds() - start >= 0.05);
 	ck_assert(t_seconds() - start < 5);
 	t_ok(vmb_set_request_timeout(pair.a, NULL, 50));
-	t_ok(vmb_iconnect(pair.a, t_nic_id(), t_id(pair.b), 0, 1, NULL, &req));
+	t_ok(vmb_iconnect(pair.a, t_nic_of(pair.b), t_id(pair.b), 0, 1, NULL,
+			  &req));
 	status = t_finish(pair.a, req);
 	ck_assert_int_eq(status.code, -ETIMEDOUT);
 	t_ok(vmb_set_request_timeout(pair.a, NULL, 0));
-	t_ok(vmb_iconnect(pair.a, t_nic_id(), t_id(pair.b), 0, 1, NULL, &req));
+	t_ok(vmb_iconnect(pair.a, t_nic_of(pair.b), t_id(pair.b), 0, 1, NULL,
+			  &req));
 	t_ok(vmb_cancel(pair.a, &req, &cancelled));
 	ck_assert_int_eq(cancelled, 1);
 	ck_assert_ptr_null(req);
@@ -96,14 +99,14 @@ START_TEST(iconnect_reports_the_address)
 	struct vmb_status status;
 	struct vmb_req *req;
 
-	t_ok(vmb_iconnect(pair.a, t_nic_id(), t_id(pair.b), 0, 77, &pair,
+	t_ok(vmb_iconnect(pair.a, t_nic_of(pair.b), t_id(pair.b), 0, 77, &pair,
 			  &req));
 	status = t_finish(pair.a, req);
 	ck_assert_int_eq(status.code, 0);
 	ck_assert(t_addr_equal(status.peer, pair.to_b));
 	ck_assert_uint_eq(status.match, 77);
 	ck_assert_ptr_eq(status.context, &pair);
-	t_ok(vmb_iconnect(pair.a, t_nic_id(), t_id(pair.b), 0, 77, &pair,
+	t_ok(vmb_iconnect(pair.a, t_nic_of(pair.b), t_id(pair.b), 0, 77, &pair,
 			  NULL)); /* nobody learns */
 	t_pair_close(&pair);
 }
@@ -125,8 +128,8 @@ START_TEST(iconnect_reports_errors)
 
 	ck_assert_uint_eq(t_id(target), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		t_ok(vmb_iconnect(ep, t_nic_id() ^ cases[i].flip, cases[i].id,
-				  cases[i].key, i, NULL, &req));
+		t_ok(vmb_iconnect(ep, t_nic_of(target) ^ cases[i].flip,
+				  cases[i].id, cases[i].key, i, NULL, &req));
 		ck_assert_int_eq(t_finish(ep, req).code, cases[i].code);
 	}
 	t_fails(vmb_iconnect(ep, t_nic_id(), 65536, 0, 0, NULL, &req), -EINVAL);
@@ -145,7 +148,7 @@ START_TEST(query_tells_who_a_peer_is)
 	uint64_t nic;
 
 	t_ok(vmb_addr_query(pair.a, pair.to_b, &nic, &id, &session));
-	ck_assert_uint_eq(nic, t_nic_id());
+	ck_assert_uint_eq(nic, t_nic_of(pair.b));
 	ck_assert_uint_eq(id, t_id(pair.b));
 	ck_assert_uint_ne(session, 0);
 	t_ok(vmb_self(pair.b, &self));
@@ -168,7 +171,7 @@ START_TEST(query_tells_who_sent)
 	t_isend(a, to_b, 5, "abc", 4);
 	status = t_finish(b, t_irecv(b, 5, VMB_MATCH_ALL, in, 4));
 	t_ok(vmb_addr_query(b, status.peer, &nic, &id, &session));
-	ck_assert_uint_eq(nic, t_nic_id());
+	ck_assert_uint_eq(nic, t_nic_of(a));
 	ck_assert_uint_eq(id, t_id(a));
 	t_isend(b, status.peer, 6, "def", 4); /* and it can be answered */
 	t_finish(a, t_irecv(a, 6, VMB_MATCH_ALL, in, 4));

@@ -355,11 +355,12 @@ Suite *t_requests_suite(void)
 	tcase_add_test(tc, cancel_takes_back_an_unmatched_receive);
 	tcase_add_test(tc, cancel_is_too_late_after_the_end);
 	tcase_add_test(tc, sends_cannot_be_cancelled);
-	tcase_add_test(tc, forgotten_requests_run_to_their_end);
 	tcase_add_test(tc, buffered_tells_when_memory_is_free);
 	tcase_add_test(tc, context_of_a_request_is_what_was_posted);
 	tcase_add_test(tc, dead_requests_are_refused);
 	tcase_add_test(tc, completed_request_is_like_any_other);
+	tc = t_case_here(s, "forgotten"); /* memory without a completion */
+	tcase_add_test(tc, forgotten_requests_run_to_their_end);
 	tc = t_case(s, "time-outs");
 	tcase_add_test(tc, send_times_out_when_nobody_receives);
 	tcase_add_test(tc, default_timeout_counts_for_later_sends);

@@ -21,6 +21,7 @@ struct seen {
 	enum vmb_unexpected_action answer;
 	char in[8];
 	struct vmb_req *req;
+	uint64_t nic;
 };
 
 static enum vmb_unexpected_action note(void *context, struct vmb_addr source,
@@ -190,8 +191,7 @@ static enum vmb_unexpected_action dial(void *context, struct vmb_addr source,
 	(void)match;
 	(void)len;
 	(void)data;
-	t_ok(vmb_iconnect(s->ep, t_nic_id(), (uint32_t)s->match, 0, 9, s,
-			  &req));
+	t_ok(vmb_iconnect(s->ep, s->nic, (uint32_t)s->match, 0, 9, s, &req));
 	while (!done && t_seconds() < end)
 		t_ok(vmb_test(s->ep, &req, &status, &done));
 	s->calls += done;
@@ -207,7 +207,8 @@ static enum vmb_unexpected_action dial(void *context, struct vmb_addr source,
 START_TEST(handler_may_await_the_answer_of_a_connect)
 {
 	struct t_pair pair = t_pair_open();
-	struct seen s = {.ep = pair.b, .match = t_id(pair.a)};
+	struct seen s = {
+		.ep = pair.b, .nic = t_nic_of(pair.a), .match = t_id(pair.a)};
 
 	t_ok(vmb_set_unexpected_handler(pair.b, dial, &s));
 	t_isend(pair.a, pair.to_b, 1, "x", 1);
