@@ -357,7 +357,7 @@ void vmb_calls_lane_close(struct vmb_port *port, uint64_t ticket,
 {
 	struct vmb_channel_call call =
 		make_call(VMB_CTL_LANE, sizeof(call.request.lane),
-			  sizeof(call.reply.head));
+			  sizeof(call.reply.lane));
 
 	call.request.lane.kind = VMB_LANE_CLOSE;
 	call.request.lane.ticket = ticket;

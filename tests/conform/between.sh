@@ -21,4 +21,13 @@ read -r _ _ _ port <"$dir/serving" || {
 	echo "between: the far half did not start" >&2
 	exit 1
 }
-"$program" "env@127.0.0.1:$port" "$@"
+# nobody does anything wrong here, so nobody has anything to warn of
+VMB_LOG=warn "$program" "env@127.0.0.1:$port" "$@" 2>"$dir/log" || {
+	cat "$dir/log" >&2
+	exit 1
+}
+[ ! -s "$dir/log" ] || {
+	echo "between: warnings where all is well:" >&2
+	cat "$dir/log" >&2
+	exit 1
+}

@@ -101,7 +101,7 @@ void far_receive(int fd, struct far_frame *frame, struct far_payload *payload);
 /* Where the other half is, HOST:PORT; NULL: there is none. */
 extern const char *far_where;
 
-/* Meet it, for one test; open every second endpoint there. */
+/* Meet it, for one test; open an endpoint there if more are open here. */
 void far_attach(void);
 void far_detach(void);
 int far_open(const struct vmb_open_params *params, struct vmb_endpoint **ep);
