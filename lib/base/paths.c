@@ -40,3 +40,16 @@ int vmb_default_socket(char *path, size_t size)
 		return -ENAMETOOLONG;
 	return 0;
 }
+
+int vmb_user_conf(char *path, size_t size)
+{
+	const char *config = environment("XDG_CONFIG_HOME");
+	const char *home = environment("HOME");
+	int n;
+
+	if (!config && !home)
+		return -ENOENT;
+	n = snprintf(path, size, "%s%s/vmbypass/vmbypass.conf",
+		     config ? config : home, config ? "" : "/.config");
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* paths.h - where the daemon of this user listens when nobody says. */
+/* paths.h - where things of this user are when nobody says. */
 #ifndef VMB_BASE_PATHS_H
 #define VMB_BASE_PATHS_H
 
@@ -12,5 +12,14 @@
  * -ENAMETOOLONG: does not fit in size bytes (at most what sun_path holds).
  */
 int vmb_default_socket(char *path, size_t size);
+
+#define VMB_CONF_SYSTEM "/etc/vmbypass/vmbypass.conf"
+
+/*
+ * The user's own file of settings: $XDG_CONFIG_HOME/vmbypass/vmbypass.conf, or
+ * ~/.config/vmbypass/vmbypass.conf. -ENOENT: neither variable is set;
+ * -ENAMETOOLONG.
+ */
+int vmb_user_conf(char *path, size_t size);
 
 #endif

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "conform/conform.h"
 
@@ -198,23 +200,114 @@ START_TEST(bad_environment_falls_back)
 }
 END_TEST
 
-START_TEST(eager_limit_is_taken_from_the_environment)
+/* With settings read anew: messages up to this many bytes are sent at once. */
+static void eager_limit_is(size_t bytes)
 {
 	struct vmb_counters counters = {.size = sizeof(counters)};
 	struct t_pair pair;
 
 	vmb_finalize();
-	setenv("VMB_EAGER", "4096", 1);
 	t_ok(vmb_init());
 	pair = t_pair_open();
-	t_exchange(&pair, 1, 4096);
+	t_exchange(&pair, 1, bytes);
 	t_ok(vmb_query_counters(pair.a, &counters));
 	ck_assert_uint_eq(counters.eager, 1);
-	t_exchange(&pair, 2, 4097);
+	t_exchange(&pair, 2, bytes + 1);
 	t_ok(vmb_query_counters(pair.a, &counters));
 	ck_assert_uint_eq(counters.eager, 1);
 	ck_assert_uint_eq(counters.rendezvous + counters.pipelined, 1);
 	t_pair_close(&pair);
+}
+
+START_TEST(eager_limit_is_taken_from_the_environment)
+{
+	setenv("VMB_EAGER", "4096", 1);
+	eager_limit_is(4096);
+}
+END_TEST
+
+static char home[] = "/tmp/vmb-conform-XXXXXX";
+
+static void write_conf(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+/* The user's own file, where both variables have it; another one by name. */
+static void make_home(char own[128], char other[128])
+{
+	char folder[64];
+
+	ck_assert_ptr_nonnull(mkdtemp(home));
+	snprintf(folder, sizeof(folder), "%s/.config", home);
+	ck_assert(!mkdir(folder, 0700));
+	setenv("HOME", home, 1);
+	unsetenv("XDG_CONFIG_HOME");
+	snprintf(folder, sizeof(folder), "%s/.config/vmbypass", home);
+	ck_assert(!mkdir(folder, 0700));
+	snprintf(own, 128, "%s/vmbypass.conf", folder);
+	snprintf(other, 128, "%s/other.conf", home);
+}
+
+static void remove_home(const char *own, const char *other)
+{
+	char folder[64];
+
+	remove(own);
+	remove(other);
+	snprintf(folder, sizeof(folder), "%s/.config/vmbypass", home);
+	rmdir(folder);
+	snprintf(folder, sizeof(folder), "%s/.config", home);
+	rmdir(folder);
+	rmdir(home);
+}
+
+START_TEST(eager_limit_is_taken_from_the_first_file_there_is)
+{
+	char own[128], other[128], config[64];
+
+	make_home(own, other);
+	eager_limit_is(8192); /* there is none */
+	write_conf(own, "# mine\n eager=5000 ; bytes\n");
+	eager_limit_is(5000);
+	snprintf(config, sizeof(config), "%s/.config", home);
+	setenv("XDG_CONFIG_HOME", "/nowhere", 1);
+	eager_limit_is(8192);
+	setenv("HOME", "/nowhere", 1);
+	setenv("XDG_CONFIG_HOME", config, 1);
+	eager_limit_is(5000);
+	write_conf(other, "wait = adaptive\neager = 6000\n");
+	setenv("VMB_CONF", other, 1);
+	eager_limit_is(6000);
+	setenv("VMB_EAGER", "7000", 1); /* goes before all files */
+	eager_limit_is(7000);
+	unsetenv("VMB_EAGER");
+	setenv("VMB_CONF", "/nowhere", 1);
+	eager_limit_is(8192);
+	setenv("VMB_CONF", "", 1);
+	eager_limit_is(8192);
+	remove_home(own, other);
+}
+END_TEST
+
+START_TEST(bad_lines_of_a_file_fall_back)
+{
+	char own[128], other[128];
+
+	make_home(own, other);
+	write_conf(own, "eager = 5000\nno such line\nbogus = 1\nwait = often\n"
+			"spin_us = 99999999999999999999999999999999999999\n"
+			"[section]\neager = 6000 7000\n");
+	eager_limit_is(5000);
+	write_conf(own, "eager = 4095\n");
+	eager_limit_is(8192);
+	write_conf(own, "\xff\xfe eager");
+	eager_limit_is(8192);
+	remove_home(own, other);
 }
 END_TEST
 
@@ -236,5 +329,7 @@ Suite *t_library_suite(void)
 	tc = t_case(s, "environment");
 	tcase_add_test(tc, bad_environment_falls_back);
 	tcase_add_test(tc, eager_limit_is_taken_from_the_environment);
+	tcase_add_test(tc, eager_limit_is_taken_from_the_first_file_there_is);
+	tcase_add_test(tc, bad_lines_of_a_file_fall_back);
 	return s;
 }
