@@ -24,7 +24,9 @@ build=$root/build/release
 only=
 shell=no
 slow=${VMB_XEN_SLOW:-1}
-limit_s=${VMB_XEN_LIMIT:-$((1500 * slow))}
+limit_s=1500
+[ "${VMB_STRESS:-}" != nightly ] || limit_s=6000
+limit_s=${VMB_XEN_LIMIT:-$((limit_s * slow))}
 smp=${VMB_XEN_SMP:-2}
 xen_options=${VMB_XEN_OPTIONS:-sched=credit2}
 
@@ -38,7 +40,8 @@ usage: tests/xen/run.sh [--build DIR] [--only SUITE[,SUITE]...] [--shell]
            those that say "# nightly" only with VMB_STRESS=nightly
   --shell  no suites: a shell in dom0 on this terminal; poweroff -f ends it
 
-VMB_XEN_LIMIT=SECONDS  after which the machine is ended (default 1500)
+VMB_XEN_LIMIT=SECONDS  after which the machine is ended (default 1500, 6000
+                       for a nightly run)
 VMB_XEN_SLOW=N         how many times slower this machine is than a quiet one:
                        all limits are N times as long (default 1)
 VMB_XEN_SMP=N          processors of the emulated machine (default 2)
@@ -110,7 +113,34 @@ share_make()
 	cp -r "$here/dom0" "$share/"
 	echo "$slow" >"$share/slow"
 	suites | xargs -r cp -t "$share/suites" --
+	! ls "$share/suites" | grep -q hvm || hvm_add
 	[ $shell = no ] || touch "$share/shell"
+}
+
+# What an HVM guest boots from, and the emulator of its devices, which runs in
+# dom0. In the share and not in the image: one suite of a nightly run uses it.
+hvm_add()
+{
+	local qemu=/usr/libexec/xen-qemu-system-i386 file
+
+	[ -x $qemu ] || return 0
+	mkdir -p "$share/hvm/lib"
+	install -s $qemu "$share/hvm/qemu-system-i386"
+	ldd $qemu | awk '$2 == "=>" { print $3 }' |
+		xargs cp -L -t "$share/hvm/lib" --
+	for file in /usr/share/seabios/bios-256k.bin \
+		/usr/share/qemu/linuxboot{,_dma}.bin \
+		/usr/share/seabios/vgabios-stdvga.bin \
+		/usr/lib/xen-4.*/boot/hvmloader; do
+		cp -L "$file" "$share/hvm/"
+	done
+	install -D -m 644 -t "$share/hvm/keymaps" /usr/share/qemu/keymaps/en-us
+	cat >"$share/hvm/qemu" <<-'END'
+	#!/bin/sh
+	export LD_LIBRARY_PATH=/share/hvm/lib
+	exec /share/hvm/qemu-system-i386 -L /share/hvm "$@"
+	END
+	chmod +x "$share/hvm/qemu"
 }
 
 # Without SMAP, which QEMU 7.2 checks wrongly on an IRET inside ring 3; without

@@ -111,6 +111,7 @@ guest_address()
 	pv2) echo 10.0.0.12 ;;
 	pvh1) echo 10.0.0.13 ;;
 	pvh2) echo 10.0.0.14 ;;
+	hvm1) echo 10.0.0.15 ;;
 	*) say "no such guest: $1" >&2 && return 1 ;;
 	esac
 }
@@ -124,12 +125,30 @@ memory = 224
 vcpus = 1
 kernel = "/vmlinuz"
 ramdisk = "/guest.img"
-extra = "console=hvc0 quiet panic=1 tsc=reliable clocksource=tsc vmb.name=$1 vmb.ip=$(guest_address "$1")"
+extra = "console=hvc0 $(case $1 in hvm*) echo console=ttyS0 ;; esac) quiet panic=1 tsc=reliable clocksource=tsc vmb.name=$1 vmb.ip=$(guest_address "$1")"
 tsc_mode = "native"
-vif = ["bridge=xenbr0,script=/share/dom0/vif.sh"]
+vif = ["type=vif,bridge=xenbr0,script=/share/dom0/vif.sh"]
 on_poweroff = "destroy"
 on_reboot = "destroy"
 on_crash = "destroy"
+END
+	case $1 in hvm*) hvm_config ;; esac
+}
+
+# What only a guest with an emulated machine has; see hvm_add() of run.sh.
+hvm_config()
+{
+	cat <<END
+device_model_version = "qemu-xen"
+device_model_override = "/share/hvm/qemu"
+bios = "seabios"
+bios_path_override = "/share/hvm/bios-256k.bin"
+firmware_override = "/share/hvm/hvmloader"
+vga = "none"
+nographic = 1
+vnc = 0
+usb = 0
+serial = "file:/log/guest-hvm.log"
 END
 }
 
@@ -156,7 +175,11 @@ guest_start()
 {
 	guest_config "$1" >"/tmp/$1.cfg"
 	xl create "/tmp/$1.cfg" || return 1
-	until_true 90 guest_answers "$1" && say "guest $1 is up"
+	case $1 in
+	hvm*) boot_limit=240 ;; # by an emulated BIOS
+	*) boot_limit=90 ;;
+	esac
+	until_true $boot_limit guest_answers "$1" && say "guest $1 is up"
 }
 
 # guest_need NAME...: those that do not run are started.
