@@ -46,7 +46,13 @@ TCase *t_case(Suite *suite, const char *name)
 
 TCase *t_case_here(Suite *suite, const char *name)
 {
-	return far_where ? tcase_create(name) : t_case(suite, name);
+	static Suite *not_run;
+
+	if (!far_where)
+		return t_case(suite, name);
+	if (!not_run)
+		not_run = suite_create("not between two");
+	return t_case(not_run, name);
 }
 
 double t_seconds(void)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -132,12 +133,32 @@ static int call(struct vmb_endpoint *ep, enum far_call number,
 
 /* ---- requests --------------------------------------------------------------------- */
 
+/*
+ * A request of theirs, as the tests here see it: an address over there that
+ * could be that of a request here, so one bit says that it is not.
+ */
+#define FAR_REQUEST (1ULL << 63)
+
+static struct vmb_req *request_of(uint64_t there)
+{
+	return there ? (struct vmb_req *)(uintptr_t)(there ^ FAR_REQUEST)
+		     : NULL;
+}
+
+static uint64_t request_there(const struct vmb_req *req)
+{
+	return req ? (uintptr_t)req ^ FAR_REQUEST : 0;
+}
+
 /* What was posted there: its context here, and where its bytes go. */
 struct posted {
+	LIST_ENTRY(posted) others;
 	void *context;
 	unsigned count;
 	struct vmb_segment segments[];
 };
+
+static LIST_HEAD(, posted) all_posted; /* a test may end before its requests */
 
 static struct posted *note_posted(const struct vmb_segment *segments,
 				  unsigned count, void *context)
@@ -146,8 +167,17 @@ static struct posted *note_posted(const struct vmb_segment *segments,
 
 	p->context = context;
 	p->count = count;
-	memcpy(p->segments, segments, count * sizeof(*segments));
+	if (count)
+		memcpy(p->segments, segments, count * sizeof(*segments));
+	LIST_INSERT_HEAD(&all_posted, p, others);
 	return p;
+}
+
+static void forget_posted(struct posted *p)
+{
+	if (p)
+		LIST_REMOVE(p, others);
+	free(p);
 }
 
 /* The lengths, then the bytes if they are to be sent. */
@@ -189,9 +219,9 @@ static int post(struct vmb_endpoint *ep, enum far_call number,
 	f->w[5] = req != NULL;
 	rc = call_with(ep, number, f, out.bytes, out.len, &in);
 	if (!rc && req)
-		*req = (struct vmb_req *)(uintptr_t)f->w[0];
+		*req = request_of(f->w[0]);
 	if (rc)
-		free(p);
+		forget_posted(p);
 	free(out.bytes);
 	free(in.bytes);
 	return rc;
@@ -225,7 +255,7 @@ static int complete(struct vmb_endpoint *ep, enum far_call number,
 		scatter(p, in.bytes + sizeof(s), in.len - sizeof(s));
 	if (status && !rc && *done)
 		*status = s;
-	free(p);
+	forget_posted(p);
 	free(in.bytes);
 	return rc;
 }
@@ -237,7 +267,7 @@ static int complete_request(struct vmb_endpoint *ep, enum far_call number,
 {
 	int rc;
 
-	f->w[1] = (uintptr_t)*req;
+	f->w[1] = request_there(*req);
 	f->w[3] = (uint64_t)timeout_ms;
 	rc = complete(ep, number, f, status, done);
 
@@ -386,7 +416,7 @@ STAND_IN(vmb_iconnect,
 		 SET(6, req != NULL);
 		 rc = call(ep, FAR_ICONNECT, &f);
 		 if (!rc && req)
-			 *req = (struct vmb_req *)(uintptr_t)f.w[0];
+			 *req = request_of(f.w[0]);
 	 })
 
 STAND_IN(vmb_disconnect, (struct vmb_endpoint * ep, struct vmb_addr addr),
@@ -486,7 +516,7 @@ STAND_IN(vmb_icomplete,
 		 SET(6, req != NULL);
 		 rc = call(ep, FAR_ICOMPLETE, &f);
 		 if (!rc && req)
-			 *req = (struct vmb_req *)(uintptr_t)f.w[0];
+			 *req = request_of(f.w[0]);
 	 })
 
 STAND_IN(vmb_set_unexpected_handler,
@@ -552,20 +582,20 @@ STAND_IN(vmb_peek,
 		 SET(1, timeout_ms);
 		 rc = call(ep, FAR_PEEK, &f);
 		 if (!rc)
-			 *req = (struct vmb_req *)(uintptr_t)f.w[0];
+			 *req = request_of(f.w[0]);
 	 })
 
 STAND_IN(vmb_ipeek, (struct vmb_endpoint * ep, struct vmb_req **req), (ep, req),
 	 {
 		 rc = call(ep, FAR_PEEK, &f);
 		 if (!rc)
-			 *req = (struct vmb_req *)(uintptr_t)f.w[0];
+			 *req = request_of(f.w[0]);
 	 })
 
 STAND_IN(vmb_cancel,
 	 (struct vmb_endpoint * ep, struct vmb_req **req, int *cancelled),
 	 (ep, req, cancelled), {
-		 SET(1, (uintptr_t)*req);
+		 SET(1, request_there(*req));
 		 rc = call(ep, FAR_CANCEL, &f);
 		 *cancelled = (int)f.w[0];
 		 if (!rc && *cancelled)
@@ -574,7 +604,7 @@ STAND_IN(vmb_cancel,
 
 STAND_IN(vmb_forget, (struct vmb_endpoint * ep, struct vmb_req **req),
 	 (ep, req), {
-		 SET(1, (uintptr_t)*req);
+		 SET(1, request_there(*req));
 		 rc = call(ep, FAR_FORGET, &f);
 		 if (!rc)
 			 *req = NULL;
@@ -583,7 +613,7 @@ STAND_IN(vmb_forget, (struct vmb_endpoint * ep, struct vmb_req **req),
 STAND_IN(vmb_ibuffered,
 	 (struct vmb_endpoint * ep, struct vmb_req *req, int *done),
 	 (ep, req, done), {
-		 SET(1, (uintptr_t)req);
+		 SET(1, request_there(req));
 		 rc = call(ep, FAR_IBUFFERED, &f);
 		 *done = (int)f.w[0];
 	 })
@@ -591,7 +621,7 @@ STAND_IN(vmb_ibuffered,
 STAND_IN(vmb_req_context,
 	 (struct vmb_endpoint * ep, struct vmb_req *req, void **context),
 	 (ep, req, context), {
-		 SET(1, (uintptr_t)req);
+		 SET(1, request_there(req));
 		 rc = call(ep, FAR_REQ_CONTEXT, &f);
 		 if (!rc)
 			 *context =
@@ -601,7 +631,7 @@ STAND_IN(vmb_req_context,
 STAND_IN(vmb_set_request_timeout,
 	 (struct vmb_endpoint * ep, struct vmb_req *req, unsigned timeout_ms),
 	 (ep, req, timeout_ms), {
-		 SET(1, (uintptr_t)req);
+		 SET(1, request_there(req));
 		 SET(2, timeout_ms);
 		 rc = call(ep, FAR_SET_TIMEOUT, &f);
 	 })
