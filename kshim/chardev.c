@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * chardev.c - /dev/vmbypass: the control file, and the file of an endpoint.
+ * /dev/vmbypass: the control file, and the file of an endpoint.
  *
  * Flow:  write() -> check, allocate or pin, grant -> client.c -> read();
  *        kick: write() -> events page; notification: events page -> read()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * client.c - a client of the daemon: an open control file, what it holds, and
+ * A client of the daemon: an open control file, what it holds, and
  * what replies change about that.
  *
  * Flow:  chardev.c makes a request; conn.c sends it, and brings the reply to

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * conn.c - one connection with a backend: the ring page, the events page, the
+ * One connection with a backend: the ring page, the events page, the
  * event channel, and how all of it ends.
  *
  * Flow:  client.c -> vmb_conn_send() -> ring page -> backend;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * kcompat.h - kernels from 6.1 on: what is named differently in some of them.
+ * Kernels from 6.1 on: what is named differently in some of them.
  * Each VMB_HAVE_* is the answer of a probe in config/, see Kbuild.
  */
 #ifndef VMBYPASS_KSHIM_KCOMPAT_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * main.c - vmbypass.ko: begin and end.
+ * vmbypass.ko: begin and end.
  *
  * Flow:  xenbus.c finds the device and makes a connection (conn.c); chardev.c
  *        lets processes use it, as clients (client.c)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * memory.c - pages that the backend may use: allocated here or pinned in a
+ * Pages that the backend may use: allocated here or pinned in a
  * process, granted, and let go of.
  *
  * Flow:  OPEN, REGISTER -> [here] -> grant references -> the backend maps them;

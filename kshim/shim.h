@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * shim.h - what the files of vmbypass.ko share.
+ * What the files of vmbypass.ko share.
  *
  *   main.c      module: begin and end
  *   xenbus.c    the device: store nodes, states, one connection at a time

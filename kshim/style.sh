@@ -6,7 +6,7 @@
 #
 # Flow:  sources in TREE -> a copy -> the kernel's build with C=2 -> no warning
 # Owns:  the copy. checkpatch.pl is not in Debian's headers: CHECKPATCH names it,
-#        or linux-source is unpacked in /usr/src; else that part is left out.
+#        or it comes out of Debian's linux-source.
 set -euo pipefail
 
 kdir=$1
@@ -46,13 +46,18 @@ echo "kshim_style: $lines lines of code"
 	exit 1
 }
 
-checkpatch=${CHECKPATCH:-$(printf '%s\n' /usr/src/linux-*/scripts/checkpatch.pl |
-	sort -V | tail -n 1)}
-if [ -e "$checkpatch" ]; then
-	# the kernel's own names of states are CamelCase
-	(cd "$copy" && perl "$checkpatch" --no-tree --no-summary --terse --strict \
-		--ignore CAMELCASE -f "$here"/*.[ch] "$here"/config/*.c)
-	echo "kshim_style: checkpatch is silent"
-else
-	echo "kshim_style: no checkpatch.pl here, left out"
+checkpatch=${CHECKPATCH:-$copy/scripts/checkpatch.pl}
+source=$(printf '%s\n' /usr/src/linux-source-*.tar.xz | sort -V | tail -n 1)
+if [ ! -e "$checkpatch" ] && [ -e "$source" ]; then
+	name=$(basename "$source" .tar.xz)
+	tar xJf "$source" -C "$copy" --strip-components=1 --occurrence=1 \
+		"$name"/scripts/{checkpatch.pl,spelling.txt,const_structs.checkpatch}
 fi
+[ -e "$checkpatch" ] || {
+	echo "kshim_style: no checkpatch.pl: install linux-source, or set CHECKPATCH"
+	exit 77
+}
+# the kernel's own names of states are CamelCase
+(cd "$copy" && perl "$checkpatch" --no-tree --no-summary --terse --strict \
+	--ignore CAMELCASE -f "$here"/*.[ch] "$here"/config/*.c)
+echo "kshim_style: checkpatch is silent"

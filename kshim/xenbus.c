@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * xenbus.c - the device of type "vmb": store nodes and states.
+ * The device of type "vmb": store nodes and states.
  *
  * Flow:  backend InitWait, a new session -> connection made and offered ->
  *        backend Connected -> processes may come; see docs/xenbus.md
