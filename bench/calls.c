@@ -21,17 +21,21 @@ const char *const bench_api_names[BENCH_APIS + 1] = {"vmb", "mx", NULL};
 
 /* ---- vmb ---------------------------------------------------------------- */
 
-static int vmb_send(struct bench_side *s, const struct vmb_segment *segment,
+static int vmb_send(struct bench_side *s, void *data, uint64_t len,
 		    struct vmb_req **req)
 {
-	return vmb_isend(s->ep, segment, 1, s->peer, BENCH_MATCH_DATA, NULL,
+	struct vmb_segment segment = {data, len};
+
+	return vmb_isend(s->ep, &segment, 1, s->peer, BENCH_MATCH_DATA, NULL,
 			 req);
 }
 
-static int vmb_receive(struct bench_side *s, const struct vmb_segment *segment,
+static int vmb_receive(struct bench_side *s, void *data, uint64_t len,
 		       struct vmb_req **req)
 {
-	return vmb_irecv(s->ep, segment, 1, BENCH_MATCH_DATA, VMB_MATCH_ALL,
+	struct vmb_segment segment = {data, len};
+
+	return vmb_irecv(s->ep, &segment, 1, BENCH_MATCH_DATA, VMB_MATCH_ALL,
 			 NULL, req);
 }
 
@@ -56,30 +60,25 @@ static int vmb_pass(struct bench_side *s)
 
 /* ---- MX ----------------------------------------------------------------- */
 
-static mx_segment_t spell(const struct vmb_segment *segment)
-{
-	return (mx_segment_t){segment->ptr, (uint32_t)segment->len};
-}
-
-static int mx_send(struct bench_side *s, const struct vmb_segment *segment,
+static int mx_send(struct bench_side *s, void *data, uint64_t len,
 		   struct vmb_req **req)
 {
 	mx_endpoint_addr_t to = {{s->peer.opaque[0], s->peer.opaque[1]}};
-	mx_segment_t list = spell(segment);
+	mx_segment_t segment = {data, (uint32_t)len};
 
-	return mx_isend(s->mx, &list, 1, to, BENCH_MATCH_DATA, NULL,
+	return mx_isend(s->mx, &segment, 1, to, BENCH_MATCH_DATA, NULL,
 			(mx_request_t *)(void *)req)
 		       ? -EIO
 		       : 0;
 }
 
-static int mx_receive(struct bench_side *s, const struct vmb_segment *segment,
+static int mx_receive(struct bench_side *s, void *data, uint64_t len,
 		      struct vmb_req **req)
 {
-	mx_segment_t list = spell(segment);
+	mx_segment_t segment = {data, (uint32_t)len};
 
-	return mx_irecv(s->mx, &list, 1, BENCH_MATCH_DATA, MX_MATCH_MASK_NONE,
-			NULL, (mx_request_t *)(void *)req)
+	return mx_irecv(s->mx, &segment, 1, BENCH_MATCH_DATA,
+			MX_MATCH_MASK_NONE, NULL, (mx_request_t *)(void *)req)
 		       ? -EIO
 		       : 0;
 }

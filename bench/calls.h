@@ -29,9 +29,9 @@ struct bench_outcome {
 /* A request is the same pointer in both. All return 0 or -errno. */
 struct bench_calls {
 	/* req NULL: forget at once */
-	int (*send)(struct bench_side *s, const struct vmb_segment *segment,
+	int (*send)(struct bench_side *s, void *data, uint64_t len,
 		    struct vmb_req **req);
-	int (*receive)(struct bench_side *s, const struct vmb_segment *segment,
+	int (*receive)(struct bench_side *s, void *data, uint64_t len,
 		       struct vmb_req **req);
 	/* timeout_ms 0: test */
 	int (*wait)(struct bench_side *s, struct vmb_req **req, int timeout_ms,

@@ -141,8 +141,7 @@ void bench_side_close(struct bench_side *s)
 
 static int receive_post(struct bench_side *s)
 {
-	struct vmb_segment segment = {slot_at(s, 1, s->posted), s->job.size};
-	int ret = s->calls->receive(s, &segment,
+	int ret = s->calls->receive(s, slot_at(s, 1, s->posted), s->job.size,
 				    &s->recv_req[s->posted % s->job.window]);
 
 	if (!ret)
@@ -285,19 +284,23 @@ static int sends_finish(struct bench_side *s, bool wait)
 
 static int send_try(struct bench_side *s)
 {
-	struct vmb_segment segment = {slot_at(s, 0, s->sent), s->job.size};
-	uint64_t slot = s->sent % s->job.window;
+	void *data = slot_at(s, 0, s->sent);
+	uint64_t len = s->job.size;
 	int ret;
 
 	if (s->job.flags & BENCH_JOB_VERIFY)
-		bench_pattern_fill(segment.ptr, segment.len,
-				   s->send_seed + s->sent);
-	if (s->job.flags & BENCH_JOB_AM)
+		bench_pattern_fill(data, len, s->send_seed + s->sent);
+	if (s->job.flags & BENCH_JOB_AM) {
+		struct vmb_segment segment = {data, len};
+
 		ret = vmb_am_send(s->ep, s->peer, BENCH_AM_ID, s->sent,
 				  &segment, 1);
-	else
-		ret = s->calls->send(s, &segment,
-				     s->delivered ? NULL : &s->send_req[slot]);
+	} else {
+		ret = s->calls->send(
+			s, data, len,
+			s->delivered ? NULL
+				     : &s->send_req[s->sent % s->job.window]);
+	}
 	if (!ret)
 		s->sent++;
 	return ret;

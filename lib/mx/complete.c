@@ -14,11 +14,13 @@ static inline void spell_status(mx_status_t *to, const struct vmb_status *from,
 	to->code = code;
 	/* Word by word, as vmb has just written it: one load of 16 bytes over
 	 * two stores of 8 waits until both have left the store buffer. The
-	 * barrier keeps the compiler from joining them. */
+	 * barriers keep the compiler from joining neighbours. */
 	to->source.stuff[0] = from->peer.opaque[0];
 	__asm__("" : : : "memory");
 	to->source.stuff[1] = from->peer.opaque[1];
+	__asm__("" : : : "memory");
 	to->match_info = from->match;
+	__asm__("" : : : "memory");
 	to->msg_length = (uint32_t)from->msg_len;
 	to->xfer_length = (uint32_t)from->xfer_len;
 	to->context = from->context;

@@ -42,6 +42,8 @@ struct mx_endpoint {
 	mx_matching_callback_t callback; /* its deprecated form */
 	void *unexpected_context;
 } __attribute__((aligned(128)));
+_Static_assert(!(sizeof(struct mx_endpoint) & (sizeof(struct mx_endpoint) - 1)),
+	       "mx_is_place() shifts");
 
 /* In the zero pages of the process: what is not used takes no memory. */
 extern struct mx_endpoint mx_endpoints[MX_ENDPOINTS];
@@ -50,8 +52,10 @@ extern struct mx_endpoint mx_endpoints[MX_ENDPOINTS];
 static inline bool mx_is_place(const struct mx_endpoint *e)
 {
 	size_t at = (uintptr_t)e - (uintptr_t)mx_endpoints;
+	unsigned shift = (unsigned)__builtin_ctzl(sizeof(*e));
 
-	return at < sizeof(mx_endpoints) && !(at % sizeof(*e));
+	/* turned right: what is no multiple gets high bits */
+	return (at >> shift | at << (64 - shift)) < MX_ENDPOINTS;
 }
 
 /* The endpoint beneath; NULL when e is not open, which vmb refuses. */
