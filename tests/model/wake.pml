@@ -9,10 +9,8 @@
  * Owns:  the argument that no wake-up is lost. A lost wake-up is a state in
  *        which somebody sleeps for ever, which Spin reports as an invalid end
  *        state.
- * Trust: stores wait in a buffer of their processor, in order (TSO), until
- *        the buffer drains at any later moment. A load sees memory only; no
- *        process loads a word that it writes itself, so nothing is forwarded.
- *        System calls (kick, notify, sleep) drain the caller's buffer.
+ * Trust: the memory of tso.pml. System calls (kick, notify, sleep) drain the
+ *        caller's buffer.
  *
  * Variants (-D):
  *   FENCE            the client fences between a descriptor and kick_arm
@@ -52,37 +50,10 @@
 #define KICK_ARM 4    /* [engine] */
 #define ROOM_ARM 5    /* [engine] */
 
-byte memory[6];
-chan buffer[2] = [6] of { byte, byte }; /* word, value */
+#include "tso.pml"
+
 bit kick;   /* the eventfd of the engine */
 bit notify; /* the notification socket of the client */
-
-#define store(who, word, value) buffer[who]!word, value
-#define drained(who) (empty(buffer[who]))
-#define fence(who) drained(who)
-#define sleep(who, flag) drained(who); atomic { flag == 1 -> flag = 0 }
-
-/* One wake-up for each number that the other side armed with. */
-#define answer(who, word, answered, flag) \
-	number = memory[word]; \
-	if \
-	:: number != 0 && number != answered -> \
-		answered = number; \
-		drained(who); \
-		flag = 1 \
-	:: number == 0 || number == answered -> skip \
-	fi
-
-/* Both processors: any buffered store may reach memory at any moment. */
-active [2] proctype drain()
-{
-	byte word, value;
-
-end:
-	do
-	:: atomic { buffer[_pid]?word, value -> memory[word] = value }
-	od
-}
 
 active proctype client()
 {
