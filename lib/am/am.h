@@ -71,6 +71,7 @@ struct vmb_peer {
 struct vmb_lanes {
 	bool active;		 /* there is, or was, something */
 	bool reap;		 /* something has ended */
+	uint8_t trials;		 /* sleeps that lanes new to us may put off */
 	unsigned most, in_count; /* lanes to us */
 	uint32_t after;		 /* messages to a peer before we want one */
 	uint32_t hot_count;

@@ -90,6 +90,15 @@ static int say(struct vmb_am *am, struct vmb_peer *peer,
 			       body[0].len + body[1].len);
 }
 
+/* No lane: ask again, but not soon. */
+static void give_up(struct vmb_am *am, struct vmb_lane_out *out)
+{
+	struct vmb_peer *peer = out->peer;
+
+	vmb_lane_out_end(am, out);
+	peer->lane_sends = am->lanes.after - VMB_LANE_AGAIN;
+}
+
 /* From now on messages take the other way. */
 static void said(struct vmb_am *am, struct vmb_peer *peer,
 		 enum vmb_lane_word word)
@@ -101,7 +110,7 @@ static void said(struct vmb_am *am, struct vmb_peer *peer,
 		peer->lane_on = true;
 		am->counters.lanes_out++;
 	} else if (word == VMB_LANE_OFF && out) {
-		vmb_lane_out_end(am, out);
+		give_up(am, out);
 	}
 }
 
@@ -257,15 +266,6 @@ void vmb_lane_want(struct vmb_am *am, struct vmb_peer *peer)
 	vmb_list_init(&out->ended_node);
 	peer->lane_out = out;
 	vmb_lane_owe(am, peer, VMB_LANE_WANT);
-}
-
-/* No lane: ask again, but not soon. */
-static void give_up(struct vmb_am *am, struct vmb_lane_out *out)
-{
-	struct vmb_peer *peer = out->peer;
-
-	vmb_lane_out_end(am, out);
-	peer->lane_sends = am->lanes.after - VMB_LANE_AGAIN;
 }
 
 /* What stands behind the terms. false: no memory. */
@@ -462,6 +462,7 @@ static void on_on(struct vmb_am *am, struct vmb_peer *peer,
 	in->state = VMB_LANE_OPEN;
 	in->fences = am->fences || terms->fences;
 	am->counters.lanes_in++;
+	am->lanes.trials = VMB_LANE_TRIALS;
 	vmb_lane_heat(am, in);
 }
 

@@ -80,10 +80,12 @@ struct vmb_lane_in {
 	bool fences; /* before we look at room_arm */
 	bool ending; /* END was owed or sent */
 	bool hot;
-	bool armed;	  /* and not found out whether it may be cold */
-	bool taking;	  /* a message of it is in a handler */
-	bool traffic;	  /* since the clock was last looked at */
-	uint64_t last_ns; /* traffic was seen then */
+	bool armed;	    /* and not found out whether it may be cold */
+	bool taking;	    /* a message of it is in a handler */
+	bool traffic;	    /* since the clock was last looked at */
+	uint8_t fruitless;  /* sleeps in a row with few messages before them */
+	uint32_t slept_pos; /* where the ring was at the last of them */
+	uint64_t last_ns;   /* traffic was seen then */
 	uint32_t tag;
 	unsigned reason;      /* VMB_CODE_*: why it ended */
 	struct vmb_list node; /* lanes.hot or .cold, or lanes.calls_in */
@@ -152,7 +154,9 @@ bool vmb_lanes_arm(struct vmb_am *am);
 /* Has one of the lanes that vmb_lanes_arm() armed got something meanwhile? */
 bool vmb_lanes_due(struct vmb_am *am);
 
-#define VMB_LANE_AGAIN 65536u /* after a refusal */
+#define VMB_LANE_AGAIN \
+	65536u		    /* messages after which a lane is asked for again */
+#define VMB_LANE_TRIALS 16u /* fruitless sleeps in a row that end a lane */
 
 static inline void vmb_lane_consider(struct vmb_am *am, struct vmb_peer *peer)
 {

@@ -171,11 +171,8 @@ static int open_layers(struct vmb_endpoint *ep, const struct vmb_open_params *p,
 			 undelivered, peer_gone, ep);
 	if (rc)
 		goto err_sleep;
-	/* who sleeps is woken through the engine: then a lane is a detour */
-	if (ep->wait_mode == VMB_WAIT_SPIN)
-		vmb_am_set_lanes(&ep->am, vmb_library.settings.lanes,
-				 p->flags & VMB_OPEN_LANES ? 1
-							   : VMB_LANE_AFTER);
+	vmb_am_set_lanes(&ep->am, vmb_library.settings.lanes,
+			 p->flags & VMB_OPEN_LANES ? 1 : VMB_LANE_AFTER);
 	rc = open_msg(ep, p);
 	if (rc)
 		goto err_am;

@@ -28,6 +28,7 @@
 #define PASSES_PER_CLOCK 64 /* a look at the clock costs about one pass */
 #define FOLLOWER_SPINS 100  /* before a thread that does not lead sleeps */
 #define SPIN_STEP_NS 500
+#define TRIAL_SPINS 10 /* VMB_SPIN_US, while a lane is new */
 #define POLL_FIRST_NS 20000
 #define POLL_MAX_NS 5000000
 
@@ -193,6 +194,21 @@ static void adapt(struct vmb_endpoint *ep, uint64_t waited_ns)
 		ep->spin_ns = vmb_min(max, 2 * ep->spin_ns + SPIN_STEP_NS);
 }
 
+/*
+ * A hot lane is worth it: one that is slept beside again and again ends. Two
+ * sides that both sleep find out only when one of them does not for as long as
+ * it takes to wake the other: a new lane gets that chance.
+ */
+static uint64_t spins_for(const struct vmb_endpoint *ep)
+{
+	if (ep->wait_mode == VMB_WAIT_BLOCK)
+		return 0;
+	if (!ep->am.lanes.watch)
+		return ep->spin_ns;
+	return vmb_library.settings.spin_ns *
+	       (ep->am.lanes.trials ? TRIAL_SPINS : 1);
+}
+
 /* Nothing came for a while: look at the clock, sleep if it is time to. */
 static void rest(struct vmb_endpoint *ep, struct vmb_waiter *w)
 {
@@ -203,8 +219,7 @@ static void rest(struct vmb_endpoint *ep, struct vmb_waiter *w)
 		return;
 	if (!w->spin_from)
 		w->spin_from = now;
-	if (ep->wait_mode == VMB_WAIT_ADAPTIVE &&
-	    now - w->spin_from < ep->spin_ns)
+	if (now - w->spin_from < spins_for(ep))
 		return;
 	vmb_endpoint_sleep(ep, next_look(w));
 	now = vmb_now_ns();

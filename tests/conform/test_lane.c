@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * test_lane.c - endpoints that spin get lanes where the port makes them, and
- * every size and protocol works through them; the others get none.
+ * test_lane.c - endpoints get lanes where the port makes them, whatever their
+ * way to wait, and every size and protocol works through them; those that sleep
+ * before each message give them back.
  *
  * Flow:  vmb_isend(), vmb_irecv() -> lane, or engine
  * Owns:  a pair of endpoints per test.
@@ -36,23 +37,31 @@ static bool port_makes_lanes(void)
 	       !strcmp(t_port->name, "inproc");
 }
 
-START_TEST(spinning_endpoints_take_a_lane)
+/* Until the daemon has answered, messages take the engine. */
+static void exchange_until_lane(struct t_pair *pair)
+{
+	double begin = t_seconds();
+
+	for (unsigned i = 0;
+	     i < MANY || (port_makes_lanes() && !counters_of(pair->a).lanes &&
+			  t_seconds() - begin < T_MS / 1000);
+	     i++)
+		t_exchange(pair, i, 8);
+	if (strcmp(t_port->name, "env")) /* that may be any */
+		ck_assert_uint_eq(counters_of(pair->a).lanes != 0,
+				  port_makes_lanes());
+}
+
+START_TEST(every_wait_mode_takes_a_lane)
 {
 	static const size_t sizes[] = {0,    8,	    40,	   41,	   96,	   97,
 				       4096, 32768, 32769, 200000, 1 << 20};
-	struct t_pair pair = open_that_waits(VMB_WAIT_SPIN);
-	double begin = t_seconds();
+	static const enum vmb_wait_mode modes[] = {
+		VMB_WAIT_SPIN, VMB_WAIT_ADAPTIVE, VMB_WAIT_BLOCK};
+	struct t_pair pair = open_that_waits(modes[_i]);
 	uint64_t through;
 
-	/* until the daemon has answered, messages take the engine */
-	for (unsigned i = 0;
-	     i < MANY || (port_makes_lanes() && !counters_of(pair.a).lanes &&
-			  t_seconds() - begin < T_MS / 1000);
-	     i++)
-		t_exchange(&pair, i, 8);
-	if (strcmp(t_port->name, "env")) /* that may be any */
-		ck_assert_uint_eq(counters_of(pair.a).lanes != 0,
-				  port_makes_lanes());
+	exchange_until_lane(&pair);
 	through = counters_of(pair.b).lane_arrivals;
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		t_exchange(&pair, i, sizes[i]);
@@ -63,15 +72,37 @@ START_TEST(spinning_endpoints_take_a_lane)
 }
 END_TEST
 
-START_TEST(sleeping_endpoints_take_none)
+/* A wait in which nothing comes, or an event loop that sleeps. */
+static void sleep_once(struct vmb_endpoint *ep, bool armed)
 {
-	struct t_pair pair =
-		open_that_waits(_i ? VMB_WAIT_BLOCK : VMB_WAIT_ADAPTIVE);
+	if (armed) {
+		vmb_arm(ep);
+	} else {
+		struct vmb_status status;
+		int done;
 
-	for (unsigned i = 0; i < MANY; i++)
-		t_exchange(&pair, i, 8);
-	ck_assert_uint_eq(counters_of(pair.a).lanes, 0);
-	ck_assert_uint_eq(counters_of(pair.b).lane_arrivals, 0);
+		t_ok(vmb_wait_any(ep, 0, 0, 1, &status, &done));
+		ck_assert_int_eq(done, 0);
+	}
+}
+
+START_TEST(lanes_that_are_slept_beside_are_given_back)
+{
+	struct t_pair pair = open_that_waits(VMB_WAIT_ADAPTIVE);
+	double begin = t_seconds();
+	uint64_t before, after = 0;
+	unsigned i = MANY;
+
+	exchange_until_lane(&pair);
+	do {
+		ck_assert_double_lt(t_seconds() - begin, T_MS / 1000);
+		sleep_once(pair.b, _i);
+		t_ok(vmb_progress(pair.b)); /* END */
+		t_ok(vmb_progress(pair.a)); /* OFF */
+		before = counters_of(pair.b).lane_arrivals;
+		t_exchange(&pair, i++, 8);
+		after = counters_of(pair.b).lane_arrivals;
+	} while (after != before);
 	t_pair_close(&pair);
 }
 END_TEST
@@ -81,7 +112,11 @@ Suite *t_lane_suite(void)
 	Suite *s = suite_create("lane");
 	TCase *tc = t_case(s, "wait mode");
 
-	tcase_add_test(tc, spinning_endpoints_take_a_lane);
-	tcase_add_loop_test(tc, sleeping_endpoints_take_none, 0, 2);
+	tcase_add_loop_test(tc, every_wait_mode_takes_a_lane, 0, 3);
+	tcase_add_loop_test(tc, lanes_that_are_slept_beside_are_given_back, 0,
+			    1);
+	tc = t_case_here(s, "event loop"); /* a far endpoint has no fd */
+	tcase_add_loop_test(tc, lanes_that_are_slept_beside_are_given_back, 1,
+			    2);
 	return s;
 }

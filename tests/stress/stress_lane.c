@@ -65,6 +65,15 @@ static void end_lane(struct t_end *me, struct t_end *you)
 		vmb_lane_ask_end(&me->am, in);
 }
 
+/* At once, and not after VMB_LANE_AGAIN messages. */
+static void want_lane(struct t_end *me, struct t_end *you)
+{
+	struct vmb_peer *peer = t_end_peer(me, you);
+
+	if (peer->lane_sends > VMB_LANE_AFTER)
+		vmb_lane_want(&me->am, peer);
+}
+
 static void sleep_once(struct t_end *me)
 {
 	if (vmb_am_arm(&me->am))
@@ -90,6 +99,7 @@ static void *side(void *arg)
 		ck_assert_int_ge(n, 0);
 		if (stress_next(&random) % 4 == 0)
 			post_some(me, you, &random);
+		want_lane(me, you);
 		if (me->received[0] >= next_end) {
 			next_end += messages / ENDS;
 			end_lane(me, you);

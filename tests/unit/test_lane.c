@@ -159,8 +159,10 @@ START_TEST(order_holds_while_lanes_come_and_go)
 			break;
 		case 4:
 			in = in_of(from, to);
-			if ((dice >> 16) % 32 == 0 && in)
+			if (in && (dice >> 16) % 32 == 0)
 				vmb_lane_ask_end(&from->am, in);
+			else if (!in && (dice >> 16) % 4 == 0)
+				vmb_lane_want(&to->am, t_end_peer(to, from));
 			break;
 		default:
 			vmb_am_poll(&from->am, 8);
@@ -387,6 +389,38 @@ START_TEST(sleeping_sender_is_told_of_room)
 END_TEST
 
 /* Many lanes, all but a few silent: those are cold, and wake up all the same. */
+/* What comes between two sleeps makes up for them, or the lane ends. */
+START_TEST(lane_ends_when_it_is_slept_beside)
+{
+	struct vmb_peer *peer;
+	unsigned few = _i ? 16 : 15, sleeps;
+
+	bring_up(&a, &b);
+	peer = t_end_peer(&a, &b);
+	for (unsigned i = 0; i < 2; i++) /* what came at first is forgotten */
+		ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+	for (sleeps = 0; sleeps < 2 * VMB_LANE_TRIALS && peer->lane_on;
+	     sleeps++) {
+		for (unsigned i = 0; i < few; i++)
+			ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY),
+					 0);
+		t_ends_until(b.received[0] == a.sent[0], &a, &b);
+		while (vmb_am_arm(&b.am)) /* END may be owed */
+			vmb_am_poll(&b.am, 16);
+		vmb_am_disarm(&b.am);
+		t_nic_settle();
+		vmb_am_poll(&a.am, 16);
+	}
+	ck_assert_int_eq(peer->lane_on, few == 16);
+	if (few == 15)
+		ck_assert_uint_ge(sleeps, VMB_LANE_TRIALS - 2);
+	for (unsigned i = 0; i < 300; i++) /* and is not wanted again soon */
+		send_one(&a, &b, 8);
+	ck_assert_int_eq(peer->lane_on, few == 16);
+	ck_assert_int_eq(peer->lane_out != NULL, few == 16);
+}
+END_TEST
+
 START_TEST(silent_lanes_become_cold)
 {
 	static struct t_end many[12];
@@ -659,6 +693,7 @@ static Suite *lane_suite(void)
 	tcase_add_test(tc, sleeping_receiver_is_told_once);
 	tcase_add_test(tc, arm_refuses_when_the_lane_has_something);
 	tcase_add_test(tc, sleeping_sender_is_told_of_room);
+	tcase_add_loop_test(tc, lane_ends_when_it_is_slept_beside, 0, 2);
 	tcase_add_test(tc, silent_lanes_become_cold);
 	tc = add_case(s, "liar");
 	tcase_add_loop_test(tc, sender_that_lies_is_found_out, 0,
