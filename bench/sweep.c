@@ -3,7 +3,7 @@
  * sweep.c - measure a pair by tests and sizes, in interleaved rounds.
  *
  * Flow:  vmb-pingpong, vmb-perf -> [here] -> pair, floors -> report
- * Owns:  the points, the floors, the idle endpoints.
+ * Owns:  the points, the floors, the idle endpoints beside.
  * Trust: its callers.
  */
 #include "sweep.h"
@@ -12,6 +12,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "beside.h"
 
 /* Up to here a message is a matter of cache lines, beyond of copying. */
 #define LINE_SIZE_MAX 4096
@@ -66,8 +68,7 @@ struct run {
 	struct bench_wake wake;
 	bool blocks, has_line;
 	unsigned unsettled; /* rounds in which the engine did not sleep */
-	struct vmb_endpoint **idle;
-	unsigned idle_open;
+	struct bench_beside beside;
 	unsigned done;
 };
 
@@ -77,27 +78,6 @@ void bench_sweep_init(struct bench_sweep *s)
 	bench_options_init(&s->bench.options);
 	s->pair.id = VMB_ANY_ID;
 	s->window = 64;
-}
-
-/* ---- idle endpoints ----------------------------------------------------- */
-
-static void idle_close(struct run *r)
-{
-	while (r->idle_open)
-		vmb_close(r->idle[--r->idle_open]);
-}
-
-static int idle_open(struct run *r)
-{
-	while (r->idle_open < r->sweep->idle) {
-		int ret = vmb_open(NULL, &r->idle[r->idle_open]);
-
-		if (ret)
-			return bench_fail("cannot open the idle endpoints",
-					  ret);
-		r->idle_open++;
-	}
-	return 0;
 }
 
 /* ---- floors ------------------------------------------------------------- */
@@ -320,6 +300,13 @@ static int entry_run(struct run *r, struct entry *e, struct bench_round *round)
 	return 0;
 }
 
+static int beside_open(struct run *r)
+{
+	int ret = bench_beside_open(&r->beside, r->pair.a.ep);
+
+	return ret ? bench_fail("cannot open the idle endpoints", ret) : 0;
+}
+
 static int round_run(struct run *r, struct bench_round *round)
 {
 	int ret = floors_run(r, round);
@@ -327,12 +314,12 @@ static int round_run(struct run *r, struct bench_round *round)
 	if (ret)
 		return bench_fail("floor", ret);
 	for (unsigned i = 0; i < r->count && !ret; i++) {
-		if (r->entries[i].idle && !r->idle_open)
-			ret = idle_open(r);
+		if (r->entries[i].idle && !r->beside.open)
+			ret = beside_open(r);
 		if (!ret)
 			ret = entry_run(r, &r->entries[i], round);
 	}
-	idle_close(r);
+	bench_beside_close(&r->beside);
 	return ret;
 }
 
@@ -353,6 +340,8 @@ static void entry_report(struct run *r, const struct entry *e)
 			    json_string(bench_memory_text(o->memory)));
 	json_object_set_new(point, "verified", json_boolean(o->verify));
 	json_object_set_new(point, "endpoints_idle", json_integer(e->idle));
+	json_object_set_new(point, "lanes_idle",
+			    json_integer(e->idle ? r->beside.lanes : 0));
 	json_object_set_new(point, "idle_ratio",
 			    bench_fix3_json(ratio_of(e, e->alone)));
 	json_object_set_new(point, "api", json_string(bench_api_names[e->api]));
@@ -378,6 +367,11 @@ static void notes_add(struct run *r)
 		bench_report_note(report, "two busy processes share a "
 					  "processor: the times show the "
 					  "scheduler");
+	if (r->beside.count)
+		bench_report_note(report,
+				  "%u of %u idle endpoints have a lane to the "
+				  "measuring side",
+				  r->beside.lanes, r->beside.count);
 	if (r->unsettled)
 		bench_report_note(report,
 				  "the engine did not sleep during the floors "
@@ -396,8 +390,9 @@ static int run_prepare(struct run *r)
 	r->blocks = r->sweep->pair.wait == VMB_WAIT_BLOCK;
 	r->has_line = o->cpus[0] != o->engine_cpu;
 	r->copies = calloc(sizes->count, sizeof(*r->copies));
-	r->idle = calloc(r->sweep->idle + 1, sizeof(struct vmb_endpoint *));
-	if (!r->copies || !r->idle)
+	r->beside.count = r->sweep->idle;
+	r->beside.ep = calloc(r->sweep->idle + 1, sizeof(*r->beside.ep));
+	if (!r->copies || !r->beside.ep)
 		return -ENOMEM;
 	bench_point_init(&r->line, "floor",
 			 r->blocks ? "eventfd" : "cache line", BENCH_LATENCY, 8,
@@ -433,7 +428,7 @@ static void run_free(struct run *r)
 	bench_copy_close(&r->copy);
 	free(r->entries);
 	free(r->copies);
-	free(r->idle);
+	free(r->beside.ep);
 }
 
 static int sweep_run(struct bench_sweep *s)

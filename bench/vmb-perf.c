@@ -35,7 +35,9 @@ static const struct argp_option option_list[] = {
 	 "large ones: 64 MiB at most)",
 	 1},
 	{"endpoints-idle", OPT_IDLE, "N", 0,
-	 "Measure again with N idle endpoints open beside the pair", 1},
+	 "Measure again with N idle endpoints open beside the pair, each of "
+	 "which has sent it a message",
+	 1},
 	{0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
