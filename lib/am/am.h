@@ -71,6 +71,7 @@ struct vmb_peer {
 struct vmb_lanes {
 	bool active;		 /* there is, or was, something */
 	bool reap;		 /* something has ended */
+	bool weighed;		 /* against sleeps: see lane_in.c */
 	uint8_t trials;		 /* sleeps that lanes new to us may put off */
 	unsigned most, in_count; /* lanes to us */
 	uint32_t after;		 /* messages to a peer before we want one */
@@ -191,6 +192,8 @@ int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
  * each peer with the message of this number, from 1.
  */
 void vmb_am_set_lanes(struct vmb_am *am, unsigned most, unsigned after);
+/* Shall lanes to us end when we sleep beside them again and again? At first no. */
+void vmb_am_weigh_lanes(struct vmb_am *am, bool weigh);
 
 /*
  * Close it; peers are freed. What was accepted by vmb_am_post() is delivered

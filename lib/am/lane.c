@@ -46,6 +46,11 @@ void vmb_am_set_lanes(struct vmb_am *am, unsigned most, unsigned after)
 	am->lanes.most = am->port->ops->lane_start ? most : 0;
 }
 
+void vmb_am_weigh_lanes(struct vmb_am *am, bool weigh)
+{
+	am->lanes.weighed = weigh;
+}
+
 /* ---- words ------------------------------------------------------------------ */
 
 void vmb_lane_may_speak(struct vmb_am *am, struct vmb_peer *peer)

@@ -169,11 +169,12 @@ static void arm_room(struct vmb_lane_out *out)
  */
 static void weigh(struct vmb_am *am, struct vmb_lane_in *in)
 {
-	in->fruitless++;
+	if (in->fruitless < VMB_LANE_TRIALS)
+		in->fruitless++;
 	if (in->ring.pos - in->slept_pos >= FRUITFUL)
 		in->fruitless = 0;
 	in->slept_pos = in->ring.pos;
-	if (in->fruitless >= VMB_LANE_TRIALS)
+	if (am->lanes.weighed && in->fruitless >= VMB_LANE_TRIALS)
 		vmb_lane_ask_end(am, in);
 }
 

@@ -393,8 +393,9 @@ END_TEST
 START_TEST(lane_ends_when_it_is_slept_beside)
 {
 	struct vmb_peer *peer;
-	unsigned few = _i ? 16 : 15, sleeps;
+	unsigned few = _i == 1 ? 16 : 15, sleeps;
 
+	vmb_am_weigh_lanes(&b.am, _i < 2);
 	bring_up(&a, &b);
 	peer = t_end_peer(&a, &b);
 	for (unsigned i = 0; i < 2; i++) /* what came at first is forgotten */
@@ -411,13 +412,13 @@ START_TEST(lane_ends_when_it_is_slept_beside)
 		t_nic_settle();
 		vmb_am_poll(&a.am, 16);
 	}
-	ck_assert_int_eq(peer->lane_on, few == 16);
-	if (few == 15)
+	ck_assert_int_eq(peer->lane_on, _i > 0);
+	if (!_i)
 		ck_assert_uint_ge(sleeps, VMB_LANE_TRIALS - 2);
 	for (unsigned i = 0; i < 300; i++) /* and is not wanted again soon */
 		send_one(&a, &b, 8);
-	ck_assert_int_eq(peer->lane_on, few == 16);
-	ck_assert_int_eq(peer->lane_out != NULL, few == 16);
+	ck_assert_int_eq(peer->lane_on, _i > 0);
+	ck_assert_int_eq(peer->lane_out != NULL, _i > 0);
 }
 END_TEST
 
@@ -693,7 +694,7 @@ static Suite *lane_suite(void)
 	tcase_add_test(tc, sleeping_receiver_is_told_once);
 	tcase_add_test(tc, arm_refuses_when_the_lane_has_something);
 	tcase_add_test(tc, sleeping_sender_is_told_of_room);
-	tcase_add_loop_test(tc, lane_ends_when_it_is_slept_beside, 0, 2);
+	tcase_add_loop_test(tc, lane_ends_when_it_is_slept_beside, 0, 3);
 	tcase_add_test(tc, silent_lanes_become_cold);
 	tc = add_case(s, "liar");
 	tcase_add_loop_test(tc, sender_that_lies_is_found_out, 0,
