@@ -47,6 +47,7 @@ struct threshold {
 	const char *way[2];  /* up to the size, beyond it */
 	const char *only[2]; /* value with which only that way is taken */
 	const char *engine;  /* "0": through the engine, "64": through lanes */
+	const char *direct;  /* VMB_LANE_DIRECT meanwhile; NULL: as it is */
 	const char *least, *most; /* when one way is best for all sizes */
 	const char *list;
 	unsigned count;
@@ -71,6 +72,20 @@ static const struct threshold thresholds[] = {
 		.key = "lane_stream",
 		.variable = "VMB_LANE_STREAM",
 		.way = {"stream", "rendezvous"},
+		.only = {"1099511627776", "0"},
+		.engine = "64",
+		.direct = "1099511627776",
+		.least = "0",
+		.most = "1099511627776",
+		.list = "40960,65536,131072,262144,524288,1048576,4194304",
+		.count = 7,
+		.sizes = {40960, 65536, 131072, 262144, 524288, 1048576,
+			  4194304},
+	},
+	{
+		.key = "lane_direct",
+		.variable = "VMB_LANE_DIRECT",
+		.way = {"copied", "direct"},
 		.only = {"1099511627776", "0"},
 		.engine = "64",
 		.least = "0",
@@ -264,6 +279,8 @@ static int tune_one(struct tune *t, unsigned number)
 		 "--test latency --memory malloc %s --sizes %s",
 		 pair_for(h->engine), h->list);
 	setenv("VMB_LANES", h->engine, 1);
+	if (h->direct)
+		setenv("VMB_LANE_DIRECT", h->direct, 1);
 	for (unsigned i = 0; i < 2 * rounds; i++) {
 		int rc;
 
@@ -287,6 +304,8 @@ static int tune_one(struct tune *t, unsigned number)
 			   : chosen == h->count ? h->most
 						: t->text[number];
 	setenv(h->variable, t->found[number], 1);
+	if (h->direct)
+		unsetenv("VMB_LANE_DIRECT");
 	return 0;
 }
 
@@ -393,8 +412,10 @@ static int check_output(const struct tune *t, char path[PATH_MAX])
 static void forget_settings(void)
 {
 	static const char *const variables[] = {
-		"VMB_WAIT",	   "VMB_SPIN_US", "VMB_EAGER", "VMB_LANE_EAGER",
-		"VMB_LANE_STREAM", "VMB_LANES",	  NULL};
+		"VMB_WAIT",	   "VMB_SPIN_US",
+		"VMB_EAGER",	   "VMB_LANE_EAGER",
+		"VMB_LANE_STREAM", "VMB_LANE_DIRECT",
+		"VMB_LANES",	   NULL};
 
 	for (int i = 0; variables[i]; i++)
 		unsetenv(variables[i]);

@@ -492,6 +492,9 @@ struct vmb_counters {
 	uint64_t sleeps, kicks;	   /* system calls made to wait and to wake */
 	uint64_t regcache_hits, regcache_misses, regcache_invalidated;
 	uint64_t lanes, lane_arrivals; /* that came up, both ways; messages */
+	/* messages received from the memory of their sender's process; pieces
+	 * of such that this endpoint, as the sender, wrote to the receiver's */
+	uint64_t direct, direct_written;
 };
 
 VMB_PUBLIC int vmb_query_counters(struct vmb_endpoint *ep,

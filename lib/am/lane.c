@@ -163,6 +163,9 @@ void vmb_lane_out_end(struct vmb_am *am, struct vmb_lane_out *out)
 
 	if (out->state == VMB_LANE_CALLING)
 		am->port->ops->lane_cancel(am->port, out->tag);
+	if (out->state == VMB_LANE_OPEN)
+		for (unsigned i = 0; i < VMB_LANE_DIRECTS; i++)
+			vmb_publish(&out->ctl->direct[i].claim, 0);
 	out->state = VMB_LANE_ENDED;
 	peer->lane_out = NULL;
 	peer->lane_on = peer->lane_stuck = false;
@@ -335,6 +338,13 @@ static void out_answered(struct vmb_am *am, struct vmb_lane_out *out)
 	vmb_lane_owe(am, peer, VMB_LANE_ON);
 }
 
+void vmb_lane_out_rest(struct vmb_am *am, struct vmb_lane_out *out)
+{
+	if (out->ending && vmb_list_empty(&out->waiting) &&
+	    out->direct_free == VMB_LANE_DIRECT_ALL)
+		vmb_lane_owe(am, out->peer, VMB_LANE_OFF);
+}
+
 /* The receiver wants its memory back. */
 static void on_end(struct vmb_am *am, struct vmb_peer *peer)
 {
@@ -346,8 +356,7 @@ static void on_end(struct vmb_am *am, struct vmb_peer *peer)
 	}
 	forgive(peer, VMB_LANE_ON);
 	out->ending = true;
-	if (vmb_list_empty(&out->waiting))
-		vmb_lane_owe(am, peer, VMB_LANE_OFF);
+	vmb_lane_out_rest(am, out);
 }
 
 /* ---- the receiver's side ------------------------------------------------------ */

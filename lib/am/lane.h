@@ -59,6 +59,9 @@ struct vmb_lane_out {
 	bool fences; /* before we look at look_arm */
 	bool ending; /* OFF is owed once nothing waits */
 	bool lied;   /* `consumed` cannot be: its peer is as good as gone */
+	bool direct_refused;	/* the peer cannot read our memory */
+	uint32_t direct_free;	/* bit for each entry that is not in use */
+	uint32_t direct_number; /* last one given */
 	uint32_t tag;
 	struct vmb_list waiting; /* struct vmb_am_waiting */
 	struct vmb_list node;	 /* lanes.stuck, or lanes.calls_out */
@@ -83,6 +86,8 @@ struct vmb_lane_in {
 	bool armed;	    /* and not found out whether it may be cold */
 	bool taking;	    /* a message of it is in a handler */
 	bool traffic;	    /* since the clock was last looked at */
+	bool direct_proven; /* the sender's memory could be read */
+	bool direct_denied; /* we may not */
 	uint8_t fruitless;  /* sleeps in a row with few messages before them */
 	uint32_t slept_pos; /* where the ring was at the last of them */
 	uint64_t last_ns;   /* traffic was seen then */
@@ -113,6 +118,8 @@ void vmb_lanes_speak(struct vmb_am *am);
 void vmb_lane_peer_gone(struct vmb_am *am, struct vmb_peer *peer);
 /* Our side of its lanes ends. */
 void vmb_lane_out_end(struct vmb_am *am, struct vmb_lane_out *out);
+/* Something of it has ended: if the receiver wants it back, is it idle? */
+void vmb_lane_out_rest(struct vmb_am *am, struct vmb_lane_out *out);
 void vmb_lane_in_end(struct vmb_am *am, struct vmb_lane_in *in,
 		     unsigned reason);
 /* Ask the sender to stop using it; the lane ends with its OFF. */
@@ -154,6 +161,7 @@ bool vmb_lanes_arm(struct vmb_am *am);
 /* Has one of the lanes that vmb_lanes_arm() armed got something meanwhile? */
 bool vmb_lanes_due(struct vmb_am *am);
 
+#define VMB_LANE_DIRECT_ALL ((1u << VMB_LANE_DIRECTS) - 1u)
 #define VMB_LANE_AGAIN \
 	65536u		    /* messages after which a lane is asked for again */
 #define VMB_LANE_TRIALS 16u /* fruitless sleeps in a row that end a lane */

@@ -21,6 +21,9 @@ void vmb_lane_out_start(struct vmb_lane_out *out)
 	out->ctl = (void *)base;
 	out->buffers = base + VMB_LANE_BUFFERS(out->memory.slots);
 	out->buf_size = out->memory.bytes;
+	out->direct_free = VMB_LANE_DIRECT_ALL;
+	/* where a number of an earlier lane between the two is not met again */
+	out->direct_number = (uint32_t)out->memory.ticket;
 	vmb_ring_init(&out->ring, base + VMB_LANE_RING, out->memory.slots, 0);
 }
 
@@ -221,8 +224,7 @@ static void unstick(struct vmb_am *am, struct vmb_lane_out *out)
 	}
 	out->peer->lane_stuck = false;
 	vmb_list_remove(&out->node);
-	if (out->ending)
-		vmb_lane_owe(am, out->peer, VMB_LANE_OFF);
+	vmb_lane_out_rest(am, out);
 }
 
 void vmb_lanes_unstick(struct vmb_am *am)

@@ -148,6 +148,7 @@ static int open_msg(struct vmb_endpoint *ep, const struct vmb_open_params *p)
 				     : vmb_library.settings.lane_eager_max,
 			vmb_am_payload_max(&ep->am)),
 		.lane_stream_max = vmb_library.settings.lane_stream_max,
+		.lane_direct_max = vmb_library.settings.lane_direct_max,
 		.completed = request_completed,
 		.arg = ep,
 		.handler_enter = vmb_endpoint_handler_enter,
@@ -363,6 +364,8 @@ int vmb_query_counters(struct vmb_endpoint *ep, struct vmb_counters *counters)
 		.regcache_invalidated = reg.invalidated,
 		.lanes = ep->am.counters.lanes_in + ep->am.counters.lanes_out,
 		.lane_arrivals = ep->am.counters.lane_arrivals,
+		.direct = msg.direct,
+		.direct_written = msg.direct_written,
 	};
 	vmb_endpoint_leave(ep);
 	memset(counters, 0, size);

@@ -23,6 +23,8 @@
 #define LANE_EAGER_DEFAULT VMB_BUF_MAX
 #define LANE_STREAM_DEFAULT (64ul << 10)
 #define LANE_STREAM_MAX (1ul << 40)
+#define LANE_DIRECT_DEFAULT (64ul << 10)
+#define LANE_DIRECT_MAX (1ul << 40)
 #define SPIN_US_DEFAULT 20
 #define SPIN_US_MAX 1000000
 #define LANES_DEFAULT 64
@@ -36,6 +38,7 @@ enum setting {
 	EAGER,
 	LANE_EAGER,
 	LANE_STREAM,
+	LANE_DIRECT,
 	LANES,
 	SETTINGS,
 };
@@ -48,6 +51,7 @@ static const struct {
 	[EAGER] = {"eager", "VMB_EAGER"},
 	[LANE_EAGER] = {"lane_eager", "VMB_LANE_EAGER"},
 	[LANE_STREAM] = {"lane_stream", "VMB_LANE_STREAM"},
+	[LANE_DIRECT] = {"lane_direct", "VMB_LANE_DIRECT"},
 	[LANES] = {"lanes", "VMB_LANES"},
 };
 
@@ -194,6 +198,8 @@ void vmb_settings_read(struct vmb_settings *settings)
 					       VMB_BUF_MAX, LANE_EAGER_DEFAULT);
 	settings->lane_stream_max = read_number(
 		&conf, LANE_STREAM, 0, LANE_STREAM_MAX, default_lane_stream());
+	settings->lane_direct_max = read_number(
+		&conf, LANE_DIRECT, 0, LANE_DIRECT_MAX, LANE_DIRECT_DEFAULT);
 	settings->spin_ns =
 		1000u * (uint64_t)read_number(&conf, SPIN_US, 0, SPIN_US_MAX,
 					      SPIN_US_DEFAULT);

@@ -4,6 +4,7 @@
  *
  * Flow:  send.c -> RTS; then the receiver fetches (GET) and says FIN,
  *        or asks with CTS and we stream DATA until it says FIN
+ *        or, through a lane, both sides copy: share.c
  * Owns:  the registration of the send buffer while it may be fetched.
  * Trust: CTS and FIN are checked against the request they name: its peer, its
  *        state, its length.
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/barrier.h"
 #include "msg/state.h"
 
 /*
@@ -38,14 +40,22 @@ int vmb_announce_start(struct vmb_msg *msg, struct vmb_req *req)
 		.key = VMB_KEY_NONE,
 	};
 	struct vmb_segment body = {&rts, sizeof(rts)};
+	unsigned id = VMB_MSG_RTS;
 	int rc;
 
-	register_buffer(msg, req);
+	if (vmb_share_offer(msg, req)) {
+		id = VMB_MSG_RTS_DIRECT;
+		rts.key = vmb_pack(req->send.copy.id.entry,
+				   req->send.copy.id.number);
+		rts.offset = (uintptr_t)req->segments[0].ptr;
+	} else {
+		register_buffer(msg, req);
+	}
 	if (req->send.registered) {
 		rts.key = req->send.ref.key;
 		rts.offset = req->send.ref.offset;
 	}
-	rc = vmb_msg_peer_post(msg, req->mp, VMB_MSG_RTS, req->match, &body, 1,
+	rc = vmb_msg_peer_post(msg, req->mp, id, req->match, &body, 1,
 			       sizeof(rts));
 	if (rc)
 		return rc;
@@ -59,11 +69,13 @@ void vmb_announce_release(struct vmb_msg *msg, struct vmb_req *req)
 	if (req->send.registered)
 		vmb_regcache_put(msg->config.regcache, &req->send.ref);
 	req->send.registered = false;
+	vmb_share_end(msg, req);
 }
 
 void vmb_announce_withdraw(struct vmb_msg *msg, struct vmb_req *req, bool tell)
 {
 	bool registered = req->send.registered;
+	bool direct = req->send.direct;
 
 	if (req->id != VMB_MSG_RTS || req->state == VMB_REQ_PENDING)
 		return;
@@ -72,8 +84,11 @@ void vmb_announce_withdraw(struct vmb_msg *msg, struct vmb_req *req, bool tell)
 		vmb_regcache_invalidate(msg->config.regcache,
 					req->segments[0].ptr,
 					req->segments[0].len);
-	/* without memory for it the receiver finds a stale key instead */
-	if (tell)
+	/*
+	 * Without memory for it the receiver finds a stale key instead. One
+	 * that waits for our share of a copy looks at none.
+	 */
+	if (tell || direct)
 		vmb_am_post(msg->am, req->mp->peer, VMB_MSG_ABORT,
 			    vmb_req_number(req), NULL, 0, 0, 0, VMB_AM_QUEUE);
 }
@@ -91,10 +106,12 @@ void vmb_announce_on_cts(struct vmb_am *am, const struct vmb_am_arrival *a,
 		req = vmb_req_find(msg, a->hdr, a->peer->msg);
 	}
 	if (!req || req->state != VMB_REQ_ANNOUNCED || !cts.want ||
-	    cts.want > req->msg_len) {
+	    cts.want > req->msg_len || cts.denied > 1 || cts.reserved_a0) {
 		vmb_msg_nonsense(msg);
 		return;
 	}
+	if (cts.denied)
+		vmb_direct_refused(a->peer);
 	vmb_announce_release(msg, req);
 	msg->counters.pipelined++;
 	req->state = VMB_REQ_STREAMING;
@@ -148,6 +165,7 @@ struct vmb_req *vmb_announce_find_stream(struct vmb_msg_peer *mp,
 static bool waits_for_fin(const struct vmb_req *req)
 {
 	return req->state == VMB_REQ_ANNOUNCED ||
+	       req->state == VMB_REQ_SHARING ||
 	       req->state == VMB_REQ_STREAMING ||
 	       req->state == VMB_REQ_STREAMED;
 }

@@ -4,6 +4,7 @@
  *
  * Flow:  receive.c -> GET from the sender's memory into ours -> FIN
  *        or, when one side cannot be reached, CTS -> DATA ... DATA -> FIN
+ *        or, through a lane, both sides copy: share.c
  * Owns:  the registrations of the receive buffer while the NIC writes there.
  * Trust: the announcement's key and offset are checked by the engine, its
  *        length was by receive.c; DATA must fit what was asked for. A request
@@ -33,6 +34,7 @@ void vmb_fetch_release(struct vmb_msg *msg, struct vmb_req *req)
 {
 	struct vmb_msg_recv *recv = &req->recv;
 
+	vmb_share_stop(msg, req);
 	put_refs(msg, req);
 	if (recv->announced.indexed)
 		vmb_index_remove(&req->mp->announced, &recv->announced.node);
@@ -72,7 +74,7 @@ static bool get_refs(struct vmb_msg *msg, struct vmb_req *req)
 
 /* ---- GET ---------------------------------------------------------------------- */
 
-static void clear_to_send(struct vmb_msg *msg, struct vmb_req *req)
+void vmb_fetch_clear_to_send(struct vmb_msg *msg, struct vmb_req *req)
 {
 	struct vmb_msg_recv *recv = &req->recv;
 
@@ -82,12 +84,13 @@ static void clear_to_send(struct vmb_msg *msg, struct vmb_req *req)
 	recv->reply.body.cts = (struct vmb_wire_cts){
 		.number = vmb_req_number(req),
 		.want = recv->want,
+		.denied = vmb_direct_is_denied(req->mp->peer),
 	};
 	req->state = VMB_REQ_CLEARING;
 	vmb_msg_peer_reply(msg, req->mp, &recv->reply);
 }
 
-static void end(struct vmb_msg *msg, struct vmb_req *req)
+void vmb_fetch_end(struct vmb_msg *msg, struct vmb_req *req)
 {
 	vmb_receive_end(msg, req, VMB_MSG_FIN,
 			req->recv.want < req->msg_len ? -EMSGSIZE : 0,
@@ -103,11 +106,11 @@ static void gets_ended(struct vmb_msg *msg, struct vmb_req *req)
 	if (recv->abort)
 		vmb_req_complete(msg, req, recv->abort, 0);
 	else if (!recv->get_error)
-		end(msg, req);
+		vmb_fetch_end(msg, req);
 	else if (recv->get_error == -EFAULT || recv->get_error == -ENOMEM)
 		/* one side's memory is out of the engine's reach, or there is
 		 * none to ask it: both sides can still copy by themselves */
-		clear_to_send(msg, req);
+		vmb_fetch_clear_to_send(msg, req);
 	else if (recv->get_error == -ECONNRESET)
 		vmb_req_complete(msg, req, -ECONNRESET, 0);
 	else
@@ -166,17 +169,19 @@ void vmb_fetch_start(struct vmb_msg *msg, struct vmb_req *req,
 
 	recv->want = vmb_min(in->len, vmb_receive_room(req));
 	if (!recv->want) {
-		end(msg, req);
+		vmb_fetch_end(msg, req);
 		return;
 	}
 	recv->announced.req = req;
 	recv->announced.indexed = true;
 	vmb_index_insert(&in->mp->announced, &recv->announced.node,
 			 recv->number);
-	if (in->key != VMB_KEY_NONE && get_refs(msg, req))
+	if (in->direct && vmb_share_start(msg, req, in))
+		return;
+	if (!in->direct && in->key != VMB_KEY_NONE && get_refs(msg, req))
 		issue_gets(msg, req, in);
 	else
-		clear_to_send(msg, req);
+		vmb_fetch_clear_to_send(msg, req);
 }
 
 /* ---- the end by others ----------------------------------------------------------- */
@@ -214,7 +219,7 @@ void vmb_fetch_on_data(struct vmb_am *am, const struct vmb_am_arrival *a,
 	vmb_receive_scatter(req, req->recv.got, a->data, a->len);
 	req->recv.got += a->len;
 	if (req->recv.got == req->recv.want)
-		end(msg, req);
+		vmb_fetch_end(msg, req);
 }
 
 /* The sender gave up: its memory is its own again. */

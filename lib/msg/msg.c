@@ -25,6 +25,9 @@ static const struct {
 	{VMB_MSG_DATA, vmb_fetch_on_data},
 	{VMB_MSG_FIN, vmb_announce_on_fin},
 	{VMB_MSG_ABORT, vmb_fetch_on_abort},
+	{VMB_MSG_RTS_DIRECT, vmb_receive_on_rts_direct},
+	{VMB_MSG_SHARE, vmb_share_on_share},
+	{VMB_MSG_SHARED, vmb_share_on_shared},
 };
 
 int vmb_msg_open(const struct vmb_msg_config *config, struct vmb_msg **out)

@@ -35,6 +35,7 @@ struct vmb_msg_config {
 	size_t eager_max;	 /* bytes; at most vmb_am_payload_max() */
 	size_t lane_eager_max;	 /* the same, to a peer with a lane */
 	size_t lane_stream_max;	 /* and longer ones go as DATA up to here */
+	size_t lane_direct_max; /* but longer ones than this direct, if can be */
 	/* called with the endpoint locked when a request has ended, so that
 	 * api can wake who waits */
 	void (*completed)(void *arg);
@@ -103,6 +104,7 @@ void vmb_msg_fail(struct vmb_msg *msg, int code);
 
 struct vmb_msg_counters {
 	uint64_t eager, rendezvous, pipelined, expected, unexpected, nonsense;
+	uint64_t direct, direct_written; /* messages; pieces as the sender */
 };
 void vmb_msg_query(struct vmb_msg *msg, struct vmb_msg_counters *counters);
 

@@ -16,6 +16,7 @@
 #include "msg/state.h"
 
 #define STREAM_BATCH 16 /* DATA to one peer in one pass */
+#define COPY_BATCH 2	/* pieces with one peer in one pass */
 
 struct vmb_msg_peer *vmb_msg_peer_get(struct vmb_msg *msg,
 				      struct vmb_peer *peer)
@@ -32,6 +33,7 @@ struct vmb_msg_peer *vmb_msg_peer_get(struct vmb_msg *msg,
 	vmb_list_init(&mp->replies);
 	vmb_list_init(&mp->pending);
 	vmb_list_init(&mp->streams);
+	vmb_list_init(&mp->copies);
 	vmb_list_init(&mp->active);
 	vmb_list_init(&mp->unexpected);
 	vmb_index_init(&mp->announced, &msg->seed);
@@ -68,7 +70,10 @@ int vmb_msg_peer_post(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
 static int post_reply(struct vmb_msg *msg, struct vmb_msg_peer *mp,
 		      struct vmb_reply *reply)
 {
-	struct vmb_segment body = {&reply->body, sizeof(reply->body)};
+	struct vmb_segment body = {&reply->body,
+				   reply->id == VMB_MSG_CTS
+					   ? sizeof(reply->body.cts)
+					   : sizeof(reply->body.end)};
 
 	return vmb_am_post(msg->am, mp->peer, reply->id, reply->hdr, &body, 1,
 			   0, body.len, VMB_AM_TRY);
@@ -179,6 +184,21 @@ static int drain_streams(struct vmb_msg *msg, struct vmb_msg_peer *mp)
 	return posted;
 }
 
+static int drain_copies(struct vmb_msg *msg, struct vmb_msg_peer *mp)
+{
+	int copied = 0;
+
+	for (int i = 0; i < COPY_BATCH && !vmb_list_empty(&mp->copies); i++) {
+		struct vmb_req *req =
+			vmb_list_first(&mp->copies, struct vmb_req, link);
+
+		vmb_list_remove(&req->link);
+		vmb_list_append(&mp->copies, &req->link);
+		copied += vmb_share_step(msg, req) != -EAGAIN;
+	}
+	return copied;
+}
+
 int vmb_msg_peers_drain(struct vmb_msg *msg)
 {
 	struct vmb_list *l, *tmp;
@@ -191,9 +211,10 @@ int vmb_msg_peers_drain(struct vmb_msg *msg)
 		posted += drain_replies(msg, mp);
 		posted += drain_pending(msg, mp);
 		posted += drain_streams(msg, mp);
+		posted += drain_copies(msg, mp);
 		if (vmb_list_empty(&mp->replies) &&
 		    vmb_list_empty(&mp->pending) &&
-		    vmb_list_empty(&mp->streams))
+		    vmb_list_empty(&mp->streams) && vmb_list_empty(&mp->copies))
 			vmb_list_remove(&mp->busy);
 	}
 	return posted;
@@ -237,6 +258,7 @@ static void peer_fail(struct vmb_msg *msg, struct vmb_msg_peer *mp, int code)
 {
 	fail_list(msg, &mp->active, code);
 	fail_list(msg, &mp->streams, code);
+	fail_list(msg, &mp->copies, code);
 	fail_list(msg, &mp->pending, code);
 }
 
@@ -254,11 +276,11 @@ void vmb_msg_peer_gone(struct vmb_am *am, struct vmb_peer *peer, void *arg)
 }
 
 /* Nobody may read the memory of a send that is given back to its owner. */
-static void withdraw_all(struct vmb_msg *msg, struct vmb_msg_peer *mp)
+static void withdraw_all(struct vmb_msg *msg, struct vmb_list *list)
 {
 	struct vmb_list *l;
 
-	vmb_list_each (l, &mp->active) {
+	vmb_list_each (l, list) {
 		struct vmb_req *req = vmb_container_of(l, struct vmb_req, link);
 
 		if (req->kind == VMB_REQ_SEND)
@@ -289,7 +311,8 @@ void vmb_msg_disconnect(struct vmb_msg *msg, struct vmb_peer *peer)
 	peer->context = NULL;
 	if (!mp)
 		return;
-	withdraw_all(msg, mp);
+	withdraw_all(msg, &mp->active);
+	withdraw_all(msg, &mp->copies);
 	peer_fail(msg, mp, -ECANCELED);
 	vmb_msg_peer_close(msg, mp);
 }
@@ -322,6 +345,8 @@ void vmb_msg_undelivered(struct vmb_am *am, const struct vmb_am_arrival *a,
 		return;
 	case VMB_MSG_EAGER_SYNC:
 	case VMB_MSG_RTS:
+	case VMB_MSG_RTS_DIRECT:
+	case VMB_MSG_SHARE:
 	case VMB_MSG_CTS: /* all begin with our own number */
 		if (a->len < sizeof(number))
 			return;

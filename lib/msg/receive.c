@@ -230,13 +230,11 @@ void vmb_receive_on_eager_sync(struct vmb_am *am,
 	arrive(arg, a, &in);
 }
 
-void vmb_receive_on_rts(struct vmb_am *am, const struct vmb_am_arrival *a,
-			void *arg)
+static void on_announced(const struct vmb_am_arrival *a, bool direct, void *arg)
 {
-	struct vmb_incoming in = {.id = VMB_MSG_RTS};
+	struct vmb_incoming in = {.id = VMB_MSG_RTS, .direct = direct};
 	struct vmb_wire_rts rts;
 
-	(void)am;
 	if (a->len == sizeof(rts))
 		memcpy(&rts, a->data, sizeof(rts));
 	if (a->len != sizeof(rts) || rts.len > VMB_MESSAGE_MAX ||
@@ -249,4 +247,18 @@ void vmb_receive_on_rts(struct vmb_am *am, const struct vmb_am_arrival *a,
 	in.key = rts.key;
 	in.offset = rts.offset;
 	arrive(arg, a, &in);
+}
+
+void vmb_receive_on_rts(struct vmb_am *am, const struct vmb_am_arrival *a,
+			void *arg)
+{
+	(void)am;
+	on_announced(a, false, arg);
+}
+
+void vmb_receive_on_rts_direct(struct vmb_am *am,
+			       const struct vmb_am_arrival *a, void *arg)
+{
+	(void)am;
+	on_announced(a, true, arg);
 }

@@ -217,9 +217,13 @@ void vmb_req_detach(struct vmb_msg *msg, struct vmb_req *req)
 		break;
 	case VMB_REQ_ANNOUNCED:
 	case VMB_REQ_PENDING:
+	case VMB_REQ_SHARING:
+	case VMB_REQ_STREAMED:
 		vmb_announce_release(msg, req);
 		break;
 	case VMB_REQ_FETCHING:
+	case VMB_REQ_READING:
+	case VMB_REQ_MEETING:
 	case VMB_REQ_CLEARING:
 	case VMB_REQ_RECEIVING:
 	case VMB_REQ_REPLYING:

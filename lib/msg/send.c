@@ -51,7 +51,7 @@ static int begin(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
 	req->msg_len = len;
 	req->id = (uint8_t)id;
 	req->state = VMB_REQ_PENDING;
-	req->send.registered = false;
+	req->send.registered = req->send.direct = false;
 	req->forgotten = !out;
 	if (out)
 		*out = req;

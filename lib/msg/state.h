@@ -5,17 +5,19 @@
  *
  * Flow:  send.c, receive.c, connect.c <- api and arrivals
  *        announce.c (sender) and fetch.c (receiver) speak rendezvous
+ *        share.c: both copy
  *        request.c ends them all
  * Owns:  nothing; shapes only.
  * Trust: see msg.h.
  *
  * A request that has begun hangs on exactly one list of its peer: pending,
- * streams or active. A posted receive is in the posted set, an ended request
+ * streams, copies or active. A posted receive is in the posted set, an ended request
  * in the done set.
  */
 #ifndef VMB_MSG_STATE_H
 #define VMB_MSG_STATE_H
 
+#include "am/direct.h"
 #include "msg/match.h"
 #include "msg/msg.h"
 #include "msg/wire.h"
@@ -32,8 +34,11 @@ enum vmb_req_state {
 	VMB_REQ_SYNC,	    /* send: waits for ACK */
 	VMB_REQ_ANNOUNCED,  /* send: waits for CTS or FIN */
 	VMB_REQ_STREAMING,  /* send: DATA is going out */
+	VMB_REQ_SHARING,    /* send: pieces are written, or SHARED waits */
 	VMB_REQ_STREAMED,   /* send: waits for FIN */
 	VMB_REQ_FETCHING,   /* receive: GETs are under way */
+	VMB_REQ_READING,    /* receive: pieces are read */
+	VMB_REQ_MEETING,    /* receive: all are claimed, waits for SHARED */
 	VMB_REQ_CLEARING,   /* receive: its CTS waits for room */
 	VMB_REQ_RECEIVING,  /* receive: DATA is coming in */
 	VMB_REQ_REPLYING,   /* receive: has ended, its ACK or FIN waits */
@@ -71,6 +76,7 @@ struct vmb_msg_peer {
 	struct vmb_list replies;    /*   vmb_reply */
 	struct vmb_list pending;    /*   vmb_req, in order of posting */
 	struct vmb_list streams;    /*   vmb_req, served in turn */
+	struct vmb_list copies;	    /*   vmb_req, served in turn */
 	struct vmb_list active;	    /* vmb_req that wait for the peer */
 	struct vmb_list unexpected; /* vmb_unexpected */
 	struct vmb_index announced; /* vmb_announced, by its number */
@@ -84,6 +90,7 @@ struct vmb_incoming {
 	uint64_t match;
 	uint64_t len;
 	uint64_t number, key, offset; /* as the kind has them */
+	bool direct;		      /* RTS: it was RTS_DIRECT */
 	const void *data;	      /* EAGER, EAGER_SYNC */
 };
 
@@ -105,6 +112,10 @@ struct vmb_msg_send {
 	uint64_t sent, want; /* DATA */
 	uint64_t remote;     /* number of the receive */
 	bool registered;
+	bool direct; /* an entry of the lane is held */
+	bool shared; /* no more pieces are left to be written */
+	bool failed; /* or could be */
+	struct vmb_direct_copy copy;
 };
 
 struct vmb_msg_recv {
@@ -120,6 +131,11 @@ struct vmb_msg_recv {
 	unsigned gets; /* under way */
 	int get_error; /* the first */
 	int abort;     /* end with this when the GETs have ended */
+	bool direct;   /* READING, MEETING */
+	bool asked;    /* SHARE was sent */
+	bool told;     /* SHARED came */
+	uint32_t told_pieces;
+	struct vmb_direct_copy copy;
 };
 
 enum vmb_req_kind {
@@ -331,6 +347,8 @@ void vmb_receive_on_eager_sync(struct vmb_am *am,
 			       const struct vmb_am_arrival *a, void *arg);
 void vmb_receive_on_rts(struct vmb_am *am, const struct vmb_am_arrival *a,
 			void *arg);
+void vmb_receive_on_rts_direct(struct vmb_am *am,
+			       const struct vmb_am_arrival *a, void *arg);
 
 /* ---- fetch.c --------------------------------------------------------------- */
 
@@ -344,6 +362,28 @@ void vmb_fetch_on_data(struct vmb_am *am, const struct vmb_am_arrival *a,
 		       void *arg);
 void vmb_fetch_on_abort(struct vmb_am *am, const struct vmb_am_arrival *a,
 			void *arg);
+
+/* The other way, when it cannot be fetched. */
+void vmb_fetch_clear_to_send(struct vmb_msg *msg, struct vmb_req *req);
+/* All bytes are in place. */
+void vmb_fetch_end(struct vmb_msg *msg, struct vmb_req *req);
+
+/* ---- share.c --------------------------------------------------------------- */
+
+/* Sender: may this one be announced so? Then it is until vmb_share_end(). */
+bool vmb_share_offer(struct vmb_msg *msg, struct vmb_req *req);
+void vmb_share_end(struct vmb_msg *msg, struct vmb_req *req);
+/* Receiver: begin to read. false: it cannot be read like that. */
+bool vmb_share_start(struct vmb_msg *msg, struct vmb_req *req,
+		     const struct vmb_incoming *in);
+/* Receiver: before the memory is given back. */
+void vmb_share_stop(struct vmb_msg *msg, struct vmb_req *req);
+/* Either: copy one piece, or say that we have. -EAGAIN: later. */
+int vmb_share_step(struct vmb_msg *msg, struct vmb_req *req);
+void vmb_share_on_share(struct vmb_am *am, const struct vmb_am_arrival *a,
+			void *arg);
+void vmb_share_on_shared(struct vmb_am *am, const struct vmb_am_arrival *a,
+			 void *arg);
 
 /* ---- unexpected.c ---------------------------------------------------------- */
 

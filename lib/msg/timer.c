@@ -71,11 +71,12 @@ static bool drain_is_due(const struct vmb_msg *msg)
 	struct vmb_list *l;
 
 	vmb_list_each (l, &msg->busy) {
-		const struct vmb_peer *peer =
-			vmb_container_of(l, struct vmb_msg_peer, busy)->peer;
+		const struct vmb_msg_peer *mp =
+			vmb_container_of(l, struct vmb_msg_peer, busy);
 
 		/* else am waits for its room, and for the event of that */
-		if (!vmb_am_tells_room(peer))
+		if (!vmb_am_tells_room(mp->peer) ||
+		    !vmb_list_empty(&mp->copies))
 			return true;
 	}
 	return false;

@@ -22,15 +22,22 @@
 #define VMB_MSG_DATA 197u	/* hdr: receiver's number;  a fragment */
 #define VMB_MSG_FIN 198u	/* hdr: sender's number;  vmb_wire_end */
 #define VMB_MSG_ABORT 199u	/* hdr: sender's number;  nothing */
+#define VMB_MSG_RTS_DIRECT 200u /* hdr: match bits;  vmb_wire_rts */
+#define VMB_MSG_SHARE 201u	/* hdr: sender's number;  vmb_wire_share */
+#define VMB_MSG_SHARED 202u	/* hdr: receiver's number;  vmb_wire_shared */
 #define VMB_MSG_FIRST VMB_MSG_EAGER
-#define VMB_MSG_LAST VMB_MSG_ABORT
+#define VMB_MSG_LAST VMB_MSG_SHARED
 
 struct vmb_wire_sync {
 	uint64_t number; /* of the send */
 };
 _Static_assert(sizeof(struct vmb_wire_sync) == 8, "fixed");
 
-/* Fits one slot, as all but EAGER, EAGER_SYNC and DATA do. */
+/*
+ * Fits one slot, as all but EAGER, EAGER_SYNC and DATA do. RTS_DIRECT: key is
+ * an entry of the lane (low half) and the number in it (high half), offset a
+ * virtual address of the sender's process.
+ */
 struct vmb_wire_rts {
 	uint64_t number; /* of the send */
 	uint64_t len;	 /* bytes of the message */
@@ -43,8 +50,29 @@ _Static_assert(sizeof(struct vmb_wire_rts) == 32, "fixed");
 struct vmb_wire_cts {
 	uint64_t number; /* of the receive */
 	uint64_t want;	 /* bytes, from the first on */
+	uint32_t denied; /* 1: it may not read the sender's memory, ever */
+	uint32_t reserved_a0;
 };
-_Static_assert(sizeof(struct vmb_wire_cts) == 16, "fixed");
+VMB_ABI_AT(struct vmb_wire_cts, denied, 16);
+_Static_assert(sizeof(struct vmb_wire_cts) == 24, "fixed");
+
+/* Write pieces of the message, from the last on, until we have met. */
+struct vmb_wire_share {
+	uint64_t number; /* of the receive */
+	uint64_t want;	 /* bytes, from the first on */
+	uint64_t addr;	 /* of the first byte in the receiver's process */
+	uint32_t piece;	 /* bytes of each but the last: a power of two */
+	uint32_t reserved_e0;
+};
+VMB_ABI_AT(struct vmb_wire_share, piece, 24);
+_Static_assert(sizeof(struct vmb_wire_share) == 32, "fixed");
+
+/* So many are written, and there will be no more. */
+struct vmb_wire_shared {
+	uint32_t pieces;
+	uint32_t failed; /* 1: one of them could not be, read them all */
+};
+_Static_assert(sizeof(struct vmb_wire_shared) == 8, "fixed");
 
 #define VMB_WIRE_OK 0u
 #define VMB_WIRE_FAULT 1u   /* the memory could not be reached */

@@ -295,7 +295,7 @@ void vmb_calls_connect_cancel(struct vmb_port *port, uint32_t tag)
 /* ---- lanes -------------------------------------------------------------- */
 
 int vmb_calls_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
-			 unsigned fds, uint32_t *tag)
+			 unsigned fds, unsigned fds_more, uint32_t *tag)
 {
 	struct vmb_channel_call call =
 		make_call(VMB_CTL_LANE, sizeof(call.request.lane),
@@ -305,6 +305,7 @@ int vmb_calls_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
 	call.request.lane = *what;
 	call.request.head = head;
 	call.reply_fds = fds;
+	call.reply_fds_more = fds_more;
 	return vmb_channel_start(vmb_calls_channel(port), &call, tag);
 }
 
@@ -320,14 +321,15 @@ static bool is_lane_size(uint32_t value, uint32_t min, uint32_t max)
 
 int vmb_calls_lane_poll(struct vmb_port *port, uint32_t tag,
 			struct vmb_port_lane *lane, struct vmb_ctl_lane *reply,
-			int *fd)
+			int fds[2])
 {
 	struct vmb_channel_call call;
 	int err = vmb_channel_poll(vmb_calls_channel(port), tag, &call);
 
 	if (err)
 		return err;
-	*fd = call.reply_fds ? call.fds[0] : -1;
+	fds[0] = call.reply_fds ? call.fds[0] : -1;
+	fds[1] = call.reply_fds_more ? call.fds[1] : -1;
 	*reply = call.reply.lane;
 	if (!is_lane_size(reply->slots, VMB_LANE_SLOTS_MIN,
 			  VMB_LANE_SLOTS_MAX) ||
@@ -335,8 +337,9 @@ int vmb_calls_lane_poll(struct vmb_port *port, uint32_t tag,
 			  VMB_LANE_BYTES_MAX)) {
 		vmb_error("daemon made a lane of %u slots and %u bytes",
 			  reply->slots, reply->bytes);
-		if (*fd >= 0)
-			close(*fd);
+		for (int i = 0; i < 2; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
 		return -EPROTO;
 	}
 	lane->slots = reply->slots;

@@ -69,17 +69,20 @@ int vmb_calls_connect_start(struct vmb_port *port, uint64_t nic_id, uint32_t id,
 int vmb_calls_connect_poll(struct vmb_port *port, uint32_t tag,
 			   uint32_t *handle, uint32_t *session);
 void vmb_calls_connect_cancel(struct vmb_port *port, uint32_t tag);
-/* fds: that a good reply brings, 0 or 1. Else as lane_start. */
+/*
+ * fds: that a good reply brings, 0 or 1; fds_more: that may follow it, 0 or 1.
+ * Else as lane_start.
+ */
 int vmb_calls_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
-			 unsigned fds, uint32_t *tag);
+			 unsigned fds, unsigned fds_more, uint32_t *tag);
 void vmb_calls_lane_cancel(struct vmb_port *port, uint32_t tag);
 /*
  * As lane_poll: sizes and ticket of *lane are filled in, and *answer, but there
- * is no memory yet. *fd: the caller's, -1 without one.
+ * is no memory yet. fds: the caller's, -1 where there is none.
  */
 int vmb_calls_lane_poll(struct vmb_port *port, uint32_t tag,
 			struct vmb_port_lane *lane, struct vmb_ctl_lane *answer,
-			int *fd);
+			int fds[2]);
 /* No memory came of it: an OFFER is taken back. */
 void vmb_calls_lane_failed(struct vmb_port *port,
 			   const struct vmb_ctl_lane *answer);

@@ -235,7 +235,7 @@ static void give_back(struct vmb_channel *ch, const union vmb_ctl_any *body,
 static void refuse_granted(struct vmb_channel *ch,
 			   const struct vmb_channel_call *call)
 {
-	for (unsigned i = 0; i < call->reply_fds; i++)
+	for (unsigned i = 0; i < call->reply_fds + call->reply_fds_more; i++)
 		close(call->fds[i]);
 	give_back(ch, &call->reply, call->reply.head.len);
 }
@@ -259,7 +259,8 @@ static int check_reply(const struct vmb_channel_call *call,
 		return whole && !packet->fd_count ? head->status : -EPROTO;
 	}
 	if (packet->len != call->reply_bytes ||
-	    packet->fd_count != call->reply_fds)
+	    packet->fd_count < call->reply_fds ||
+	    packet->fd_count > call->reply_fds + call->reply_fds_more)
 		return -EPROTO;
 	return 0;
 }
@@ -282,6 +283,7 @@ static void take_reply(struct vmb_channel *ch, struct reply *reply)
 		call->reply = reply->body;
 		memcpy(call->fds, reply->packet.fds,
 		       reply->packet.fd_count * sizeof(int));
+		call->reply_fds_more = reply->packet.fd_count - call->reply_fds;
 		end_call(call, 0);
 		return;
 	}

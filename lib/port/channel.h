@@ -52,6 +52,7 @@ struct vmb_channel_call {
 	int request_fd;		   /* sent along and still the caller's; -1 */
 	size_t reply_bytes;	   /* of a reply with status 0 */
 	unsigned reply_fds;	   /* of a reply with status 0 */
+	unsigned reply_fds_more;   /* that may follow; then: that did */
 
 	int result; /* 0, the daemon's status, or what went wrong */
 	union vmb_ctl_any reply;	/* valid when result is 0 */

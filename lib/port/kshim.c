@@ -314,7 +314,7 @@ static void kshim_mem_free(struct vmb_port *port, void *addr, size_t len,
 static int kshim_lane_start(struct vmb_port *port,
 			    const struct vmb_ctl_lane *what, uint32_t *tag)
 {
-	return vmb_calls_lane_start(port, what, 0, tag);
+	return vmb_calls_lane_start(port, what, 0, 0, tag);
 }
 
 static size_t lane_len(const struct vmb_port_lane *lane)
@@ -414,7 +414,7 @@ static int kshim_lane_poll(struct vmb_port *port, uint32_t tag,
 			   struct vmb_port_lane *lane)
 {
 	struct vmb_ctl_lane answer;
-	int fd, err = vmb_calls_lane_poll(port, tag, lane, &answer, &fd);
+	int fds[2], err = vmb_calls_lane_poll(port, tag, lane, &answer, fds);
 
 	if (err)
 		return err;

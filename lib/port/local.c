@@ -25,6 +25,7 @@
 
 #include "base/log.h"
 #include "base/paths.h"
+#include "base/process.h"
 #include "base/socket.h"
 #include "base/util.h"
 #include "port/blocks.h"
@@ -72,7 +73,8 @@ static int check_domain_name(const char *name)
 /* What we can do, as far as this kernel says now. */
 static uint64_t offered_features(void)
 {
-	uint64_t features = VMB_FEATURE_PROCESS_MEMORY;
+	uint64_t features =
+		VMB_FEATURE_PROCESS_MEMORY | VMB_FEATURE_PEER_PROCESS;
 
 	if (!syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
 		     0, 0))
@@ -361,23 +363,41 @@ static void local_mem_free(struct vmb_port *port, void *addr, size_t len,
 static int local_lane_start(struct vmb_port *port,
 			    const struct vmb_ctl_lane *what, uint32_t *tag)
 {
-	return vmb_calls_lane_start(port, what, 1, tag);
+	unsigned more = (port->hello.features & VMB_FEATURE_PEER_PROCESS) != 0;
+
+	return vmb_calls_lane_start(port, what, 1, more, tag);
+}
+
+/* Without a number that means something here, it is as if we were not told. */
+static void take_process(struct vmb_port_lane *lane, int pidfd)
+{
+	pid_t pid = pidfd < 0 ? -1 : vmb_process_number(pidfd);
+
+	lane->process = pid > 0 ? pid : 0;
+	lane->process_fd = pidfd;
+	if (pidfd >= 0 && pid <= 0)
+		close(pidfd);
 }
 
 static int local_lane_poll(struct vmb_port *port, uint32_t tag,
 			   struct vmb_port_lane *lane)
 {
 	struct vmb_ctl_lane answer;
-	int fd, err = vmb_calls_lane_poll(port, tag, lane, &answer, &fd);
+	int fds[2], err = vmb_calls_lane_poll(port, tag, lane, &answer, fds);
 	size_t len;
 
 	if (err)
 		return err;
 	len = VMB_LANE_LEN(lane->slots, lane->bytes);
-	err = vmb_shared_map(fd, len, &lane->base);
-	close(fd); /* the mappings of both sides keep the pages */
-	if (err)
-		vmb_calls_lane_failed(port, &answer);
+	err = vmb_shared_map(fds[0], len, &lane->base);
+	close(fds[0]); /* the mappings of both sides keep the pages */
+	if (!err) {
+		take_process(lane, fds[1]);
+		return 0;
+	}
+	if (fds[1] >= 0)
+		close(fds[1]);
+	vmb_calls_lane_failed(port, &answer);
 	return err;
 }
 
@@ -386,8 +406,28 @@ static void local_lane_close(struct vmb_port *port, struct vmb_port_lane *lane,
 {
 	vmb_shared_unmap(lane->base, VMB_LANE_LEN(lane->slots, lane->bytes));
 	lane->base = NULL;
+	if (lane->process)
+		close(lane->process_fd);
+	lane->process = 0;
 	if (offered)
 		vmb_calls_lane_close(port, lane->ticket, reason);
+}
+
+static int64_t local_lane_read(const struct vmb_port_lane *lane, uint64_t addr,
+			       void *buf, size_t len)
+{
+	return vmb_process_read_memory(lane->process, addr, buf, len);
+}
+
+static int64_t local_lane_write(const struct vmb_port_lane *lane, uint64_t addr,
+				const void *buf, size_t len)
+{
+	return vmb_process_write_memory(lane->process, addr, buf, len);
+}
+
+static bool local_lane_alive(const struct vmb_port_lane *lane)
+{
+	return vmb_process_is_alive(lane->process_fd);
 }
 
 const struct vmb_port_ops vmb_port_local = {
@@ -412,4 +452,7 @@ const struct vmb_port_ops vmb_port_local = {
 	.lane_poll = local_lane_poll,
 	.lane_cancel = vmb_calls_lane_cancel,
 	.lane_close = local_lane_close,
+	.lane_read = local_lane_read,
+	.lane_write = local_lane_write,
+	.lane_alive = local_lane_alive,
 };

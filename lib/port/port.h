@@ -60,6 +60,12 @@ struct vmb_port_lane {
 	 */
 	uint32_t *refs;
 	uint32_t ref_count;
+	/*
+	 * The process on the other side, and its pidfd; 0: we are not told.
+	 * That the kernel lets us copy its memory shows when we do.
+	 */
+	int32_t process;
+	int process_fd;
 };
 
 /* References that a lane can have, at most: one a page. */
@@ -164,6 +170,20 @@ struct vmb_port_ops {
 	 */
 	void (*lane_close)(struct vmb_port *port, struct vmb_port_lane *lane,
 			   bool offered, uint32_t reason);
+	/*
+	 * Copy from or to the memory of lane->process, if that is not 0; NULL
+	 * where it always is. Bytes, maybe fewer than len; -ESRCH: it is gone;
+	 * -EPERM; -EFAULT.
+	 */
+	int64_t (*lane_read)(const struct vmb_port_lane *lane, uint64_t addr,
+			     void *buf, size_t len);
+	int64_t (*lane_write)(const struct vmb_port_lane *lane, uint64_t addr,
+			      const void *buf, size_t len);
+	/*
+	 * Is it? To be asked after what was read, or it may be another's, and
+	 * before what is written.
+	 */
+	bool (*lane_alive)(const struct vmb_port_lane *lane);
 };
 
 extern const struct vmb_port_ops vmb_port_local;

@@ -48,15 +48,18 @@ fake '
 for size in $sizes; do
 	ns=14000
 	case $VMB_LANES/$VMB_EAGER in 0/32768) ns=$size ;; esac
-	case $VMB_LANE_EAGER/$VMB_LANE_STREAM in
-	/1099511627776) ns=$((size / 20)) ;;
-	32768/*) ns=$((3 * size)) ;;
+	case $VMB_LANE_EAGER/$VMB_LANE_STREAM/$VMB_LANE_DIRECT in
+	/1099511627776/1099511627776) ns=$((size / 20)) ;;
+	/262144/0) ns=10000 ;;
+	/262144/1099511627776) ns=$((size / 12)) ;;
+	32768/262144/65536) ns=$((3 * size)) ;;
 	esac
 	echo "{\"lat_ns\": {\"p50\": $ns.5}}"
 done'
 tune --output "$dir/out" >"$dir/table"
 found eager 12288
 found lane_stream 262144
+found lane_direct 65536
 found lane_eager 4096
 found spin_us 7
 grep -q "^eager *12K eager .* eager$" "$dir/table" &&
@@ -68,8 +71,8 @@ fake '
 for size in $sizes; do
 	ns=$((size * 2))
 	[ "$VMB_LANES/$VMB_EAGER" != 0/32768 ] || ns=$size
-	case $VMB_LANE_EAGER/$VMB_LANE_STREAM in
-	/1099511627776 | 32768/*) ns=$size ;;
+	case $VMB_LANE_EAGER/$VMB_LANE_STREAM/$VMB_LANE_DIRECT in
+	/1099511627776/1099511627776 | 32768/*) ns=$size ;;
 	esac
 	[ "$ns/$VMB_LANES" != 12288/0 ] || ns=$((size * 5 / 2))
 	echo "{\"lat_ns\": {\"p50\": $ns}}"
@@ -77,6 +80,7 @@ done'
 tune --output - | grep = >"$dir/out"
 found eager 32768
 found lane_stream 1099511627776
+found lane_direct 1099511627776
 found lane_eager 32768
 
 # Where the library reads, for who is not root; a file that is there is kept.

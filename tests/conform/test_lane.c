@@ -72,6 +72,21 @@ START_TEST(every_wait_mode_takes_a_lane)
 }
 END_TEST
 
+/* Both endpoints are of this process: on the local port it is told so. */
+START_TEST(long_messages_are_read_from_their_sender)
+{
+	struct t_pair pair = open_that_waits(VMB_WAIT_ADAPTIVE);
+	bool direct = !strcmp(t_port->name, "local");
+
+	exchange_until_lane(&pair);
+	for (unsigned i = 0; i < 5; i++)
+		t_exchange(&pair, i, (i + 1) * 300001);
+	if (strcmp(t_port->name, "env"))
+		ck_assert_uint_eq(counters_of(pair.b).direct, direct ? 5 : 0);
+	t_pair_close(&pair);
+}
+END_TEST
+
 /* A wait in which nothing comes, or an event loop that sleeps. */
 static void sleep_once(struct vmb_endpoint *ep, bool armed)
 {
@@ -113,6 +128,7 @@ Suite *t_lane_suite(void)
 	TCase *tc = t_case(s, "wait mode");
 
 	tcase_add_loop_test(tc, every_wait_mode_takes_a_lane, 0, 3);
+	tcase_add_test(tc, long_messages_are_read_from_their_sender);
 	tcase_add_loop_test(tc, lanes_that_are_slept_beside_are_given_back, 0,
 			    1);
 	tc = t_case_here(s, "event loop"); /* a far endpoint has no fd */

@@ -259,6 +259,68 @@ START_TEST(policy_can_keep_peers_apart)
 }
 END_TEST
 
+/* An endpoint of another user, until something is written to *stop. */
+static uint32_t endpoint_of_another_user(pid_t *pid, int *stop)
+{
+	struct vmb_ctl_open_reply reply = {0};
+	int said[2], told[2];
+
+	ck_assert_int_eq(pipe(said), 0);
+	ck_assert_int_eq(pipe(told), 0);
+	*pid = fork();
+	ck_assert_int_ge(*pid, 0);
+	if (!*pid) {
+		char byte;
+
+		if (setgid(65534) || setuid(65534))
+			_exit(1);
+		t_raw_open(t_raw_attach(d.socket, ""), VMB_ID_ANY, 0, &reply,
+			   NULL);
+		if (write(said[1], &reply, sizeof(reply)) < 0)
+			_exit(1);
+		close(told[1]);
+		_exit(read(told[0], &byte, 1) < 0);
+	}
+	close(said[1]);
+	close(told[0]);
+	*stop = told[1];
+	ck_assert_int_eq(read(said[0], &reply, sizeof(reply)), sizeof(reply));
+	close(said[0]);
+	return reply.handle;
+}
+
+START_TEST(processes_of_other_users_are_not_told)
+{
+	union vmb_ctl_any msg = {.lane = {.kind = VMB_LANE_OFFER,
+					  .slots = VMB_LANE_SLOTS_DEFAULT,
+					  .bytes = VMB_LANE_BYTES_DEFAULT}};
+	struct vmb_ctl_open_reply mine;
+	struct t_raw_reply r;
+	int fd, stop;
+	pid_t pid;
+
+	if (getuid()) /* only root can be somebody else */
+		return;
+	start_for_all("[default]\nallow = yes\n");
+	fd = t_raw_attach(d.socket, "");
+	ck_assert_int_eq(t_raw_open(fd, 1, 0, &mine, NULL), 0);
+	msg.lane.handle = mine.handle;
+	msg.lane.peer = endpoint_of_another_user(&pid, &stop);
+	ck_assert_int_eq(t_raw_call(fd, &msg, VMB_CTL_LANE, NULL, 0, &r), 0);
+	ck_assert_uint_eq(r.fd_count, 1);
+	t_raw_close_fds(&r);
+	/* but one's own are */
+	msg.lane.peer = mine.handle;
+	ck_assert_int_eq(t_raw_call(fd, &msg, VMB_CTL_LANE, NULL, 0, &r), 0);
+	ck_assert_uint_eq(r.fd_count, 2);
+	t_raw_close_fds(&r);
+	close(stop);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
+
 static int offer_lane(int fd, uint32_t to, uint32_t from)
 {
 	union vmb_ctl_any msg = {.lane = {.kind = VMB_LANE_OFFER,
@@ -446,6 +508,7 @@ static void add_policy(Suite *s)
 	tcase_add_test(t, policy_of_a_domain_limits_all_its_clients);
 	tcase_add_test(t, policy_can_keep_peers_apart);
 	tcase_add_loop_test(t, policy_limits_lanes, 0, 2);
+	tcase_add_test(t, processes_of_other_users_are_not_told);
 	tcase_add_test(t, policy_keeps_a_domain_to_itself);
 	tcase_add_test(t, other_users_need_a_policy);
 	tcase_add_test(t, hangup_reads_the_policy_again);

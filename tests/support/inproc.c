@@ -95,6 +95,7 @@ void t_nic_start(const struct vmb_nic_config *config)
 	t_inproc.regions = 0;
 	t_port_hold_lanes(false);
 	t_port_refuse_lanes(0);
+	t_port_direct(NULL);
 	memset(t_inproc.wake, 0, sizeof(t_inproc.wake));
 	memset(t_inproc.answers, 0, sizeof(t_inproc.answers));
 	vmb_list_init(&t_inproc.endpoints);
@@ -521,4 +522,7 @@ const struct vmb_port_ops t_port_inproc = {
 	.lane_poll = t_inproc_lane_poll,
 	.lane_cancel = t_inproc_lane_cancel,
 	.lane_close = t_inproc_lane_close,
+	.lane_read = t_inproc_lane_read,
+	.lane_write = t_inproc_lane_write,
+	.lane_alive = t_inproc_lane_alive,
 };

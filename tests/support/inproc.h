@@ -52,6 +52,18 @@ void t_port_lose_daemon(bool lost);	  /* alive() and all calls: -EPIPE */
 void t_port_hold_lanes(bool hold); /* the daemon does not answer */
 void t_port_refuse_lanes(int why); /* it refuses with this errno */
 
+/* How copies from and to the other side's process go. */
+struct t_direct {
+	bool told;	 /* which process it is: this one */
+	int read, write; /* they fail with this errno, from here on: */
+	unsigned after;	 /* that many of both went well */
+	/* called before each copy, unless NULL */
+	void (*hook)(bool write, void *arg);
+	void *arg;
+};
+
+void t_port_direct(const struct t_direct *direct); /* NULL: not told */
+
 /* Lanes that somebody has; why the last one was closed by its receiver. */
 unsigned t_port_lanes(void);
 unsigned t_port_lane_reason(void);

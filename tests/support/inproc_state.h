@@ -69,6 +69,11 @@ int t_inproc_lane_start(struct vmb_port *port, const struct vmb_ctl_lane *what,
 			uint32_t *tag);
 int t_inproc_lane_poll(struct vmb_port *port, uint32_t tag,
 		       struct vmb_port_lane *lane);
+int64_t t_inproc_lane_read(const struct vmb_port_lane *lane, uint64_t addr,
+			   void *buf, size_t len);
+int64_t t_inproc_lane_write(const struct vmb_port_lane *lane, uint64_t addr,
+			    const void *buf, size_t len);
+bool t_inproc_lane_alive(const struct vmb_port_lane *lane);
 void t_inproc_lane_cancel(struct vmb_port *port, uint32_t tag);
 void t_inproc_lane_close(struct vmb_port *port, struct vmb_port_lane *lane,
 			 bool offered, uint32_t reason);

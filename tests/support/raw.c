@@ -118,11 +118,13 @@ int t_raw_call(int fd, union vmb_ctl_any *msg, uint32_t op, const int *fds,
 	return reply->msg.head.status;
 }
 
+uint64_t t_raw_features = VMB_FEATURES_ALL;
+
 int t_raw_hello(int fd, const char *domain, struct vmb_ctl_hello_reply *reply)
 {
 	union vmb_ctl_any msg = {.hello = {.abi_major = VMB_ABI_MAJOR,
 					   .abi_minor = VMB_ABI_MINOR,
-					   .features = VMB_FEATURES_ALL}};
+					   .features = t_raw_features}};
 	struct t_raw_reply r;
 	int status;
 

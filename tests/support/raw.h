@@ -47,6 +47,7 @@ int t_raw_call(int fd, union vmb_ctl_any *msg, uint32_t op, const int *fds,
 /* Sizes of the requests, by operation. */
 size_t t_raw_request_len(uint32_t op);
 
+extern uint64_t t_raw_features; /* what it offers; at first all */
 int t_raw_hello(int fd, const char *domain, struct vmb_ctl_hello_reply *reply);
 /* connect and hello, which must work. */
 int t_raw_attach(const char *path, const char *domain);

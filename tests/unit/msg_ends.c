@@ -132,6 +132,7 @@ static void open_msg(struct m_end *e, const struct m_options *o)
 		.unexpected_max =
 			o->unexpected_max ? o->unexpected_max : 64u << 20,
 		.eager_max = M_EAGER_MAX,
+		.lane_eager_max = M_EAGER_MAX,
 		.completed = on_completed,
 		.handler_enter = on_enter,
 		.handler_leave = on_leave,
@@ -160,6 +161,8 @@ struct m_end *m_open(const struct m_options *options)
 	ck_assert_int_eq(vmb_am_init(&e->am, e->port, VMB_ID_ANY, 42, &g,
 				     on_undelivered, on_gone, e),
 			 0);
+	if (o.lanes)
+		vmb_am_set_lanes(&e->am, M_ENDS, 1);
 	ck_assert_int_eq(vmb_regcache_open(e->port, 64, &e->cache), 0);
 	if (!o.raw)
 		open_msg(e, &o);

@@ -35,6 +35,7 @@ struct m_options {
 	uint64_t unexpected_max; /* 0: 64 MiB */
 	uint32_t eq_slots;	 /* 0: 1024 */
 	bool raw;
+	bool lanes; /* and what is longer than eager goes direct, if it can */
 };
 
 /* tcase fixtures */

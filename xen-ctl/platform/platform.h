@@ -130,6 +130,8 @@ struct vmb_platform_config {
 struct vmb_gift {
 	struct vmb_signal *signal;    /* the client's ends of it */
 	struct vmb_lane_memory *lane; /* stays ours as well */
+	/* and which process the other side is, where it may be told; or NULL */
+	const struct vmb_transport *process_of;
 };
 
 struct vmb_platform_ops {

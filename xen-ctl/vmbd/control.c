@@ -246,9 +246,15 @@ static int do_lane(struct call *call)
 {
 	int err = vmbd_lane_request(call->client, &call->msg->lane,
 				    &call->reply->lane, &call->lane);
+	const struct vmbd_client *other;
 
-	if (!err && call->lane)
-		call->gift.lane = call->lane->memory;
+	if (err || !call->lane)
+		return err;
+	call->gift.lane = call->lane->memory;
+	other = vmbd_endpoint_by_handle(call->client->d, call->msg->lane.peer)
+			->client;
+	if (call->client->features & other->features & VMB_FEATURE_PEER_PROCESS)
+		call->gift.process_of = other->transport;
 	return err;
 }
 

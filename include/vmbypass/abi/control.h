@@ -20,7 +20,10 @@
 /* feature bits: a side offers, the reply holds what both have */
 #define VMB_FEATURE_PROCESS_MEMORY (1ull << 0) /* VMB_REGION_PROCESS works */
 #define VMB_FEATURE_BARRIER (1ull << 1)	       /* see docs/signalling.md */
-#define VMB_FEATURES_ALL (VMB_FEATURE_PROCESS_MEMORY | VMB_FEATURE_BARRIER)
+#define VMB_FEATURE_PEER_PROCESS (1ull << 2) /* LANE tells the other process */
+#define VMB_FEATURES_ALL                                    \
+	(VMB_FEATURE_PROCESS_MEMORY | VMB_FEATURE_BARRIER | \
+	 VMB_FEATURE_PEER_PROCESS)
 
 #define VMB_CTL_HELLO 1u
 #define VMB_CTL_OPEN 2u
@@ -156,7 +159,9 @@ _Static_assert(sizeof(struct vmb_ctl_lookup) == 120, "fixed");
 /*
  * Request and reply, see docs/lane.md. The reply to OFFER and ACCEPT brings
  * the sizes, the ticket and, on the local platform, one fd: a sealed memfd of
- * VMB_LANE_LEN(slots, bytes). Unused fields are 0.
+ * VMB_LANE_LEN(slots, bytes). With VMB_FEATURE_PEER_PROCESS on both sides, and
+ * where both are processes of one user, a second one follows: a pidfd of the
+ * other side's process. Unused fields are 0.
  *
  * Errors: -ENOENT handle or ticket is not known, or not the client's; -EXDEV
  * not on one host; -EDQUOT the policy allows no more; -EINVAL sizes;

@@ -19,6 +19,26 @@
 #define VMB_LANE_BYTES_MAX (16u << 20)
 #define VMB_LANE_BYTES_DEFAULT (128u << 10)
 
+#define VMB_LANE_DIRECTS 30u
+
+/*
+ * One message that both sides copy at once, straight from the memory of S's
+ * process to that of R's: see docs/messages.md.
+ */
+struct vmb_lane_direct {
+	/*
+	 * Low 32 bits: S's number for the message, 0: there is none. Then 16
+	 * bits: pieces that R has claimed, from the first on; 16 bits: that S
+	 * has, from the last on. S writes it; both claim by compare and swap.
+	 */
+	__u64 claim;
+	__u32 written; /* S: of the pieces that it claimed, it has written */
+	__u8 reserved_30[52];
+};
+VMB_ABI_AT(struct vmb_lane_direct, claim, 0);
+VMB_ABI_AT(struct vmb_lane_direct, written, 8);
+_Static_assert(sizeof(struct vmb_lane_direct) == 64, "a cache line");
+
 struct vmb_lane_page {
 	/* R: low 32 bits: slots consumed; high 32 bits: bytes of the buffers.
 	 * Published in batches. */
@@ -30,11 +50,13 @@ struct vmb_lane_page {
 	__u8 reserved_420[1916];
 	/* S: the same for one ROOM after R next publishes `consumed`. */
 	__u32 room_arm;
-	__u8 reserved_4020[2044];
+	__u8 reserved_4020[124];
+	struct vmb_lane_direct direct[VMB_LANE_DIRECTS];
 };
 VMB_ABI_AT(struct vmb_lane_page, consumed, 0);
 VMB_ABI_AT(struct vmb_lane_page, look_arm, 128);
 VMB_ABI_AT(struct vmb_lane_page, room_arm, 2048);
+VMB_ABI_AT(struct vmb_lane_page, direct, 2176);
 _Static_assert(sizeof(struct vmb_lane_page) == VMB_PAGE, "one page");
 
 /* Byte offsets; with sizes within the limits above none of them overflows. */

@@ -196,6 +196,8 @@ static uint64_t local_features(struct vmb_transport *t)
 		features |= VMB_FEATURE_PROCESS_MEMORY;
 	if (t->p->config.host->ops.barrier)
 		features |= VMB_FEATURE_BARRIER;
+	if (t->pidfd >= 0)
+		features |= VMB_FEATURE_PEER_PROCESS;
 	return features;
 }
 

@@ -16,15 +16,11 @@
  * kernel itself checks at every copy that the process under this pid runs as
  * our own user, with no privilege that we lack: a client that executes a
  * set-uid program reaches nothing through us, and clients of other users use
- * memfds. The pidfd is looked at before and after each copy: what was read
- * while the client died is thrown away. What remains: a write that is under
- * way in the moment in which its client dies and the pid is given to a new
- * process, of our own user. That user could have written there anyway.
+ * memfds. Of pids that are given to others: see base/process.h.
  */
 #include <errno.h>
 #include <linux/capability.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -32,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "platform/local/local.h"
 
 _Static_assert(sizeof(void *) == sizeof(uint64_t), "a ticket fits a cookie");
@@ -183,50 +180,32 @@ void vmb_process_close(uint64_t ticket)
 
 /* ---- copies, in mover and helper threads -------------------------------- */
 
-static bool is_alive(const struct process *process)
+int64_t vmb_process_read(void *cookie, uint64_t addr, void *buf, size_t len)
 {
-	struct pollfd p = {.fd = process->pidfd, .events = POLLIN};
-
-	return poll(&p, 1, 0) == 0;
-}
-
-typedef ssize_t (*copy_t)(pid_t, const struct iovec *, unsigned long,
-			  const struct iovec *, unsigned long, unsigned long);
-
-static int64_t copy_process(uint64_t ticket, copy_t copy, uint64_t addr,
-			    void *buf, size_t len)
-{
-	struct iovec local = {.iov_base = buf, .iov_len = len};
-	struct iovec remote = {.iov_base = (void *)(uintptr_t)addr,
-			       .iov_len = len};
-	struct process *process = process_get(ticket);
+	struct process *process = process_get((uintptr_t)cookie);
 	int64_t moved;
 
 	if (!process)
 		return -ESRCH;
-	moved = -ESRCH;
-	if (is_alive(process)) {
-		moved = copy(process->pid, &local, 1, &remote, 1, 0);
-		if (moved < 0)
-			moved = -errno;
-		else if (!is_alive(process))
-			moved = -ESRCH;
-	}
+	moved = vmb_process_read_memory(process->pid, addr, buf, len);
+	if (!vmb_process_is_alive(process->pidfd))
+		moved = -ESRCH;
 	process_put(process);
 	return moved;
-}
-
-int64_t vmb_process_read(void *cookie, uint64_t addr, void *buf, size_t len)
-{
-	return copy_process((uintptr_t)cookie, process_vm_readv, addr, buf,
-			    len);
 }
 
 int64_t vmb_process_write(void *cookie, uint64_t addr, const void *buf,
 			  size_t len)
 {
-	return copy_process((uintptr_t)cookie, process_vm_writev, addr,
-			    (void *)(uintptr_t)buf, len);
+	struct process *process = process_get((uintptr_t)cookie);
+	int64_t moved = -ESRCH;
+
+	if (!process)
+		return moved;
+	if (vmb_process_is_alive(process->pidfd))
+		moved = vmb_process_write_memory(process->pid, addr, buf, len);
+	process_put(process);
+	return moved;
 }
 
 /* ---- the probe at REGISTER ---------------------------------------------- */

@@ -152,6 +152,17 @@ static int keep_unsent(struct vmb_transport *t, const union vmb_ctl_any *msg,
 	return 0;
 }
 
+/*
+ * Who may copy the other's memory, the kernel decides at each copy. Processes
+ * of one user can stop each other anyway, so they may as well wait for each
+ * other's page faults.
+ */
+static bool may_be_told(const struct vmb_transport *t,
+			const struct vmb_transport *other)
+{
+	return other->pidfd >= 0 && t->who.uid == other->who.uid;
+}
+
 int vmb_transport_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
 			const struct vmb_gift *gift)
 {
@@ -167,6 +178,8 @@ int vmb_transport_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
 		fd_count = 2;
 	} else if (gift && gift->lane) {
 		fds[fd_count++] = vmb_lane_fd(gift->lane);
+		if (gift->process_of && may_be_told(t, gift->process_of))
+			fds[fd_count++] = gift->process_of->pidfd;
 	}
 	err = send_packet(t, msg, fds, fd_count);
 	if (err == -EAGAIN)

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * direct.c - see direct.h.
+ */
+#include "am/direct.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#include "am/lane.h"
+#include "base/log.h"
+
+#define PIECE_MIN (64u << 10) /* a call takes what some KiB take */
+#define PIECE_MAX (512u << 10)
+#define PIECES 8u /* who is done first waits for half of one, in the mean */
+#define SHUT_NS 1000000000u /* to wait for a piece that the sender writes */
+
+/* ---- claim words ------------------------------------------------------------ */
+
+static uint64_t claim_word(uint32_t number, uint32_t front, uint32_t back)
+{
+	return vmb_pack(number, front | back << 16);
+}
+
+static uint32_t front_of(uint64_t word)
+{
+	return vmb_high(word) & 0xffffu;
+}
+
+static uint32_t back_of(uint64_t word)
+{
+	return vmb_high(word) >> 16;
+}
+
+static bool swap(__u64 *claim, __u64 *seen, uint64_t next)
+{
+	return __atomic_compare_exchange_n(claim, seen, next, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+uint32_t vmb_direct_piece(uint64_t len)
+{
+	uint32_t piece = PIECE_MIN;
+
+	while (piece < PIECE_MAX && (uint64_t)piece * PIECES < len)
+		piece *= 2;
+	return piece;
+}
+
+/* Bytes of one piece. */
+static size_t piece_len(const struct vmb_direct_copy *c, uint32_t i)
+{
+	return vmb_min(c->len - (uint64_t)i * c->piece, c->piece);
+}
+
+/* Piece i, all of it, or why not. */
+static int copy_piece(const struct vmb_port_ops *ops,
+		      const struct vmb_port_lane *memory,
+		      const struct vmb_direct_copy *c, uint32_t i, bool write)
+{
+	uint64_t addr = c->remote + (uint64_t)i * c->piece;
+	char *local = (char *)c->local + (uint64_t)i * c->piece;
+	size_t len = piece_len(c, i);
+
+	while (len) {
+		int64_t n = write ? ops->lane_write(memory, addr, local, len)
+				  : ops->lane_read(memory, addr, local, len);
+
+		if (n <= 0)
+			return n ? (int)n : -EFAULT;
+		addr += (uint64_t)n;
+		local += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* ---- sender ----------------------------------------------------------------- */
+
+static struct vmb_lane_direct *out_entry(const struct vmb_peer *peer,
+					 const struct vmb_direct *id)
+{
+	return peer->lane_out && peer->lane_out->state == VMB_LANE_OPEN
+		       ? &peer->lane_out->ctl->direct[id->entry]
+		       : NULL;
+}
+
+bool vmb_direct_offer(struct vmb_peer *peer, struct vmb_direct *id)
+{
+	struct vmb_lane_out *out = peer->lane_out;
+	struct vmb_lane_direct *entry;
+
+	if (!peer->lane_on || !out->memory.process || out->direct_refused ||
+	    !out->direct_free)
+		return false;
+	if (++out->direct_number == 0)
+		out->direct_number = 1;
+	id->number = out->direct_number;
+	id->entry = (uint32_t)__builtin_ctz(out->direct_free);
+	out->direct_free &= ~(1u << id->entry);
+	entry = &out->ctl->direct[id->entry];
+	vmb_store_relaxed(&entry->written, 0);
+	vmb_publish(&entry->claim, claim_word(id->number, 0, 0));
+	return true;
+}
+
+void vmb_direct_refused(struct vmb_peer *peer)
+{
+	if (peer->lane_out)
+		peer->lane_out->direct_refused = true;
+}
+
+void vmb_direct_end(struct vmb_am *am, struct vmb_peer *peer,
+		    const struct vmb_direct *id)
+{
+	struct vmb_lane_direct *entry = out_entry(peer, id);
+	struct vmb_lane_out *out = peer->lane_out;
+
+	if (!entry)
+		return; /* its lane ended, and with it the peer */
+	__atomic_store_n(&entry->claim, 0, __ATOMIC_SEQ_CST);
+	out->direct_free |= 1u << id->entry;
+	vmb_lane_out_rest(am, out);
+}
+
+/* 1: piece c->back, from the last, is ours to write. */
+static int claim_last(struct vmb_lane_direct *entry, struct vmb_direct_copy *c)
+{
+	__u64 seen = vmb_observe(&entry->claim);
+	uint64_t front;
+
+	do {
+		front = front_of(seen);
+		if (vmb_low(seen) != c->id.number || back_of(seen) != c->back ||
+		    front < c->front)
+			return -EPROTO;
+		c->front = (uint32_t)front;
+		if (front + c->back >= vmb_direct_pieces(c))
+			return 0;
+	} while (!swap(&entry->claim, &seen,
+		       claim_word(c->id.number, c->front, c->back + 1)));
+	return 1;
+}
+
+int vmb_direct_write(struct vmb_am *am, struct vmb_peer *peer,
+		     struct vmb_direct_copy *c)
+{
+	struct vmb_lane_direct *entry = out_entry(peer, &c->id);
+	int rc = entry ? claim_last(entry, c) : -EPROTO;
+
+	if (rc <= 0)
+		return rc;
+	rc = -ESRCH;
+	if (am->port->ops->lane_alive(&peer->lane_out->memory))
+		rc = copy_piece(am->port->ops, &peer->lane_out->memory, c,
+				vmb_direct_pieces(c) - 1 - c->back, true);
+	/* not written is not being written either */
+	vmb_publish(&entry->written, ++c->back);
+	return rc ? rc : 1;
+}
+
+/* ---- receiver --------------------------------------------------------------- */
+
+static struct vmb_lane_direct *in_entry(const struct vmb_peer *peer,
+					const struct vmb_direct *id)
+{
+	return peer->lane_in && peer->lane_in->state == VMB_LANE_OPEN
+		       ? &peer->lane_in->ctl->direct[id->entry]
+		       : NULL;
+}
+
+bool vmb_direct_reaches(const struct vmb_peer *peer)
+{
+	return peer->lane_in && peer->lane_in->state == VMB_LANE_OPEN &&
+	       peer->lane_in->memory.process && !peer->lane_in->direct_denied;
+}
+
+bool vmb_direct_is_denied(const struct vmb_peer *peer)
+{
+	return peer->lane_in && peer->lane_in->direct_denied;
+}
+
+bool vmb_direct_is_proven(const struct vmb_peer *peer)
+{
+	return peer->lane_in && peer->lane_in->direct_proven;
+}
+
+void vmb_direct_read_alone(struct vmb_direct_copy *c)
+{
+	c->alone = true;
+	c->back = 0;
+}
+
+/* Can that be, after what we saw before? */
+static bool is_sane(const struct vmb_direct_copy *c, uint64_t word)
+{
+	return front_of(word) == c->front && back_of(word) >= c->back &&
+	       back_of(word) <= vmb_direct_pieces(c) - c->front;
+}
+
+/* 1: piece c->front is ours to read. */
+static int claim_first(struct vmb_lane_direct *entry, struct vmb_direct_copy *c)
+{
+	__u64 seen = vmb_observe(&entry->claim);
+
+	do {
+		if (vmb_low(seen) != c->id.number)
+			return -ESTALE;
+		if (!c->alone && !is_sane(c, seen))
+			vmb_direct_read_alone(c); /* a liar is no help */
+		if (!c->alone)
+			c->back = back_of(seen);
+		if (c->front + c->back == vmb_direct_pieces(c))
+			return 0;
+	} while (!c->alone &&
+		 !swap(&entry->claim, &seen,
+		       claim_word(c->id.number, c->front + 1, c->back)));
+	return 1;
+}
+
+static void note_refusal(struct vmb_lane_in *in, int rc)
+{
+	if (rc == -EPERM || rc == -ENOSYS)
+		in->direct_denied = true;
+}
+
+int vmb_direct_read(struct vmb_am *am, struct vmb_peer *peer,
+		    struct vmb_direct_copy *c)
+{
+	struct vmb_lane_direct *entry = in_entry(peer, &c->id);
+	int rc = entry ? claim_first(entry, c) : -ESTALE;
+
+	if (!rc && !am->port->ops->lane_alive(&peer->lane_in->memory))
+		rc = -ESRCH; /* what we read may be somebody else's */
+	if (rc <= 0)
+		return rc;
+	rc = copy_piece(am->port->ops, &peer->lane_in->memory, c, c->front,
+			false);
+	c->front++;
+	if (rc) {
+		note_refusal(peer->lane_in, rc);
+		return rc;
+	}
+	peer->lane_in->direct_proven = true;
+	/* else its owner may have had it back while we read */
+	vmb_acquire_fence();
+	if (vmb_low(vmb_observe(&entry->claim)) != c->id.number)
+		return -ESTALE;
+	return 1;
+}
+
+/* How many pieces the sender has claimed, now that it can claim no more. */
+static uint32_t close_claims(struct vmb_lane_direct *entry,
+			     struct vmb_direct_copy *c)
+{
+	uint32_t pieces = vmb_direct_pieces(c);
+	__u64 seen = vmb_observe(&entry->claim);
+
+	do {
+		if (vmb_low(seen) != c->id.number || !is_sane(c, seen))
+			return 0; /* ended by the sender, or a liar's */
+		c->back = back_of(seen);
+	} while (!swap(&entry->claim, &seen,
+		       claim_word(c->id.number, pieces - c->back, c->back)));
+	return c->back;
+}
+
+void vmb_direct_shut(struct vmb_am *am, struct vmb_peer *peer,
+		     struct vmb_direct_copy *c)
+{
+	struct vmb_lane_direct *entry = in_entry(peer, &c->id);
+	uint64_t end = vmb_now_ns() + SHUT_NS;
+	uint32_t back;
+
+	if (!entry || c->alone || peer->gone)
+		return;
+	back = close_claims(entry, c);
+	while (vmb_observe(&entry->written) < back &&
+	       vmb_low(vmb_observe(&entry->claim)) == c->id.number) {
+		if (vmb_now_ns() > end) {
+			vmb_warn("endpoint %u: peer 0x%x does not end a copy "
+				 "into a message that was given up",
+				 am->pep.id, peer->handle);
+			return;
+		}
+		sched_yield();
+	}
+}
