@@ -267,6 +267,13 @@ missing_program() {
 		echo "$1 was not built: $2 was not there when the build was configured"
 }
 
+# tell_streams PROGRAM OPTION...: with a buffer for each message under way, and
+# with one for all, as ucx_perftest has it
+tell_streams() {
+	tell "$@" --test bandwidth --sizes $bandwidth_sizes || return
+	tell "$@" --test bandwidth --sizes $bandwidth_sizes --one-buffer
+}
+
 missing_vmb() { :; }
 
 measure_vmb() {
@@ -275,8 +282,7 @@ measure_vmb() {
 	tell "${perf[@]}" --test latency --sizes $latency_sizes \
 		--memory malloc || return
 	for memory in malloc alloc; do
-		tell "${perf[@]}" --test bandwidth --sizes $bandwidth_sizes \
-			--memory $memory || return
+		tell_streams "${perf[@]}" --memory $memory || return
 	done
 	tell "${perf[@]}" --test rate --sizes 8 --memory malloc || return
 	tell "$programs/vmb-pingpong" --daemon "$vmbd" --cpu "$cpus" \
@@ -298,8 +304,7 @@ socket_measure() {
 
 	tell "${peer[@]}" --wait spin --test latency \
 		--sizes "${latency_sizes#0,}" || return
-	tell "${peer[@]}" --wait spin --test bandwidth \
-		--sizes $bandwidth_sizes || return
+	tell_streams "${peer[@]}" --wait spin || return
 	tell "${peer[@]}" --wait spin --test rate --sizes 8 || return
 	tell "${peer[@]}" --wait block --test latency,idle --sizes 8
 }
@@ -317,7 +322,7 @@ measure_fabric() {
 		--cpu "$cpus")
 
 	tell "${peer[@]}" --test latency,idle --sizes $latency_sizes || return
-	tell "${peer[@]}" --test bandwidth --sizes $bandwidth_sizes || return
+	tell_streams "${peer[@]}" || return
 	tell "${peer[@]}" --test rate --sizes 8
 }
 
@@ -343,6 +348,7 @@ measure_mpi() {
 	mpi_start vader
 	mpi_tell --test latency,idle --sizes $latency_sizes || return
 	mpi_tell --test bandwidth --sizes $bandwidth_sizes || return
+	mpi_tell --test bandwidth --sizes $bandwidth_sizes --one-buffer || return
 	mpi_tell --test rate --sizes 8
 }
 

@@ -428,7 +428,7 @@ int bench_pair_run(struct bench_pair *p, struct bench_job *job, bool count,
 	int ret;
 
 	job->memory = p->options->memory;
-	job->flags = (job->flags & BENCH_JOB_MX) |
+	job->flags = (job->flags & (BENCH_JOB_MX | BENCH_JOB_ONE_BUFFER)) |
 		     (p->options->verify ? BENCH_JOB_VERIFY : 0) |
 		     (p->options->am ? BENCH_JOB_AM : 0) |
 		     (count ? BENCH_JOB_COUNT : 0);

@@ -126,11 +126,21 @@ draw_sweep() {
 
 # ---- one curve per peer ----------------------------------------------------
 
+# Streams from one buffer where there are any: everybody has those.
+in_figure() {
+	local one=false
+
+	[ "$figure" != bandwidth ] ||
+		one=$(query 'any(.test == "bandwidth" and .one_buffer == true)')
+	echo ".test == \"$figure\" and .wait == \"spin\"
+		and (.test != \"bandwidth\" or (.one_buffer // false) == $one)"
+}
+
 # Who was measured: style, name of the curve, jq filter of its lines. Ours from
 # vmb_alloc memory is a curve of its own.
 peers() {
 	query "
-		map(select(.test == \"$figure\" and .wait == \"spin\"))
+		map(select($in_figure))
 		| (map([.impl, .memory]) | unique) as \$have
 		| order | to_entries[] | .key as \$i | .value as \$impl
 		| if \$impl == ours then
@@ -153,8 +163,7 @@ peers_query() {
 
 	: >"$data/all"
 	while IFS=$'\t' read -r style title filter; do
-		query "map(select(.test == \"$figure\" and .wait == \"spin\"
-				and .size > 0 and ($filter)))
+		query "map(select($in_figure and .size > 0 and ($filter)))
 			| sort_by(.size)[] | .rounds as \$r
 			| [.size, (\$r | .median, .min, .max | . / 1000)] | @tsv" \
 			>"$data/$style"
@@ -189,8 +198,9 @@ range() {
 }
 
 draw_by_peer() {
-	local title=$1 ylabel=$2 xrange yrange plot
+	local title=$1 ylabel=$2 xrange yrange plot in_figure
 
+	in_figure=$(in_figure)
 	peers_query
 	[ -s "$data/all" ] || fail "no points of $figure in $lines"
 	xrange=$(range 1 1 1.15)
@@ -240,7 +250,7 @@ draw_rate() {
 case $figure in
 sweep) draw_sweep ;;
 latency) draw_by_peer 'One way, spinning, two processors of one machine' microseconds ;;
-bandwidth) draw_by_peer 'One after another, up to 64 under way' GB/s ;;
+bandwidth) draw_by_peer 'One after another, up to 64 under way in one buffer' GB/s ;;
 rate) draw_rate ;;
 *) fail "no such figure: $figure" ;;
 esac

@@ -32,6 +32,11 @@ int bench_job_check(const struct bench_job *job)
 	return 0;
 }
 
+static unsigned job_buffers(const struct bench_job *job)
+{
+	return job->flags & BENCH_JOB_ONE_BUFFER ? 1 : job->window;
+}
+
 static uint64_t job_stride(const struct bench_job *job)
 {
 	uint64_t align = job->size >= 4096 ? 4096 : 64;
@@ -41,7 +46,7 @@ static uint64_t job_stride(const struct bench_job *job)
 
 uint64_t bench_job_bytes(const struct bench_job *job)
 {
-	return job_stride(job) * job->window;
+	return job_stride(job) * job_buffers(job);
 }
 
 /* ---- buffers ------------------------------------------------------------ */
@@ -93,7 +98,7 @@ static void *slot_at(const struct bench_side *s, int direction, uint64_t n)
 {
 	if (!s->job.size)
 		return NULL;
-	return s->arena[direction] + (n % s->job.window) * s->stride;
+	return s->arena[direction] + n % job_buffers(&s->job) * s->stride;
 }
 
 /* ---- open, close, begin ------------------------------------------------- */

@@ -38,9 +38,10 @@ enum bench_pattern {
 
 #define BENCH_JOB_VERIFY 1u
 #define BENCH_JOB_AM 2u
-#define BENCH_JOB_COUNT 4u /* count system calls */
-#define BENCH_JOB_MX 8u	   /* through the calls of MX */
-#define BENCH_JOB_FLAGS 15u
+#define BENCH_JOB_COUNT 4u	 /* count system calls */
+#define BENCH_JOB_MX 8u		 /* through the calls of MX */
+#define BENCH_JOB_ONE_BUFFER 16u /* for all messages of the window */
+#define BENCH_JOB_FLAGS 31u
 
 /* What to do. Travels to the server as it is, and is checked there. */
 struct bench_job {

@@ -168,7 +168,8 @@ static void entry_init(struct run *r, struct entry *e, enum bench_test test,
 	e->test = test;
 	e->job = (struct bench_job){
 		.pattern = patterns[test],
-		.flags = api == BENCH_API_MX ? BENCH_JOB_MX : 0,
+		.flags = (api == BENCH_API_MX ? BENCH_JOB_MX : 0) |
+			 (r->sweep->one_buffer ? BENCH_JOB_ONE_BUFFER : 0),
 		.window = test == BENCH_TEST_LATENCY
 				  ? 1
 				  : bench_window_fit(r->sweep->window, size),
@@ -331,6 +332,8 @@ static void entry_report(struct run *r, const struct entry *e)
 	json_t *point = bench_point_json(&e->point);
 
 	json_object_set_new(point, "window", json_integer(e->job.window));
+	json_object_set_new(point, "one_buffer",
+			    json_boolean(r->sweep->one_buffer));
 	json_object_set_new(point, "processes", json_integer(o->self ? 1 : 2));
 	json_object_set_new(point, "wait",
 			    json_string(bench_wait_text(o->wait)));

@@ -24,6 +24,7 @@ struct bench_sweep {
 	bool tests[BENCH_TESTS];
 	unsigned window; /* of all tests but latency */
 	unsigned idle;	 /* endpoints opened beside; 0: not measured */
+	bool one_buffer; /* for all messages of a window */
 };
 
 void bench_sweep_init(struct bench_sweep *s);

@@ -26,6 +26,7 @@ enum option_key {
 	OPT_TEST = 0x3000,
 	OPT_WINDOW,
 	OPT_IDLE,
+	OPT_ONE_BUFFER,
 };
 
 static const struct argp_option option_list[] = {
@@ -33,6 +34,11 @@ static const struct argp_option option_list[] = {
 	{"window", OPT_WINDOW, "N", 0,
 	 "Messages under way in all tests but latency (default 64; less for "
 	 "large ones: 64 MiB at most)",
+	 1},
+	{"one-buffer", OPT_ONE_BUFFER, NULL, 0,
+	 "One buffer for all messages under way, as ucx_perftest and the OSU "
+	 "benchmarks have it (default: one for each, which is more than caches "
+	 "hold)",
 	 1},
 	{"endpoints-idle", OPT_IDLE, "N", 0,
 	 "Measure again with N idle endpoints open beside the pair, each of "
@@ -56,6 +62,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_WINDOW:
 		s->window = (unsigned)bench_parse_number(state, "window", arg,
 							 1, BENCH_WINDOW_MAX);
+		return 0;
+	case OPT_ONE_BUFFER:
+		s->one_buffer = true;
+		return 0;
+	case ARGP_KEY_SUCCESS:
+		if (s->one_buffer && s->pair.verify)
+			argp_error(state, "--verify needs a buffer for each "
+					  "message, not --one-buffer");
 		return 0;
 	case OPT_IDLE:
 		s->idle = (unsigned)bench_parse_number(state, "endpoints-idle",

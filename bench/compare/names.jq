@@ -25,9 +25,12 @@ def size_text:
 	else "\(.) B" end;
 
 # What makes two lines comparable: the same key, whoever measured it. Only
-# vmbypass and memcpy know two kinds of memory; who idles does it in its way;
+# vmbypass and memcpy know two kinds of memory; who idles does it in its way; a
+# stream is faster when all its messages are in one buffer;
 # what many do together depends on how many.
 def key:
 	{test, size, wait: (if .test == "idle" then null else .wait end),
 	 ranks: (if (.test | IN("allreduce", "alltoall")) then .processes
-		 else null end)};
+		 else null end),
+	 buffers: (if .test != "bandwidth" then null
+		   elif .one_buffer then "one" else "each" end)};

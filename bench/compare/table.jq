@@ -21,13 +21,15 @@ def units: {
 
 def place: {latency: 0, bandwidth: 2, bidirectional: 2.5, rate: 3, idle: 4,
 	allreduce: 6, alltoall: 7}[.test]
-	+ (if .wait == "block" then 1 else 0 end);
+	+ (if .wait == "block" then 1 else 0 end)
+	+ (if .one_buffer and .test == "bandwidth" then 0.25 else 0 end);
 
 def what:
 	if .test == "idle" then "idle, of one process and its daemon"
 	elif .test == "rate" then "\(.size | size_text) messages, window \(.window)"
 	elif .test == "bandwidth" then
 		"\(.size | size_text) one after another"
+		+ (if .one_buffer then ", one buffer" else "" end)
 		+ (if .memory == "alloc" then ", `vmb_alloc`" else "" end)
 	elif .test == "bidirectional" then
 		"\(.size | size_text) both ways at once"

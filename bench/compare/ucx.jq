@@ -39,6 +39,7 @@ def point:
 		syscalls: [null, null, null], syscalls_per_msg: null,
 		floor: null, floor_ratio: null,
 		$wait, window: ($window | tonumber), processes: 2,
+		one_buffer: ($test != "latency"),
 		verified: false
 	} + $environment;
 

@@ -68,9 +68,14 @@ static uint64_t job_stride(const struct peer_job *job)
 	return job->size ? (job->size + align - 1) / align * align : align;
 }
 
+static unsigned job_buffers(const struct peer_job *job)
+{
+	return job->flags & PEER_JOB_ONE_BUFFER ? 1 : job->window;
+}
+
 uint64_t peer_job_bytes(const struct peer_job *job)
 {
-	return job_stride(job) * job->window;
+	return job_stride(job) * job_buffers(job);
 }
 
 /* Kept from job to job, so that registrations and pages are there. */
@@ -98,7 +103,7 @@ static int arena_prepare(struct peer_side *s, const struct peer_job *job)
 static uint8_t *slot_at(const struct peer_side *s, const struct peer_job *job,
 			enum peer_direction direction, uint64_t n)
 {
-	return s->arena[direction] + n % job->window * job_stride(job);
+	return s->arena[direction] + n % job_buffers(job) * job_stride(job);
 }
 
 /* ---- messages ----------------------------------------------------------- */

@@ -13,8 +13,9 @@
 #define PEER_JOB_STREAM 1u /* client sends only; else ping-pong */
 #define PEER_JOB_SPIN 2u
 #define PEER_JOB_VERIFY 4u
-#define PEER_JOB_COUNT 8u /* count system calls */
-#define PEER_JOB_FLAGS 15u
+#define PEER_JOB_COUNT 8u	/* count system calls */
+#define PEER_JOB_ONE_BUFFER 16u /* for all messages of the window */
+#define PEER_JOB_FLAGS 31u
 
 /* Travels to the server as it is, and is checked there. */
 struct peer_job {

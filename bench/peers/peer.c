@@ -48,6 +48,7 @@ enum option_key {
 	OPT_WINDOW,
 	OPT_LOCAL,
 	OPT_SECONDS,
+	OPT_ONE_BUFFER,
 };
 
 static const struct argp_option option_list[] = {
@@ -71,6 +72,8 @@ static const struct argp_option option_list[] = {
 	 "Messages under way in bandwidth and rate, where the transport knows "
 	 "messages (default 64; less for large ones: 64 MiB at most)",
 	 0},
+	{"one-buffer", OPT_ONE_BUFFER, NULL, 0,
+	 "One buffer for all messages under way (default: one for each)", 0},
 	{"seconds", OPT_SECONDS, "N", 0, "How long idle looks (default 1)", 0},
 	{"verify", OPT_VERIFY, NULL, 0,
 	 "Fill and check every payload (adds that to the times)", 0},
@@ -104,7 +107,7 @@ struct run {
 	struct peer_where where;
 	struct bench_sizes sizes;
 	bool tests[PEER_TESTS];
-	bool spin, block, verify;
+	bool spin, block, verify, one_buffer;
 	unsigned window, seconds;
 	struct peer_side side;
 	struct entry *entries;
@@ -203,6 +206,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		r->seconds = (unsigned)bench_parse_number(state, "seconds", arg,
 							  1, 60);
 		return 0;
+	case OPT_ONE_BUFFER:
+		r->one_buffer = true;
+		return 0;
+	case ARGP_KEY_SUCCESS:
+		if (r->one_buffer && r->verify)
+			argp_error(state, "--verify needs a buffer for each "
+					  "message, not --one-buffer");
+		return 0;
 	case OPT_VERIFY:
 		r->verify = true;
 		return 0;
@@ -233,7 +244,8 @@ static void entry_init(struct run *r, enum peer_test test, size_t size,
 	e->job = (struct peer_job){
 		.flags = (stream ? PEER_JOB_STREAM : 0) |
 			 (spin ? PEER_JOB_SPIN : 0) |
-			 (r->verify ? PEER_JOB_VERIFY : 0),
+			 (r->verify ? PEER_JOB_VERIFY : 0) |
+			 (r->one_buffer ? PEER_JOB_ONE_BUFFER : 0),
 		.window = stream ? bench_window_fit(r->window, size) : 1,
 		.size = size,
 	};
@@ -335,6 +347,7 @@ static void entry_report(struct run *r, const struct entry *e)
 		point, "wait",
 		json_string(e->job.flags & PEER_JOB_SPIN ? "spin" : "block"));
 	json_object_set_new(point, "window", json_integer(e->job.window));
+	json_object_set_new(point, "one_buffer", json_boolean(r->one_buffer));
 	json_object_set_new(point, "processes", json_integer(2));
 	json_object_set_new(point, "verified", json_boolean(r->verify));
 	bench_report_add(r->bench.report, point);

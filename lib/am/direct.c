@@ -90,8 +90,8 @@ bool vmb_direct_offer(struct vmb_peer *peer, struct vmb_direct *id)
 	struct vmb_lane_out *out = peer->lane_out;
 	struct vmb_lane_direct *entry;
 
-	if (!peer->lane_on || !out->memory.process || out->direct_refused ||
-	    !out->direct_free)
+	if (!peer->lane_on || out->ending || !out->memory.process ||
+	    out->direct_refused || !out->direct_free)
 		return false;
 	if (++out->direct_number == 0)
 		out->direct_number = 1;
@@ -154,6 +154,8 @@ int vmb_direct_write(struct vmb_am *am, struct vmb_peer *peer,
 	if (am->port->ops->lane_alive(&peer->lane_out->memory))
 		rc = copy_piece(am->port->ops, &peer->lane_out->memory, c,
 				vmb_direct_pieces(c) - 1 - c->back, true);
+	if (peer->lane_in) /* that SHARE came by */
+		peer->lane_in->fruitless = 0;
 	/* not written is not being written either */
 	vmb_publish(&entry->written, ++c->back);
 	return rc ? rc : 1;
@@ -242,6 +244,7 @@ int vmb_direct_read(struct vmb_am *am, struct vmb_peer *peer,
 		return rc;
 	}
 	peer->lane_in->direct_proven = true;
+	peer->lane_in->fruitless = 0; /* this is what a lane is for */
 	/* else its owner may have had it back while we read */
 	vmb_acquire_fence();
 	if (vmb_low(vmb_observe(&entry->claim)) != c->id.number)

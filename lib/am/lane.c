@@ -119,6 +119,13 @@ static void said(struct vmb_am *am, struct vmb_peer *peer,
 	}
 }
 
+/* It has something to do again: it will be owed the word when that has ended. */
+static bool may_not_end(const struct vmb_lane_out *out, enum vmb_lane_word word)
+{
+	return word == VMB_LANE_OFF && out && out->state == VMB_LANE_OPEN &&
+	       !vmb_lane_out_rests(out);
+}
+
 /* false: the doorbell page is full. */
 static bool speak_to(struct vmb_am *am, struct vmb_peer *peer)
 {
@@ -126,6 +133,10 @@ static bool speak_to(struct vmb_am *am, struct vmb_peer *peer)
 		enum vmb_lane_word word =
 			(enum vmb_lane_word)__builtin_ctz(peer->lane_owes);
 
+		if (may_not_end(peer->lane_out, word)) {
+			forgive(peer, word);
+			continue;
+		}
 		if (say(am, peer, word))
 			return false;
 		forgive(peer, word);
@@ -264,6 +275,10 @@ void vmb_lane_want(struct vmb_am *am, struct vmb_peer *peer)
 
 	if (!am->lanes.most || peer->lane_out || peer->gone)
 		return;
+	if (peer->lane_owes & 1u << VMB_LANE_OFF) {
+		peer->lane_sends = 0; /* the last one has not ended there */
+		return;
+	}
 	out = calloc(1, sizeof(*out));
 	if (!out)
 		return;
@@ -340,8 +355,7 @@ static void out_answered(struct vmb_am *am, struct vmb_lane_out *out)
 
 void vmb_lane_out_rest(struct vmb_am *am, struct vmb_lane_out *out)
 {
-	if (out->ending && vmb_list_empty(&out->waiting) &&
-	    out->direct_free == VMB_LANE_DIRECT_ALL)
+	if (out->ending && vmb_lane_out_rests(out))
 		vmb_lane_owe(am, out->peer, VMB_LANE_OFF);
 }
 

@@ -118,6 +118,8 @@ void vmb_lanes_speak(struct vmb_am *am);
 void vmb_lane_peer_gone(struct vmb_am *am, struct vmb_peer *peer);
 /* Our side of its lanes ends. */
 void vmb_lane_out_end(struct vmb_am *am, struct vmb_lane_out *out);
+/* Nothing waits in it, and no message of it is being copied? */
+static inline bool vmb_lane_out_rests(const struct vmb_lane_out *out);
 /* Something of it has ended: if the receiver wants it back, is it idle? */
 void vmb_lane_out_rest(struct vmb_am *am, struct vmb_lane_out *out);
 void vmb_lane_in_end(struct vmb_am *am, struct vmb_lane_in *in,
@@ -165,6 +167,12 @@ bool vmb_lanes_due(struct vmb_am *am);
 #define VMB_LANE_AGAIN \
 	65536u		    /* messages after which a lane is asked for again */
 #define VMB_LANE_TRIALS 16u /* fruitless sleeps in a row that end a lane */
+
+static inline bool vmb_lane_out_rests(const struct vmb_lane_out *out)
+{
+	return vmb_list_empty(&out->waiting) &&
+	       out->direct_free == VMB_LANE_DIRECT_ALL;
+}
 
 static inline void vmb_lane_consider(struct vmb_am *am, struct vmb_peer *peer)
 {

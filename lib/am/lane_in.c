@@ -138,6 +138,14 @@ static void cool_silent(struct vmb_am *am)
 	}
 }
 
+/* Room is of no use before a fence has ended, which an event will say. */
+static bool is_room_due(const struct vmb_am *am, struct vmb_lane_out *out)
+{
+	bool room = vmb_lane_has_room(out);
+
+	return out->lied || (room && !am->fences_waiting && !am->fences_open);
+}
+
 bool vmb_lanes_due(struct vmb_am *am)
 {
 	struct vmb_list *pos;
@@ -150,7 +158,7 @@ bool vmb_lanes_due(struct vmb_am *am)
 		struct vmb_lane_out *out =
 			vmb_container_of(pos, struct vmb_lane_out, node);
 
-		if (out->state == VMB_LANE_OPEN && vmb_lane_has_room(out))
+		if (out->state == VMB_LANE_OPEN && is_room_due(am, out))
 			return true;
 	}
 	return false;
@@ -180,14 +188,15 @@ static void weigh(struct vmb_am *am, struct vmb_lane_in *in)
 
 bool vmb_lanes_arm(struct vmb_am *am)
 {
+	bool any = !vmb_list_empty(&am->lanes.hot);
+	uint64_t now = any ? vmb_now_ns() : 0;
 	struct vmb_list *pos, *tmp;
 
 	vmb_list_each (pos, &am->lanes.hot)
 		arm(vmb_container_of(pos, struct vmb_lane_in, node));
 	vmb_list_each (pos, &am->lanes.stuck)
 		arm_room(vmb_container_of(pos, struct vmb_lane_out, node));
-	if (!vmb_list_empty(&am->lanes.hot) ||
-	    !vmb_list_empty(&am->lanes.stuck))
+	if (any || !vmb_list_empty(&am->lanes.stuck))
 		barrier(am);
 	if (vmb_lanes_due(am)) {
 		vmb_list_each (pos, &am->lanes.hot)
@@ -198,10 +207,11 @@ bool vmb_lanes_arm(struct vmb_am *am)
 		struct vmb_lane_in *in =
 			vmb_container_of(pos, struct vmb_lane_in, node);
 
+		is_silent(in, now); /* when it was not, for who reclaims it */
 		cool(am, in);
 		weigh(am, in);
 	}
-	am->lanes.trials -= am->lanes.trials > 0;
+	am->lanes.trials -= any && am->lanes.trials > 0;
 	return true;
 }
 

@@ -266,6 +266,8 @@ void vmb_endpoint_sleep_fini(struct vmb_endpoint *ep);
  * `until`. Unlocks meanwhile. false: not now, there is something to do.
  */
 bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until);
+/* What an event loop armed is not armed any more: tell it to look. */
+void vmb_endpoint_disarmed(struct vmb_endpoint *ep);
 /* End that sleep. */
 void vmb_endpoint_poke(struct vmb_endpoint *ep);
 

@@ -114,6 +114,14 @@ static void take_over(struct vmb_endpoint *ep)
 	vmb_lock_take(&ep->lock);
 }
 
+void vmb_endpoint_disarmed(struct vmb_endpoint *ep)
+{
+	if (!ep->user_armed)
+		return;
+	ep->user_armed = false;
+	set_timer(ep, 0);
+}
+
 bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 {
 	unsigned swallows = ep->swallows;
@@ -123,8 +131,10 @@ bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 		take_over(ep);
 		return false;
 	}
-	if (vmb_am_arm(&ep->am))
+	if (vmb_am_arm(&ep->am)) {
+		vmb_endpoint_disarmed(ep);
 		return false; /* work, or an error that the pass reports */
+	}
 	until = vmb_min(until, vmb_msg_deadline(ep->msg));
 	ep->sleep_until = until;
 	ep->sleeping = true;
@@ -134,10 +144,8 @@ bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 	vmb_lock_take(&ep->lock);
 	ep->sleeping = false;
 	end_poke(ep);
-	if (noted && swallow(ep, swallows == ep->swallows) && ep->user_armed) {
-		ep->user_armed = false;
-		set_timer(ep, 0);
-	}
+	if (noted && swallow(ep, swallows == ep->swallows))
+		vmb_endpoint_disarmed(ep);
 	if (!ep->user_armed)
 		vmb_am_disarm(&ep->am);
 	return true;

@@ -88,8 +88,12 @@ void vmb_endpoint_posted(struct vmb_endpoint *ep)
 {
 	if (vmb_likely(!ep->sleeping) || ep->poked)
 		return;
-	if (vmb_msg_deadline(ep->msg) < ep->sleep_until || vmb_am_arm(&ep->am))
+	if (vmb_msg_deadline(ep->msg) < ep->sleep_until) {
 		vmb_endpoint_poke(ep);
+	} else if (vmb_am_arm(&ep->am)) {
+		vmb_endpoint_disarmed(ep);
+		vmb_endpoint_poke(ep);
+	}
 }
 
 /* ---- progress --------------------------------------------------------------- */

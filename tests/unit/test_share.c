@@ -419,6 +419,45 @@ START_TEST(lane_that_is_wanted_back_ends_behind_the_copy)
 }
 END_TEST
 
+/* OFF is owed and not said when a message wants to be copied. */
+START_TEST(lane_that_ends_takes_no_message_to_be_copied)
+{
+	uint8_t *to = m_blank(LONG);
+	struct vmb_lane_out *out;
+	struct vmb_req *s, *r;
+
+	start_told();
+	warm_up();
+	r = m_recv(b, to, LONG, 1, ~0ull);
+	out = m_peer(a, b)->lane_out;
+	out->ending = true;
+	vmb_lane_owe(&a->am, m_peer(a, b), VMB_LANE_OFF);
+	s = m_send(a, b, m_payload(LONG, 1), LONG, 1, false);
+	m_expect(b, r, 0, LONG, LONG);
+	m_expect(a, s, 0, LONG, LONG);
+	m_check(to, LONG, LONG, 1);
+	m_until(!m_peer(a, b)->lane_on);
+	ck_assert_uint_eq(m_count(b).direct, 1);
+}
+END_TEST
+
+/* It had nothing to do when the word was owed, and has when it could be said. */
+START_TEST(word_of_the_end_is_taken_back_while_a_message_is_copied)
+{
+	uint8_t *to = m_blank(9u << 20);
+	struct vmb_req *s, *r;
+
+	start_told();
+	begin_one(&s, &r, to);
+	m_peer(a, b)->lane_out->ending = true;
+	vmb_lane_owe(&a->am, m_peer(a, b), VMB_LANE_OFF);
+	m_expect(b, r, 0, 9u << 20, 9u << 20);
+	m_expect(a, s, 0, 9u << 20, 9u << 20);
+	m_check(to, 9u << 20, 9u << 20, 1);
+	m_until(!m_peer(a, b)->lane_on);
+}
+END_TEST
+
 /* ---- lies -------------------------------------------------------------------------- */
 
 /* At each copy of the other side, the sender's half of the claim changes. */
@@ -602,6 +641,9 @@ int main(void)
 	tcase_add_loop_test(t, either_closes, 0, 2);
 	tcase_add_test(t, piece_under_way_is_waited_for);
 	tcase_add_test(t, lane_that_is_wanted_back_ends_behind_the_copy);
+	tcase_add_test(t, lane_that_ends_takes_no_message_to_be_copied);
+	tcase_add_test(t,
+		       word_of_the_end_is_taken_back_while_a_message_is_copied);
 	tcase_add_loop_test(t, claims_that_cannot_be_end_the_help_only, 0, 20);
 	tcase_add_loop_test(t, requests_to_share_that_cannot_be_are_ignored, 0,
 			    8);

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # images.sh BUILD - make what the machine of tests/xen boots, below build/xen:
-# the kernel of Debian, an initramfs for dom0 and one for the guests.
+# the kernel of Debian, an initramfs for dom0 and one for the guests; and what
+# jobs of Open MPI need besides, where it is installed.
 #
-# Flow:  [here] -> build/xen/{xen,vmlinuz,dom0.img,guest.img} -> run.sh -> QEMU
+# Flow:  [here] -> build/xen/{xen,vmlinuz,dom0.img,guest.img,mpi.cpio} -> run.sh
+#        -> QEMU
 # Owns:  build/xen. A part of an image is made again when what goes into it, or
 #        this file, has changed: the base (Debian's programs and modules), and
 #        ours (what BUILD holds, and the module).
@@ -244,6 +246,44 @@ ours()
 	rm -rf "$tree"
 }
 
+# ---- Open MPI -------------------------------------------------------------
+
+# Plugins of Open MPI that no machine here has a use for, with libraries that
+# would make the part several times as large.
+mpi_needless='ucx|ofi|psm|openib|slurm|flux|gridengine|cuda|monitoring|romio'
+
+mpi_programs()
+{
+	printf '%s\n' "$(realpath "$(command -v mpirun)")" \
+		"$(command -v orted)" "$build/tests/mpi/mpi_conform" \
+		"$build/bench/peers/peer-mpi" "$build"/examples/mpi/{ring,jacobi,sort}
+}
+
+# mpi_part FILE: what a machine needs besides its image to run jobs of Open MPI
+# over vmbypass: unpacked there by the suite that wants it.
+mpi_part()
+{
+	local tree plugins
+
+	plugins=$(ompi_info --path pkglibdir --parsable | cut -d: -f3)
+	tree=$(tree_new mpi)
+	# shellcheck disable=SC2046 # one word a program
+	programs_add "$tree" /usr/bin $(mpi_programs)
+	mv "$tree/usr/bin/$(basename "$(realpath "$(command -v mpirun)")")" \
+		"$tree/usr/bin/mpirun"
+	# shellcheck disable=SC2046 # one word a plugin
+	programs_add "$tree" "$plugins" "$build/lib/btl/mca_btl_vmb.so" \
+		$(printf '%s\n' "$plugins"/mca_*.so | grep -vE "$mpi_needless")
+	programs_add "$tree" /usr/lib/x86_64-linux-gnu/pmix2/lib/pmix \
+		/usr/lib/x86_64-linux-gnu/pmix2/lib/pmix/pmix_mca_*.so
+	install -D -t "$tree/lib/x86_64-linux-gnu" \
+		/lib/x86_64-linux-gnu/libgcc_s.so.1
+	mkdir -p "$tree/usr/share"
+	cp -rL /usr/share/openmpi "$tree/usr/share/"
+	pack "$tree" "$1"
+	rm -rf "$tree"
+}
+
 # ---- all ------------------------------------------------------------------
 
 mkdir -p "$out"
@@ -270,3 +310,7 @@ done
 zcat "$(printf '%s\n' /boot/xen-4.*-amd64.gz | sort -V | tail -n 1)" \
 	>"$out/xen.part"
 mv "$out/xen.part" "$out/xen"
+rm -f "$out/mpi.cpio"
+if command -v orted >/dev/null && [ -f "$build/lib/btl/mca_btl_vmb.so" ]; then
+	mpi_part "$out/mpi.cpio"
+fi

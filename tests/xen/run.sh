@@ -114,6 +114,8 @@ share_make()
 	echo "$slow" >"$share/slow"
 	suites | xargs -r cp -t "$share/suites" --
 	! ls "$share/suites" | grep -q hvm || hvm_add
+	! ls "$share/suites" | grep -q mpi || [ ! -f "$out/mpi.cpio" ] ||
+		cp "$out/mpi.cpio" "$share/"
 	[ $shell = no ] || touch "$share/shell"
 }
 
