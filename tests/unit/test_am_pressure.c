@@ -77,9 +77,8 @@ static void queue_many(struct t_end *to, unsigned stream, unsigned count)
 START_TEST(slow_receiver_gets_all_in_order)
 {
 	queue_many(&b, 0, 1000);
-	for (int i = 0; i < 100; i++) /* b does not read */
-		t_ends_turn((struct t_end *[]){&a}, 1);
-	ck_assert_uint_gt(a.am.counters.bounced, 0);
+	/* b does not read; an engine of its own thread takes its time */
+	t_ends_until(a.am.counters.bounced > 0, &a);
 	ck_assert_uint_gt(a.am.kept, 0);
 	t_ends_until(b.received[0] == 1000, &a, &b);
 	ck_assert_uint_eq(a.am.kept, 0);
