@@ -181,16 +181,34 @@ START_TEST(memory_in_use_that_changes_lives_until_its_put)
 }
 END_TEST
 
+/*
+ * Memory that has grown in place, its first half under the key. What is freed
+ * behind it for that, another thread of the process (the watcher, a sanitizer)
+ * may be given first: then it is tried elsewhere.
+ */
+static char *grown(struct t_cache *t, uint64_t *key)
+{
+	for (int i = 0; i < 20; i++) {
+		char *p = t_map(2 * PAGES);
+
+		*key = t_touch(t, p, BYTES);
+		munmap(p + BYTES, BYTES);
+		if (mremap(p, BYTES, 2 * BYTES, 0) == p)
+			return p;
+		munmap(p, BYTES);
+	}
+	ck_abort_msg("no memory grows in place");
+	return NULL;
+}
+
 START_TEST(memory_that_grows_in_place_stays_kept)
 {
-	char *p = t_map(2 * PAGES);
 	struct t_cache t;
 	uint64_t key;
+	char *p;
 
 	t_open(&t, 8);
-	key = t_touch(&t, p, BYTES);
-	munmap(p + BYTES, BYTES);
-	ck_assert_ptr_eq(mremap(p, BYTES, 2 * BYTES, 0), p);
+	p = grown(&t, &key);
 	ck_assert_uint_eq(t_touch(&t, p, BYTES), key);
 	ck_assert_uint_ne(t_touch(&t, p, 2 * BYTES), key);
 	t_close(&t);
