@@ -239,6 +239,10 @@ int vmb_direct_read(struct vmb_am *am, struct vmb_peer *peer,
 	rc = copy_piece(am->port->ops, &peer->lane_in->memory, c, c->front,
 			false);
 	c->front++;
+	if (rc && vmb_low(vmb_observe(&entry->claim)) != c->id.number)
+		return -ESTALE; /* no wonder: its owner has the memory back */
+	if (rc == -ESRCH && am->port->ops->lane_alive(&peer->lane_in->memory))
+		rc = -EPERM; /* it lives, but not under a number of ours */
 	if (rc) {
 		note_refusal(peer->lane_in, rc);
 		return rc;

@@ -394,7 +394,7 @@ static void reclaim(struct vmb_am *am)
 		struct vmb_lane_in *in =
 			vmb_container_of(pos, struct vmb_lane_in, node);
 
-		if (in->state == VMB_LANE_OPEN &&
+		if (in->state == VMB_LANE_OPEN && !in->ending &&
 		    (!oldest || in->last_ns < oldest->last_ns))
 			oldest = in;
 	}

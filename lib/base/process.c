@@ -13,7 +13,12 @@ bool vmb_process_is_alive(int pidfd)
 {
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
 
-	return poll(&p, 1, 0) == 0;
+	int n;
+
+	do /* a signal is no answer */
+		n = poll(&p, 1, 0);
+	while (n < 0 && errno == EINTR);
+	return n == 0;
 }
 
 int64_t vmb_process_read_memory(pid_t pid, uint64_t addr, void *buf, size_t len)

@@ -51,7 +51,7 @@ int vmb_announce_start(struct vmb_msg *msg, struct vmb_req *req)
 	} else {
 		register_buffer(msg, req);
 	}
-	if (req->send.registered) {
+	if (!req->send.direct && req->send.registered) {
 		rts.key = req->send.ref.key;
 		rts.offset = req->send.ref.offset;
 	}

@@ -176,7 +176,10 @@ static void ask_for_help(struct vmb_msg *msg, struct vmb_req *req)
 static void read_failed(struct vmb_msg *msg, struct vmb_req *req, int rc)
 {
 	if (rc == -ESRCH) {
-		/* it is dead, and soon the engine will say so */
+		/* it is dead, and soon the engine will say so; what it may
+		 * have said before does not make this one whole */
+		req->recv.told = true;
+		req->recv.told_pieces = UINT32_MAX;
 		vmb_req_await(req, VMB_REQ_MEETING);
 		return;
 	}

@@ -55,6 +55,7 @@ void t_port_refuse_lanes(int why); /* it refuses with this errno */
 /* How copies from and to the other side's process go. */
 struct t_direct {
 	bool told;	 /* which process it is: this one */
+	bool dead;	 /* and that it has ended */
 	int read, write; /* they fail with this errno, from here on: */
 	unsigned after;	 /* that many of both went well */
 	/* called before each copy, unless NULL */

@@ -277,6 +277,40 @@ START_TEST(memory_that_vanishes_ends_both)
 }
 END_TEST
 
+/* Speak for b, behind the back of its lib/msg. */
+static void say(struct m_end *from, struct m_end *to, unsigned id, uint64_t hdr,
+		const void *body, size_t len)
+{
+	struct vmb_segment s = {(void *)(uintptr_t)body, len};
+
+	ck_assert_int_eq(vmb_am_post(&from->am, m_peer(from, to), id, hdr, &s,
+				     1, 0, len, VMB_AM_TRY),
+			 0);
+	only(to, 4);
+}
+
+/* What a dead sender had said of its share does not make up for a hole. */
+START_TEST(dead_sender_leaves_no_hole)
+{
+	struct vmb_wire_shared said = {0};
+	struct vmb_req *s, *r;
+
+	start_told();
+	warm_up();
+	t_port_direct(&(struct t_direct){
+		.told = true, .dead = true, .read = -ESRCH, .after = 1});
+	r = m_recv(b, m_blank(LONG), LONG, 1, ~0ull);
+	s = m_send(a, b, m_payload(LONG, 1), LONG, 1, false);
+	only(b, 4);
+	ck_assert_uint_eq(r->state, VMB_REQ_MEETING);
+	say(a, b, VMB_MSG_SHARED, vmb_req_number(r), &said, sizeof(said));
+	ck_assert_uint_eq(r->state, VMB_REQ_MEETING);
+	m_close(a);
+	m_expect(b, r, -ECONNRESET, LONG, 0);
+	(void)s;
+}
+END_TEST
+
 /* ---- giving up ------------------------------------------------------------------ */
 
 /* Both have copied something of one that is not complete. */
@@ -522,18 +556,6 @@ static void lie_about(unsigned i, struct vmb_wire_share *share)
 	}
 }
 
-/* Speak for b, behind the back of its lib/msg. */
-static void say(struct m_end *from, struct m_end *to, unsigned id, uint64_t hdr,
-		const void *body, size_t len)
-{
-	struct vmb_segment s = {(void *)(uintptr_t)body, len};
-
-	ck_assert_int_eq(vmb_am_post(&from->am, m_peer(from, to), id, hdr, &s,
-				     1, 0, len, VMB_AM_TRY),
-			 0);
-	only(to, 4);
-}
-
 START_TEST(requests_to_share_that_cannot_be_are_ignored)
 {
 	struct vmb_wire_share share;
@@ -635,6 +657,7 @@ int main(void)
 	tcase_add_test(t, who_is_not_told_does_not_offer);
 	tcase_add_loop_test(t, what_the_sender_cannot_write_is_read, 0, 2);
 	tcase_add_test(t, memory_that_vanishes_ends_both);
+	tcase_add_test(t, dead_sender_leaves_no_hole);
 	tcase_add_test(t, sender_times_out);
 	tcase_add_loop_test(t, sender_disconnects, 0, 2);
 	tcase_add_test(t, receiver_disconnects_and_is_not_written_to);
