@@ -219,7 +219,8 @@ size_t vmb_am_payload_max(const struct vmb_am *am);
 /* Post now or not at all; or keep a copy until there is room. */
 enum vmb_am_mode {
 	VMB_AM_TRY,
-	VMB_AM_QUEUE
+	VMB_AM_QUEUE,
+	VMB_AM_LAST /* as QUEUE; in a lane it stays when the peer is forgotten */
 };
 
 /*

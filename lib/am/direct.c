@@ -13,7 +13,8 @@
 #define PIECE_MIN (64u << 10) /* a call takes what some KiB take */
 #define PIECE_MAX (512u << 10)
 #define PIECES 8u /* who is done first waits for half of one, in the mean */
-#define SHUT_NS 1000000000u /* to wait for a piece that the sender writes */
+#define CLAIMS_CLOSED 0xffffu /* more than any message has */
+#define SHUT_NS 1000000000u   /* to wait for a piece that the sender writes */
 
 /* ---- claim words ------------------------------------------------------------ */
 
@@ -179,7 +180,8 @@ bool vmb_direct_reaches(const struct vmb_peer *peer)
 
 bool vmb_direct_is_denied(const struct vmb_peer *peer)
 {
-	return peer->lane_in && peer->lane_in->direct_denied;
+	return peer->lane_in && peer->lane_in->state == VMB_LANE_OPEN &&
+	       !vmb_direct_reaches(peer);
 }
 
 bool vmb_direct_is_proven(const struct vmb_peer *peer)
@@ -200,7 +202,10 @@ static bool is_sane(const struct vmb_direct_copy *c, uint64_t word)
 	       back_of(word) <= vmb_direct_pieces(c) - c->front;
 }
 
-/* 1: piece c->front is ours to read. */
+/*
+ * 1: piece c->front is ours to read. A number that is still there says too that
+ * what was read so far was the sender's to give, so the end comes by here.
+ */
 static int claim_first(struct vmb_lane_direct *entry, struct vmb_direct_copy *c)
 {
 	__u64 seen = vmb_observe(&entry->claim);
@@ -249,47 +254,69 @@ int vmb_direct_read(struct vmb_am *am, struct vmb_peer *peer,
 	}
 	peer->lane_in->direct_proven = true;
 	peer->lane_in->fruitless = 0; /* this is what a lane is for */
-	/* else its owner may have had it back while we read */
-	vmb_acquire_fence();
-	if (vmb_low(vmb_observe(&entry->claim)) != c->id.number)
-		return -ESTALE;
 	return 1;
 }
 
-/* How many pieces the sender has claimed, now that it can claim no more. */
-static uint32_t close_claims(struct vmb_lane_direct *entry,
-			     struct vmb_direct_copy *c)
+/*
+ * The sender can claim no more: how many pieces it has. 0: there is no such
+ * message any more, so it does not write either.
+ */
+static uint32_t close_claims(struct vmb_lane_direct *entry, uint32_t number)
 {
-	uint32_t pieces = vmb_direct_pieces(c);
 	__u64 seen = vmb_observe(&entry->claim);
 
 	do {
-		if (vmb_low(seen) != c->id.number || !is_sane(c, seen))
-			return 0; /* ended by the sender, or a liar's */
-		c->back = back_of(seen);
+		if (vmb_low(seen) != number)
+			return 0;
 	} while (!swap(&entry->claim, &seen,
-		       claim_word(c->id.number, pieces - c->back, c->back)));
-	return c->back;
+		       claim_word(number, CLAIMS_CLOSED, back_of(seen))));
+	return back_of(seen);
+}
+
+/* Until the sender has written what it claimed, or cannot. false: too long. */
+static bool await_written(const struct vmb_am *am, const struct vmb_lane_in *in,
+			  struct vmb_lane_direct *entry, uint32_t number,
+			  uint64_t end)
+{
+	uint32_t back = close_claims(entry, number);
+
+	while (vmb_observe(&entry->written) < back &&
+	       vmb_low(vmb_observe(&entry->claim)) == number &&
+	       am->port->ops->lane_alive(&in->memory)) {
+		if (vmb_now_ns() > end) {
+			vmb_warn("endpoint %u: peer 0x%x does not end a copy "
+				 "into a message that was given up",
+				 am->pep.id, in->peer->handle);
+			return false;
+		}
+		sched_yield();
+	}
+	return true;
 }
 
 void vmb_direct_shut(struct vmb_am *am, struct vmb_peer *peer,
 		     struct vmb_direct_copy *c)
 {
 	struct vmb_lane_direct *entry = in_entry(peer, &c->id);
-	uint64_t end = vmb_now_ns() + SHUT_NS;
-	uint32_t back;
 
-	if (!entry || c->alone || peer->gone)
-		return;
-	back = close_claims(entry, c);
-	while (vmb_observe(&entry->written) < back &&
-	       vmb_low(vmb_observe(&entry->claim)) == c->id.number) {
-		if (vmb_now_ns() > end) {
-			vmb_warn("endpoint %u: peer 0x%x does not end a copy "
-				 "into a message that was given up",
-				 am->pep.id, peer->handle);
-			return;
-		}
-		sched_yield();
+	if (entry && !c->alone)
+		await_written(am, peer->lane_in, entry, c->id.number,
+			      vmb_now_ns() + SHUT_NS);
+}
+
+void vmb_direct_shut_all(struct vmb_am *am, struct vmb_lane_in *in, bool wait)
+{
+	uint64_t end = wait ? vmb_now_ns() + SHUT_NS : 0;
+
+	for (unsigned i = 0; in->memory.process && i < VMB_LANE_DIRECTS; i++) {
+		struct vmb_lane_direct *entry = &in->ctl->direct[i];
+		uint32_t number = vmb_low(vmb_observe(&entry->claim));
+
+		if (!number)
+			continue;
+		if (wait)
+			wait = await_written(am, in, entry, number, end);
+		else
+			close_claims(entry, number);
 	}
 }

@@ -22,6 +22,8 @@
 
 #include "am/am.h"
 
+struct vmb_lane_in;
+
 /* As the sender announced it: which entry, and its number for the message. */
 struct vmb_direct {
 	uint32_t entry;
@@ -73,7 +75,7 @@ void vmb_direct_end(struct vmb_am *am, struct vmb_peer *peer,
 
 /* Are we told which process the sender is, and could read it so far? */
 bool vmb_direct_reaches(const struct vmb_peer *peer);
-/* Did the kernel say that we may not? */
+/* Are we not told, or did the kernel say that we may not? It stays so. */
 bool vmb_direct_is_denied(const struct vmb_peer *peer);
 /* Has it been shown, by a read, that we may? */
 bool vmb_direct_is_proven(const struct vmb_peer *peer);
@@ -93,5 +95,10 @@ void vmb_direct_read_alone(struct vmb_direct_copy *c);
  */
 void vmb_direct_shut(struct vmb_am *am, struct vmb_peer *peer,
 		     struct vmb_direct_copy *c);
+/*
+ * The same for all messages of a lane that ends: its sender may count as gone
+ * and live. wait: all within a second; else the claims are closed only.
+ */
+void vmb_direct_shut_all(struct vmb_am *am, struct vmb_lane_in *in, bool wait);
 
 #endif

@@ -21,6 +21,7 @@ struct vmb_am_waiting {
 	uint32_t len;
 	uint8_t id;
 	bool again; /* it was sent before, and bounced */
+	bool last;  /* VMB_AM_LAST, in a lane */
 	uint8_t data[] __attribute__((aligned(16)));
 };
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "am/direct.h"
 #include "am/lane.h"
 #include "base/log.h"
 
@@ -194,6 +195,8 @@ void vmb_lane_in_end(struct vmb_am *am, struct vmb_lane_in *in, unsigned reason)
 
 	if (in->state == VMB_LANE_CALLING)
 		am->port->ops->lane_cancel(am->port, in->tag);
+	if (in->state == VMB_LANE_OPEN) /* a liar is not waited for */
+		vmb_direct_shut_all(am, in, !reason);
 	in->state = VMB_LANE_ENDED;
 	in->reason = reason;
 	peer->lane_in = NULL;

@@ -184,8 +184,12 @@ static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 	set_stuck(am, out);
 	if (mode == VMB_AM_TRY)
 		return -EAGAIN;
-	return vmb_peer_keep(am, &out->waiting, id, hdr, segments, count,
-			     first_byte, len);
+	rc = vmb_peer_keep(am, &out->waiting, id, hdr, segments, count,
+			   first_byte, len);
+	if (!rc && mode == VMB_AM_LAST)
+		vmb_container_of(out->waiting.prev, struct vmb_am_waiting, node)
+			->last = true;
+	return rc;
 }
 
 int vmb_lane_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,

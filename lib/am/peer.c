@@ -147,7 +147,7 @@ static struct vmb_am_waiting *keep(struct vmb_am *am, struct vmb_list *list,
 	w->hdr = hdr;
 	w->len = (uint32_t)len;
 	w->id = (uint8_t)id;
-	w->again = false;
+	w->again = w->last = false;
 	vmb_list_append(list, &w->node);
 	am->kept++;
 	return w;
@@ -279,7 +279,21 @@ static void call_undelivered(struct vmb_am *am, const struct vmb_am_arrival *a,
 	am->in_handler = outer;
 }
 
-static void fail_waiting(struct vmb_am *am, struct vmb_peer *peer, int code)
+/* All but what is to be said even to a peer that is forgotten. */
+static void move_forgotten(struct vmb_list *dst, struct vmb_list *src)
+{
+	struct vmb_list *pos, *tmp;
+
+	vmb_list_each_safe (pos, tmp, src) {
+		if (vmb_container_of(pos, struct vmb_am_waiting, node)->last)
+			continue;
+		vmb_list_remove(pos);
+		vmb_list_append(dst, pos);
+	}
+}
+
+static void fail_waiting(struct vmb_am *am, struct vmb_peer *peer, int code,
+			 bool forget)
 {
 	struct vmb_list all;
 
@@ -287,7 +301,9 @@ static void fail_waiting(struct vmb_am *am, struct vmb_peer *peer, int code)
 	vmb_list_init(&all);
 	move_all(&all, &peer->bounced);
 	move_all(&all, &peer->waiting);
-	if (peer->lane_out)
+	if (peer->lane_out && forget)
+		move_forgotten(&all, &peer->lane_out->waiting);
+	else if (peer->lane_out)
 		move_all(&all, &peer->lane_out->waiting);
 	peer->queued = false;
 	set_ready(am, peer);
@@ -316,7 +332,7 @@ void vmb_peer_undelivered(struct vmb_am *am, struct vmb_peer *peer,
 
 	pin(peer);
 	if (gone) /* what bounced before is older than this one */
-		fail_waiting(am, peer, code);
+		fail_waiting(am, peer, code, false);
 	if (!peer->discard && !peer->forgotten)
 		call_undelivered(am, &a, slot->am, code);
 	if (gone)
@@ -335,7 +351,7 @@ void vmb_peer_gone(struct vmb_am *am, struct vmb_peer *peer)
 		vmb_lane_drain(am, peer);
 	peer->gone = true;
 	peer->blocked = peer->room = peer->resume = false;
-	fail_waiting(am, peer, -ECONNRESET);
+	fail_waiting(am, peer, -ECONNRESET, false);
 	vmb_lane_peer_gone(am, peer);
 	if (am->gone && !peer->forgotten) {
 		am->in_handler = true;
@@ -383,7 +399,7 @@ static void discard_posted(struct vmb_am *am, struct vmb_peer *peer)
 void vmb_am_forget_peer(struct vmb_am *am, struct vmb_peer *peer, int code)
 {
 	pin(peer);
-	fail_waiting(am, peer, code);
+	fail_waiting(am, peer, code, true);
 	peer->forgotten = true;
 	peer->context = peer->msg = NULL;
 	peer->session = peer->id = 0;
@@ -401,7 +417,7 @@ static void fini_dir(struct vmb_am *am, struct vmb_peer **dir)
 		while (dir[i]) {
 			struct vmb_peer *peer = dir[i];
 
-			fail_waiting(am, peer, -ECANCELED);
+			fail_waiting(am, peer, -ECANCELED, false);
 			vmb_lane_peer_gone(am, peer);
 			dir[i] = peer->older;
 			free(peer);

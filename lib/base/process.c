@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 bool vmb_process_is_alive(int pidfd)
 {
@@ -43,19 +45,46 @@ int64_t vmb_process_write_memory(pid_t pid, uint64_t addr, const void *buf,
 	return moved < 0 ? -errno : moved;
 }
 
+/* Numbers of the line "KEY: A B ..." of a file: how many, and the first. */
+static int read_numbers(const char *path, const char *key, int *first)
+{
+	char line[256], *at;
+	FILE *file = fopen(path, "re");
+	int count = 0, value, len;
+
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file)) {
+		if (strncmp(line, key, strlen(key)))
+			continue;
+		for (at = line + strlen(key);
+		     sscanf(at, "%d%n", &value, &len) == 1; at += len)
+			if (!count++)
+				*first = value;
+		break;
+	}
+	fclose(file);
+	return count;
+}
+
+/* /proc may be that of another pid namespace, an outer one: then we have
+ * several numbers there, and those of others mean nothing to us. */
+static bool is_proc_ours(void)
+{
+	int number;
+
+	return read_numbers("/proc/self/status", "NSpid:", &number) == 1 &&
+	       number == getpid();
+}
+
 pid_t vmb_process_number(int pidfd)
 {
-	char path[64], line[128];
-	int pid = 0;
-	FILE *file;
+	char path[64];
+	int number;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-	file = fopen(path, "re");
-	if (!file)
+	if (!is_proc_ours() || read_numbers(path, "Pid:", &number) != 1 ||
+	    number <= 0)
 		return -ESRCH;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "Pid: %d", &pid) == 1)
-			break;
-	fclose(file);
-	return pid > 0 ? pid : -ESRCH;
+	return number;
 }

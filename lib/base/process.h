@@ -30,8 +30,8 @@ int64_t vmb_process_write_memory(pid_t pid, uint64_t addr, const void *buf,
 
 bool vmb_process_is_alive(int pidfd);
 
-/* The number of a pidfd's process, as we see it; -ESRCH: we do not, or /proc
- * does not say. */
+/* The number of a pidfd's process in our pid namespace; -ESRCH: it has none
+ * there, or /proc does not say, as one that is of another namespace. */
 pid_t vmb_process_number(int pidfd);
 
 #endif

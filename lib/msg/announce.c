@@ -90,7 +90,7 @@ void vmb_announce_withdraw(struct vmb_msg *msg, struct vmb_req *req, bool tell)
 	 */
 	if (tell || direct)
 		vmb_am_post(msg->am, req->mp->peer, VMB_MSG_ABORT,
-			    vmb_req_number(req), NULL, 0, 0, 0, VMB_AM_QUEUE);
+			    vmb_req_number(req), NULL, 0, 0, 0, VMB_AM_LAST);
 }
 
 void vmb_announce_on_cts(struct vmb_am *am, const struct vmb_am_arrival *a,
@@ -98,11 +98,12 @@ void vmb_announce_on_cts(struct vmb_am *am, const struct vmb_am_arrival *a,
 {
 	struct vmb_msg *msg = arg;
 	struct vmb_req *req = NULL;
-	struct vmb_wire_cts cts;
+	struct vmb_wire_cts cts = {0};
 
 	(void)am;
-	if (a->len == sizeof(cts) && a->peer->msg) {
-		memcpy(&cts, a->data, sizeof(cts));
+	if ((a->len == sizeof(cts) || a->len == VMB_WIRE_CTS_SHORT) &&
+	    a->peer->msg) {
+		memcpy(&cts, a->data, a->len);
 		req = vmb_req_find(msg, a->hdr, a->peer->msg);
 	}
 	if (!req || req->state != VMB_REQ_ANNOUNCED || !cts.want ||

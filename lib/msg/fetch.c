@@ -74,7 +74,8 @@ static bool get_refs(struct vmb_msg *msg, struct vmb_req *req)
 
 /* ---- GET ---------------------------------------------------------------------- */
 
-void vmb_fetch_clear_to_send(struct vmb_msg *msg, struct vmb_req *req)
+void vmb_fetch_clear_to_send(struct vmb_msg *msg, struct vmb_req *req,
+			     bool direct)
 {
 	struct vmb_msg_recv *recv = &req->recv;
 
@@ -84,7 +85,7 @@ void vmb_fetch_clear_to_send(struct vmb_msg *msg, struct vmb_req *req)
 	recv->reply.body.cts = (struct vmb_wire_cts){
 		.number = vmb_req_number(req),
 		.want = recv->want,
-		.denied = vmb_direct_is_denied(req->mp->peer),
+		.denied = direct && vmb_direct_is_denied(req->mp->peer),
 	};
 	req->state = VMB_REQ_CLEARING;
 	vmb_msg_peer_reply(msg, req->mp, &recv->reply);
@@ -110,7 +111,7 @@ static void gets_ended(struct vmb_msg *msg, struct vmb_req *req)
 	else if (recv->get_error == -EFAULT || recv->get_error == -ENOMEM)
 		/* one side's memory is out of the engine's reach, or there is
 		 * none to ask it: both sides can still copy by themselves */
-		vmb_fetch_clear_to_send(msg, req);
+		vmb_fetch_clear_to_send(msg, req, false);
 	else if (recv->get_error == -ECONNRESET)
 		vmb_req_complete(msg, req, -ECONNRESET, 0);
 	else
@@ -181,7 +182,7 @@ void vmb_fetch_start(struct vmb_msg *msg, struct vmb_req *req,
 	if (!in->direct && in->key != VMB_KEY_NONE && get_refs(msg, req))
 		issue_gets(msg, req, in);
 	else
-		vmb_fetch_clear_to_send(msg, req);
+		vmb_fetch_clear_to_send(msg, req, in->direct);
 }
 
 /* ---- the end by others ----------------------------------------------------------- */

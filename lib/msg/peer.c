@@ -70,10 +70,11 @@ int vmb_msg_peer_post(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
 static int post_reply(struct vmb_msg *msg, struct vmb_msg_peer *mp,
 		      struct vmb_reply *reply)
 {
-	struct vmb_segment body = {&reply->body,
-				   reply->id == VMB_MSG_CTS
-					   ? sizeof(reply->body.cts)
-					   : sizeof(reply->body.end)};
+	struct vmb_segment body = {&reply->body, sizeof(reply->body.end)};
+
+	if (reply->id == VMB_MSG_CTS)
+		body.len = reply->body.cts.denied ? sizeof(reply->body.cts)
+						  : VMB_WIRE_CTS_SHORT;
 
 	return vmb_am_post(msg->am, mp->peer, reply->id, reply->hdr, &body, 1,
 			   0, body.len, VMB_AM_TRY);

@@ -186,7 +186,7 @@ static void read_failed(struct vmb_msg *msg, struct vmb_req *req, int rc)
 	vmb_req_await(req, VMB_REQ_MATCHED); /* what is said next may wait */
 	if (rc != -ESTALE && !req->recv.asked) {
 		req->recv.direct = false;
-		vmb_fetch_clear_to_send(msg, req);
+		vmb_fetch_clear_to_send(msg, req, true);
 		return;
 	}
 	vmb_share_stop(msg, req);

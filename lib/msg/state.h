@@ -363,8 +363,9 @@ void vmb_fetch_on_data(struct vmb_am *am, const struct vmb_am_arrival *a,
 void vmb_fetch_on_abort(struct vmb_am *am, const struct vmb_am_arrival *a,
 			void *arg);
 
-/* The other way, when it cannot be fetched. */
-void vmb_fetch_clear_to_send(struct vmb_msg *msg, struct vmb_req *req);
+/* The other way, when it cannot be fetched. direct: nor read, as announced. */
+void vmb_fetch_clear_to_send(struct vmb_msg *msg, struct vmb_req *req,
+			     bool direct);
 /* All bytes are in place. */
 void vmb_fetch_end(struct vmb_msg *msg, struct vmb_req *req);
 

@@ -47,6 +47,7 @@ struct vmb_wire_rts {
 VMB_ABI_AT(struct vmb_wire_rts, key, 16);
 _Static_assert(sizeof(struct vmb_wire_rts) == 32, "fixed");
 
+/* What follows `want` is sent when `denied` is 1 only, to who knows of it. */
 struct vmb_wire_cts {
 	uint64_t number; /* of the receive */
 	uint64_t want;	 /* bytes, from the first on */
@@ -55,6 +56,7 @@ struct vmb_wire_cts {
 };
 VMB_ABI_AT(struct vmb_wire_cts, denied, 16);
 _Static_assert(sizeof(struct vmb_wire_cts) == 24, "fixed");
+#define VMB_WIRE_CTS_SHORT 16u
 
 /* Write pieces of the message, from the last on, until we have met. */
 struct vmb_wire_share {

@@ -381,6 +381,36 @@ START_TEST(arm_refuses_when_the_lane_has_something)
 }
 END_TEST
 
+/* A handler may let go of the lock: the walk above it goes on afterwards. */
+START_TEST(arm_refuses_in_a_pass)
+{
+	bring_up(&a, &b);
+	b.am.in_handler = true;
+	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
+	b.am.in_handler = false;
+	b.am.polling = true;
+	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
+	b.am.polling = false;
+	ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+	vmb_am_disarm(&b.am);
+}
+END_TEST
+
+/* There is room, and nothing may use it: the end of the fence is an event. */
+START_TEST(sender_may_sleep_beside_an_open_fence)
+{
+	bring_up(&a, &b);
+	a.am.fences_open++;
+	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), 0);
+	ck_assert(t_end_peer(&a, &b)->lane_stuck);
+	ck_assert_int_eq(vmb_am_arm(&a.am), 0);
+	vmb_am_disarm(&a.am);
+	a.am.fences_open--;
+	ck_assert_int_eq(vmb_am_arm(&a.am), -EAGAIN);
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+}
+END_TEST
+
 START_TEST(sleeping_sender_is_told_of_room)
 {
 	bring_up(&a, &b);
@@ -701,6 +731,8 @@ static Suite *lane_suite(void)
 	tc = add_case(s, "sleep");
 	tcase_add_test(tc, sleeping_receiver_is_told_once);
 	tcase_add_test(tc, arm_refuses_when_the_lane_has_something);
+	tcase_add_test(tc, arm_refuses_in_a_pass);
+	tcase_add_test(tc, sender_may_sleep_beside_an_open_fence);
 	tcase_add_test(tc, sleeping_sender_is_told_of_room);
 	tcase_add_loop_test(tc, lane_ends_when_it_is_slept_beside, 0, 3);
 	tcase_add_test(tc, silent_lanes_become_cold);
