@@ -202,8 +202,11 @@ int64_t vmb_process_write(void *cookie, uint64_t addr, const void *buf,
 
 	if (!process)
 		return moved;
-	if (vmb_process_is_alive(process->pidfd))
+	if (vmb_process_is_alive(process->pidfd)) {
 		moved = vmb_process_write_memory(process->pid, addr, buf, len);
+		if (!vmb_process_is_alive(process->pidfd))
+			moved = -ESRCH;
+	}
 	process_put(process);
 	return moved;
 }
