@@ -34,6 +34,19 @@ static int resolve(const struct peer_where *where, struct addrinfo **found)
 		       : 0;
 }
 
+/* Port 0 takes a free one: the client's user has to know which. */
+static int port_tell(int listener)
+{
+	struct sockaddr_in at;
+	socklen_t len = sizeof(at);
+
+	if (getsockname(listener, (struct sockaddr *)&at, &len))
+		return -errno;
+	printf("serving; the peer runs with --name %u\n", ntohs(at.sin_port));
+	fflush(stdout);
+	return 0;
+}
+
 /* Listens on all addresses, and takes the one client from where->address. */
 static int client_accept(const struct addrinfo *from, int *fd)
 {
@@ -52,6 +65,9 @@ static int client_accept(const struct addrinfo *from, int *fd)
 		ret = -errno;
 		goto err_close;
 	}
+	ret = any.sin_port ? 0 : port_tell(listener);
+	if (ret)
+		goto err_close;
 	*fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
 	if (*fd < 0)
 		ret = -errno;

@@ -61,7 +61,9 @@ static const struct argp_option option_list[] = {
 	{"connect", OPT_CONNECT, "PEER", 0, "The address or domain that serves",
 	 0},
 	{"name", OPT_NAME, "NAME", 0,
-	 "TCP port, path in xenstore, name of shared memory", 0},
+	 "TCP port (a server's 0: a free one, which it tells), path in "
+	 "xenstore, name of shared memory",
+	 0},
 	{"ring", OPT_RING, "BYTES", 0,
 	 "Of each direction, where the transport has rings (default 256K)", 0},
 	{"sizes", OPT_SIZES, "LIST", 0, "Bytes per message: 8,64-4K,64K", 0},
