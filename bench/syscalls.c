@@ -4,7 +4,8 @@
  *
  * Flow:  measured loop, before and after -> [here] -> perf_event_open(2), or
  *        the tracer
- * Owns:  the perf descriptors between begin and end; the tracer child.
+ * Owns:  the perf descriptors between begin and end, and from open to close one
+ *        that keeps the tracepoint on; the tracer child.
  * Trust: the kernel.
  */
 #include "syscalls.h"
@@ -79,12 +80,13 @@ static unsigned tracepoint_find(void)
 	return number ? number : tracepoint_from_private_mount();
 }
 
-static int perf_open(unsigned tracepoint, pid_t tid)
+static int perf_open(unsigned tracepoint, pid_t tid, bool counts)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_TRACEPOINT,
 		.size = sizeof(attr),
 		.config = tracepoint,
+		.disabled = !counts,
 	};
 	long fd = syscall(SYS_perf_event_open, &attr, tid, -1, -1,
 			  PERF_FLAG_FD_CLOEXEC);
@@ -92,25 +94,24 @@ static int perf_open(unsigned tracepoint, pid_t tid)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+/*
+ * The first and the last user of a tracepoint have the kernel rewrite its own code,
+ * for which it interrupts every processor: not in the middle of a run.
+ */
 static bool perf_works(struct bench_syscalls *s)
 {
-	int fd;
-
 	s->tracepoint = tracepoint_find();
 	if (!s->tracepoint)
 		return false;
-	fd = perf_open(s->tracepoint, 0);
-	if (fd < 0)
-		return false;
-	close(fd);
-	return true;
+	s->kept_fd = perf_open(s->tracepoint, 0, false);
+	return s->kept_fd >= 0;
 }
 
 void bench_syscalls_open(struct bench_syscalls *s,
 			 enum bench_count_method wanted)
 {
-	*s = (struct bench_syscalls){.method = BENCH_COUNT_NONE,
-				     .tracer_fd = -1};
+	*s = (struct bench_syscalls){
+		.method = BENCH_COUNT_NONE, .kept_fd = -1, .tracer_fd = -1};
 	if (wanted == BENCH_COUNT_NONE)
 		return;
 	if (wanted != BENCH_COUNT_PTRACE && perf_works(s))
@@ -122,7 +123,9 @@ void bench_syscalls_open(struct bench_syscalls *s,
 
 void bench_syscalls_close(struct bench_syscalls *s)
 {
-	if (s->method == BENCH_COUNT_PTRACE)
+	if (s->method == BENCH_COUNT_PERF)
+		close(s->kept_fd);
+	else if (s->method == BENCH_COUNT_PTRACE)
 		bench_tracer_close(s->tracer_pid, s->tracer_fd);
 	s->method = BENCH_COUNT_NONE;
 }
@@ -157,7 +160,7 @@ static void perf_release(struct bench_syscalls *s)
 
 static int perf_add(struct bench_syscalls *s, pid_t tid)
 {
-	int fd = perf_open(s->tracepoint, tid);
+	int fd = perf_open(s->tracepoint, tid, true);
 
 	if (fd < 0)
 		return fd;

@@ -26,6 +26,7 @@
 struct bench_syscalls {
 	enum bench_count_method method; /* PERF, PTRACE or NONE */
 	unsigned tracepoint;		/* PERF: its number */
+	int kept_fd;			/* PERF: keeps it on */
 	int tracer_fd;			/* PTRACE: command socket */
 	pid_t tracer_pid;
 	int *fds; /* PERF, between begin and end: own, then other's */

@@ -27,7 +27,7 @@ slow=${VMB_XEN_SLOW:-1}
 limit_s=1500
 [ "${VMB_STRESS:-}" != nightly ] || limit_s=6000
 limit_s=${VMB_XEN_LIMIT:-$((limit_s * slow))}
-smp=${VMB_XEN_SMP:-2}
+smp=${VMB_XEN_SMP:-3}
 xen_options=${VMB_XEN_OPTIONS:-sched=credit2}
 
 usage()
@@ -44,7 +44,8 @@ VMB_XEN_LIMIT=SECONDS  after which the machine is ended (default 1500, 6000
                        for a nightly run)
 VMB_XEN_SLOW=N         how many times slower this machine is than a quiet one:
                        all limits are N times as long (default 1)
-VMB_XEN_SMP=N          processors of the emulated machine (default 2)
+VMB_XEN_SMP=N          processors of the emulated machine (default 3; PVH and
+                       HVM guests have all but the first)
 VMB_XEN_OPTIONS=TEXT   options for Xen (default sched=credit2)
 END
 }
@@ -160,7 +161,7 @@ machine()
 		-virtfs "local,path=$share,mount_tag=share,security_model=none" \
 		-virtfs "local,path=$log,mount_tag=log,security_model=none" \
 		-kernel "$out/xen" \
-		-append "console=com1 com1=115200,8n1 dom0_mem=1G,max:1G \
+		-append "console=com1 com1=115200,8n1 dom0_mem=1G,max:1G dom0_max_vcpus=2 \
 ucode=no loglvl=warning guest_loglvl=warning conring_size=512k \
 gnttab_max_frames=64 $xen_options" \
 		-initrd "$out/vmlinuz console=hvc0 quiet panic=1 tsc=reliable \

@@ -59,17 +59,6 @@ suite_broken()
 	guests_end
 }
 
-# How often the emulator has broken a guest so far: QEMU 7.2 at times leaves a
-# VMRUN with Xen's own code segment and registers in the guest's state, and the guest
-# is gone with a triple fault. No software in a guest can have those.
-emulator_faults()
-{
-	{
-		cat /log/xl-dmesg.log 2>/dev/null
-		xl dmesg
-	} | grep -A 1 '^(XEN) RIP: *e008:' | grep -c 'CONTEXT: hvm guest'
-}
-
 # What the machine looked like when a suite failed, in a log beside its own; as
 # few lines as tests/run.sh shows of one.
 post_mortem()
@@ -77,34 +66,14 @@ post_mortem()
 	grep -q '^not ok' "tap/$1.tap" || return 0
 	{
 		xl list
-		echo "faults of the emulator so far: $(emulator_faults)"
 		xl dmesg | tail -n 8
 		tail -n 3 /log/guest-*.log
 	} >"/log/$1.after.log" 2>&1
 }
 
-# Once more, when it failed and the emulator is to blame; the line of that says
-# so. What the first run said is in the log beside.
-suite_run_again()
-{
-	name=$(basename "$1" .sh)
-	grep -q '^not ok' "tap/$name.tap" &&
-		[ "$(emulator_faults)" -gt "$2" ] || return 0
-	say "suite $name: the emulator broke a guest; again"
-	guests_end
-	vmbd_end KILL
-	mv "tap/$name.tap" "/log/$name.broken.tap"
-	mv "/log/$name.log" "/log/$name.broken.log"
-	suite_run "$1"
-	echo "ok - run again, the emulator broke a guest # SKIP triple fault" \
-		"with the registers of Xen, see $name.broken.log" >>"tap/$name.tap"
-}
-
 for suite in suites/*.sh; do
 	[ -f "$suite" ] || continue
-	faults=$(emulator_faults)
 	suite_run "/share/$suite"
-	suite_run_again "/share/$suite" "$faults"
 done
 guests_end
 xl dmesg >>/log/xl-dmesg.log

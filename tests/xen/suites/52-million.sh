@@ -11,7 +11,7 @@ guest_attach pv1 pvh1
 # part ITERS SIZES: one way and back, so twice as many messages of each size
 part()
 {
-	EXCHANGE_LIMIT=500 exchange pv1 pvh1 "--wait spin --count none \
+	EXCHANGE_LIMIT=500 exchange pv1 pvh1 "--wait spin \
 		--rounds 1 --iters $1 --sizes $2" "--wait spin"
 }
 

@@ -22,7 +22,7 @@ number()
 # spin SERVER CLIENT: system calls as the client reports them.
 spin()
 {
-	peer=$(serve "$1" 6 "--wait spin") || return 1
+	peer=$(serve "$1" 6 "--wait spin --count auto") || return 1
 	on "$2" "rm -f /tmp/spin.json; vmb-pingpong --daemon none --quiet \
 		--wait spin --rounds 2 --iters 500 --sizes 8 --connect $peer \
 		--json /tmp/spin.json"

@@ -43,7 +43,7 @@ lane_pair()
 	vmbctl lanes
 	traffic_end "$1" "$2"
 	[ $pair_status = 0 ] &&
-		exchange "$1" "$2" "--wait spin --count none --rounds 1 \
+		exchange "$1" "$2" "--wait spin --rounds 1 \
 			--time 200 --sizes $sizes" "--wait spin"
 }
 
@@ -86,12 +86,12 @@ check "why there is none with dom0" until_true 60 eval \
 	'vmbctl lanes | grep -q "not on one platform"'
 traffic_end pvh1 dom0
 check "pvh1 and dom0 exchange without" exchange pvh1 dom0 \
-	"--wait spin --count none --rounds 1 --iters 200 --sizes 8,4K" "--wait spin"
+	"--wait spin --rounds 1 --iters 200 --sizes 8,4K" "--wait spin"
 
 # without the kernel's device there are no lanes, and messages go all the same
 guest pv1 'rmmod xen-gntalloc'
 check "without xen-gntalloc" exchange pv1 pvh1 \
-	"--wait spin --count none --rounds 1 --iters 500 --sizes 8,4K" "--wait spin"
+	"--wait spin --rounds 1 --iters 500 --sizes 8,4K" "--wait spin"
 guest pv1 'modprobe xen-gntalloc'
 
 # a guest that is destroyed is gone, although another one had mapped its pages

@@ -13,7 +13,7 @@ bystander_loop()
 {
 	while [ ! -f /tmp/bystander.stop ]; do
 		vmb-pingpong --daemon none --quiet --verify --connect "$1" \
-			--sizes 8,4K,64K --rounds 1 --iters 50 \
+			--count none --sizes 8,4K,64K --rounds 1 --iters 50 \
 			>/tmp/bystander.out 2>&1 || {
 			echo failed >>/tmp/bystander
 			cat /tmp/bystander.out
