@@ -293,6 +293,40 @@ START_TEST(lanes_are_introduced_between_guests)
 }
 END_TEST
 
+/* What was under way when a lane ended is late; what never was is a lie. */
+START_TEST(late_words_about_lanes_are_no_lies)
+{
+	struct vmb_ctl_lane lane = lane_offer(b.handle, a.handle), accept;
+	struct vmb_ctl_lane close = {.kind = VMB_LANE_CLOSE};
+
+	ck_assert_int_eq(ask_lane(&mail, 1, &lane), 0);
+	close.ticket = lane.ticket;
+	ck_assert_int_eq(ask_lane(&mail, 1, &close), 0);
+	close.ticket = lane.ticket; /* the answer took its place */
+	ck_assert_int_eq(ask_lane(&mail, 1, &close), -ENOENT);
+	accept = (struct vmb_ctl_lane){.kind = VMB_LANE_ACCEPT,
+				       .handle = a.handle,
+				       .peer = b.handle,
+				       .ticket = lane.ticket};
+	ck_assert_int_eq(ask_lane(&web, 1, &accept), -ENOENT);
+	lane = lane_offer(b.handle, a.handle);
+	ck_assert_int_eq(ask_lane(&mail, 1, &lane), 0);
+	ck_assert_int_eq(t_guest_close(&b), 0);
+	close.ticket = lane.ticket;
+	ck_assert_int_eq(ask_lane(&mail, 1, &close), -ENOENT);
+	ck_assert_uint_eq(t_vmbd_faults(&v, VMB_NIC_FAULT_LANE), 0);
+	close.ticket++;
+	ck_assert_int_eq(ask_lane(&mail, 1, &close), -ENOENT);
+	close.ticket = 0;
+	ck_assert_int_eq(ask_lane(&mail, 1, &close), -ENOENT);
+	ck_assert_uint_eq(t_vmbd_faults(&v, VMB_NIC_FAULT_LANE), 2);
+	/* its own by somebody else, though it has ended */
+	close.ticket = lane.ticket;
+	ck_assert_int_eq(ask_lane(&web, 1, &close), -ENOENT);
+	ck_assert_uint_eq(t_vmbd_faults(&v, VMB_NIC_FAULT_LANE), 3);
+}
+END_TEST
+
 START_TEST(a_lane_within_a_guest_is_told_apart)
 {
 	struct t_guest_endpoint c;
@@ -486,6 +520,7 @@ static void add_case(Suite *s, const char *name, SFun start)
 	tcase_add_test(c, keys_end_at_the_guest);
 	tcase_add_test(c, leave_ends_what_the_client_held);
 	tcase_add_test(c, lanes_are_introduced_between_guests);
+	tcase_add_test(c, late_words_about_lanes_are_no_lies);
 	tcase_add_test(c, a_lane_within_a_guest_is_told_apart);
 	tcase_add_test(c, death_is_told_to_peers);
 	tcase_add_test(c, a_guest_talks_to_a_process);

@@ -9,6 +9,8 @@
 
 struct vmbd_domain;
 
+#define VMBD_LANES_ENDED 64u
+
 struct vmbd_client {
 	struct vmb_list node; /* daemon.clients or, before hello, .pending */
 	struct vmbd *d;
@@ -23,6 +25,8 @@ struct vmbd_client {
 	struct vmb_list lanes; /* to its endpoints, and refused ones */
 	unsigned endpoint_count, region_count;
 	unsigned lane_count, lanes_refused;
+	uint64_t lanes_ended[VMBD_LANES_ENDED]; /* the last tickets */
+	unsigned lanes_ended_next;
 	uint64_t memory;
 	struct vmb_nic_mover *mover;	 /* NULL until it is needed */
 	struct vmb_ctl_register pending; /* memory is being looked at */

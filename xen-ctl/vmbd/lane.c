@@ -45,10 +45,13 @@ static void end(struct vmbd_lane *lane)
 	struct vmbd_client *c = lane->receiver->client;
 
 	vmb_list_remove(&lane->node);
-	if (lane->state == VMBD_LANE_REFUSED)
+	if (lane->state == VMBD_LANE_REFUSED) {
 		c->lanes_refused--;
-	else
+	} else {
 		c->lane_count--;
+		c->lanes_ended[c->lanes_ended_next++ % VMBD_LANES_ENDED] =
+			lane->ticket;
+	}
 	if (lane->memory)
 		c->platform->ops->lane_free(lane->memory);
 	free(lane);
@@ -109,6 +112,15 @@ static struct vmbd_lane *by_ticket(struct vmbd_client *owner, uint64_t ticket)
 		    lane_of(pos)->state != VMBD_LANE_REFUSED)
 			return lane_of(pos);
 	return NULL;
+}
+
+/* Who asks for it now is late, not a liar: a guess has one chance in 2^58. */
+static bool was_of(const struct vmbd_client *owner, uint64_t ticket)
+{
+	for (unsigned i = 0; i < VMBD_LANES_ENDED; i++)
+		if (ticket && owner->lanes_ended[i] == ticket)
+			return true;
+	return false;
 }
 
 /* ---- offer -------------------------------------------------------------- */
@@ -223,6 +235,8 @@ static int do_accept(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 	if (!vmbd_client_sees(c, receiver))
 		return -ENOENT; /* it closed meanwhile, or is none of its */
 	*lane = by_ticket(receiver->client, request->ticket);
+	if (!*lane && was_of(receiver->client, request->ticket))
+		return -ENOENT;
 	if (!*lane || (*lane)->receiver != receiver ||
 	    (*lane)->sender != request->handle)
 		return lie(c, request->peer, "no such ticket for it");
@@ -247,6 +261,8 @@ static int do_close(struct vmbd_client *c, const struct vmb_ctl_lane *request)
 {
 	struct vmbd_lane *lane = by_ticket(c, request->ticket);
 
+	if (!lane && was_of(c, request->ticket))
+		return -ENOENT;
 	if (!lane)
 		return lie(c, 0, "close of a lane that is not its own");
 	if (request->handle || request->peer || request->slots ||
