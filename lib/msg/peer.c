@@ -15,8 +15,9 @@
 #include "base/log.h"
 #include "msg/state.h"
 
-#define STREAM_BATCH 16 /* DATA to one peer in one pass */
-#define COPY_BATCH 2	/* pieces with one peer in one pass */
+#define STREAM_BATCH 16	  /* DATA to one peer in one pass */
+#define STREAMS_IN_TURN 8 /* the others wait */
+#define COPY_BATCH 2	  /* pieces with one peer in one pass */
 
 struct vmb_msg_peer *vmb_msg_peer_get(struct vmb_msg *msg,
 				      struct vmb_peer *peer)
@@ -162,7 +163,21 @@ void vmb_req_await(struct vmb_req *req, enum vmb_req_state state)
 	vmb_list_append(&req->mp->active, &req->link);
 }
 
-/* Each stream in turn, so that a long one does not hold up the others. */
+/*
+ * The first few in turn, so that a long one does not hold up the others; not
+ * all, or of thousands none would end before the last has nearly ended too.
+ */
+static void stream_waits_its_turn(struct vmb_msg_peer *mp, struct vmb_req *req)
+{
+	struct vmb_list *before;
+
+	vmb_list_remove(&req->link);
+	before = mp->streams.next;
+	for (int i = 1; i < STREAMS_IN_TURN && before != &mp->streams; i++)
+		before = before->next;
+	vmb_list_append(before, &req->link);
+}
+
 static int drain_streams(struct vmb_msg *msg, struct vmb_msg_peer *mp)
 {
 	int posted = 0;
@@ -177,8 +192,7 @@ static int drain_streams(struct vmb_msg *msg, struct vmb_msg_peer *mp)
 		if (rc) {
 			vmb_req_complete(msg, req, rc, 0);
 		} else if (req->state == VMB_REQ_STREAMING) {
-			vmb_list_remove(&req->link);
-			vmb_list_append(&mp->streams, &req->link);
+			stream_waits_its_turn(mp, req);
 		}
 		posted++;
 	}

@@ -482,6 +482,38 @@ START_TEST(unreachable_memory_is_streamed)
 }
 END_TEST
 
+/* A long one lets others pass; many end one after the other. */
+START_TEST(streams_take_turns_but_not_all_of_them)
+{
+	enum {
+		MANY = 40
+	};
+	const size_t len = 256 << 10, longest = 8 << 20;
+	struct vmb_req *sends[MANY], *recvs[MANY], *long_send, *long_recv;
+	uint8_t *last = NULL;
+
+	t_port_refuse_register(true);
+	long_recv = m_recv(b, m_blank(longest), longest, MANY, ALL);
+	long_send = m_send(a, b, m_payload(longest, 1), longest, MANY, false);
+	for (unsigned i = 0; i < MANY; i++) {
+		last = m_blank(len);
+		recvs[i] = m_recv(b, last, len, i, ALL);
+		sends[i] = m_send(a, b, m_payload(len, i), len, i, false);
+	}
+	m_until(m_has_ended(b, recvs[0]));
+	ck_assert(!m_has_ended(b, long_recv));
+	ck_assert_uint_eq(last[0], 0xee);
+	for (unsigned i = 0; i < MANY; i++) {
+		m_expect(b, recvs[i], 0, len, len);
+		m_expect(a, sends[i], 0, len, len);
+	}
+	m_check(last, len, len, MANY - 1);
+	m_expect(b, long_recv, 0, longest, longest);
+	m_expect(a, long_send, 0, longest, longest);
+	ck_assert_uint_eq(m_count(a).pipelined, MANY + 1);
+}
+END_TEST
+
 START_TEST(reserve_tells_the_sender_too)
 {
 	uint8_t *buf = m_payload(LARGE, 1), *to = m_blank(LARGE);
@@ -535,6 +567,7 @@ int main(void)
 	tcase_add_test(memory, message_without_memory_is_not_lost_silently);
 	tcase_add_test(memory, reserve_tells_the_sender_too);
 	tcase_add_loop_test(memory, unreachable_memory_is_streamed, 0, 2);
+	tcase_add_test(memory, streams_take_turns_but_not_all_of_them);
 	suite_add_tcase(suite, end);
 	suite_add_tcase(suite, connect);
 	suite_add_tcase(suite, handler);
