@@ -177,12 +177,14 @@ static void arm_room(struct vmb_lane_out *out)
  */
 static void weigh(struct vmb_am *am, struct vmb_lane_in *in)
 {
+	if (!am->lanes.weighed)
+		return;
 	if (in->fruitless < VMB_LANE_TRIALS)
 		in->fruitless++;
 	if (in->ring.pos - in->slept_pos >= FRUITFUL)
 		in->fruitless = 0;
 	in->slept_pos = in->ring.pos;
-	if (am->lanes.weighed && in->fruitless >= VMB_LANE_TRIALS)
+	if (in->fruitless >= VMB_LANE_TRIALS)
 		vmb_lane_ask_end(am, in);
 }
 
@@ -211,7 +213,7 @@ bool vmb_lanes_arm(struct vmb_am *am)
 		cool(am, in);
 		weigh(am, in);
 	}
-	am->lanes.trials -= any && am->lanes.trials > 0;
+	am->lanes.trials -= any && am->lanes.weighed && am->lanes.trials > 0;
 	return true;
 }
 

@@ -174,9 +174,7 @@ static int open_layers(struct vmb_endpoint *ep, const struct vmb_open_params *p,
 		goto err_sleep;
 	vmb_am_set_lanes(&ep->am, vmb_library.settings.lanes,
 			 p->flags & VMB_OPEN_LANES ? 1 : VMB_LANE_AFTER);
-	/* who spins sleeps in the background, while the application computes:
-	 * that says nothing of how its messages find it */
-	vmb_am_weigh_lanes(&ep->am, ep->wait_mode != VMB_WAIT_SPIN);
+	vmb_am_weigh_lanes(&ep->am, true);
 	rc = open_msg(ep, p);
 	if (rc)
 		goto err_am;

@@ -460,6 +460,28 @@ START_TEST(lane_ends_when_it_is_slept_beside)
 }
 END_TEST
 
+/* The thread in the background sleeps while nobody waits for a message. */
+START_TEST(sleeps_that_are_not_weighed_do_not_count)
+{
+	bring_up(&a, &b);
+	vmb_am_weigh_lanes(&b.am, false);
+	for (unsigned i = 0; i < 2 * VMB_LANE_TRIALS; i++) {
+		send_one(&a, &b, 8);
+		while (vmb_am_arm(&b.am))
+			vmb_am_poll(&b.am, 16);
+		vmb_am_disarm(&b.am);
+	}
+	vmb_am_weigh_lanes(&b.am, true);
+	send_one(&a, &b, 8);
+	while (vmb_am_arm(&b.am))
+		vmb_am_poll(&b.am, 16);
+	vmb_am_disarm(&b.am);
+	t_nic_settle();
+	vmb_am_poll(&a.am, 16);
+	ck_assert(t_end_peer(&a, &b)->lane_on);
+}
+END_TEST
+
 START_TEST(silent_lanes_become_cold)
 {
 	static struct t_end many[12];
@@ -735,6 +757,7 @@ static Suite *lane_suite(void)
 	tcase_add_test(tc, sender_may_sleep_beside_an_open_fence);
 	tcase_add_test(tc, sleeping_sender_is_told_of_room);
 	tcase_add_loop_test(tc, lane_ends_when_it_is_slept_beside, 0, 3);
+	tcase_add_test(tc, sleeps_that_are_not_weighed_do_not_count);
 	tcase_add_test(tc, silent_lanes_become_cold);
 	tc = add_case(s, "liar");
 	tcase_add_loop_test(tc, sender_that_lies_is_found_out, 0,
