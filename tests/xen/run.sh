@@ -161,8 +161,8 @@ machine()
 		-virtfs "local,path=$share,mount_tag=share,security_model=none" \
 		-virtfs "local,path=$log,mount_tag=log,security_model=none" \
 		-kernel "$out/xen" \
-		-append "console=com1 com1=115200,8n1 dom0_mem=1G,max:1G dom0_max_vcpus=2 \
-ucode=no loglvl=warning guest_loglvl=warning conring_size=512k \
+		-append "console=com1 com1=115200,8n1 dom0_mem=1G,max:1G \
+dom0_max_vcpus=2 ucode=no loglvl=warning guest_loglvl=warning conring_size=512k \
 gnttab_max_frames=64 $xen_options" \
 		-initrd "$out/vmlinuz console=hvc0 quiet panic=1 tsc=reliable \
 clocksource=tsc,$out/dom0.img"

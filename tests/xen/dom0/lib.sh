@@ -361,7 +361,8 @@ self_test()
 serve()
 {
 	on "$1" "setsid vmb-pingpong --serve --id $2 --daemon none \
-		--count none ${3:-} </dev/null >/tmp/serve.$2 2>&1 & echo \$! >/tmp/serve.$2.pid" &&
+		--count none ${3:-} </dev/null >/tmp/serve.$2 2>&1 &
+		echo \$! >/tmp/serve.$2.pid" &&
 		until_true 60 on "$1" "grep -q serving /tmp/serve.$2" ||
 		return 1
 	on "$1" "sed -n 's/.*--connect //p' /tmp/serve.$2"
