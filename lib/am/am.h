@@ -192,7 +192,10 @@ int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
  * each peer with the message of this number, from 1.
  */
 void vmb_am_set_lanes(struct vmb_am *am, unsigned most, unsigned after);
-/* Shall lanes to us end when we sleep beside them again and again? At first no. */
+/*
+ * Do sleeps from now on count against lanes to us, which end when we sleep
+ * beside them again and again? At first no.
+ */
 void vmb_am_weigh_lanes(struct vmb_am *am, bool weigh);
 
 /*

@@ -44,8 +44,8 @@ VMB_XEN_LIMIT=SECONDS  after which the machine is ended (default 1500, 6000
                        for a nightly run)
 VMB_XEN_SLOW=N         how many times slower this machine is than a quiet one:
                        all limits are N times as long (default 1)
-VMB_XEN_SMP=N          processors of the emulated machine (default 3; PVH and
-                       HVM guests have all but the first)
+VMB_XEN_SMP=N          processors of the emulated machine (default 3, at
+                       least 2: PVH and HVM guests have all but the first)
 VMB_XEN_OPTIONS=TEXT   options for Xen (default sched=credit2)
 END
 }

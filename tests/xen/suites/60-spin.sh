@@ -33,7 +33,7 @@ spin()
 		"$(number iters /tmp/spin.out) messages"
 }
 
-# Four spinning processors share two real ones: an engine that sleeps after 1 ms
+# Four that spin share fewer real processors: an engine that sleeps after 1 ms
 # without work would sleep whenever the others have its processor.
 vmbd_end
 VMBD_OPTIONS="--spin-us 1000000"
