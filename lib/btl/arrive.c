@@ -31,6 +31,7 @@ __thread bool vmb_btl_asked;
 /* Neither free lists nor OPAL_THREAD_LOCK(): both believe in one thread. */
 struct btl_arrival {
 	opal_list_item_t super;
+	struct vmb_addr source;
 	mca_btl_base_tag_t tag;
 	size_t len;
 	max_align_t data[];
@@ -42,20 +43,24 @@ static bool is_expected(uint64_t tag)
 	       mca_btl_base_active_message_trigger[tag].cbfunc;
 }
 
-static void hand_over(struct btl_module *m, mca_btl_base_tag_t tag,
-		      const void *data, size_t len)
+/* NULL: we have not sent to it, so Open MPI has not told us who it is. */
+static btl_peer_t *peer_of(const struct btl_module *m, struct vmb_addr source)
 {
-	const mca_btl_active_message_callback_t *to =
-		&mca_btl_base_active_message_trigger[tag];
+	void *peer = NULL;
+
+	if (BTL_TELLS_SENDER)
+		vmb_addr_get_context(m->ep, source, &peer);
+	return peer;
+}
+
+static void hand_over(struct btl_module *m, struct vmb_addr source,
+		      mca_btl_base_tag_t tag, const void *data, size_t len)
+{
 	mca_btl_base_segment_t segment = {.seg_len = len};
-	mca_btl_base_descriptor_t des = {
-		.des_segments = &segment,
-		.des_segment_count = 1,
-	};
 
 	segment.seg_addr.pval = (void *)(uintptr_t)data;
 	m->events++;
-	to->cbfunc(&m->super, tag, &des, to->cbdata);
+	btl_compat_deliver(&m->super, tag, peer_of(m, source), &segment);
 }
 
 static void put_aside(struct btl_module *m, const struct vmb_am_msg *msg)
@@ -68,6 +73,7 @@ static void put_aside(struct btl_module *m, const struct vmb_am_msg *msg)
 	}
 	OBJ_CONSTRUCT(&a->super, opal_list_item_t);
 	memcpy(a->data, msg->data, msg->len);
+	a->source = msg->source;
 	a->len = msg->len;
 	a->tag = (mca_btl_base_tag_t)msg->hdr;
 	opal_mutex_lock(&m->inbox_lock);
@@ -91,7 +97,8 @@ void vmb_btl_arrive(struct vmb_endpoint *ep, const struct vmb_am_msg *msg,
 	if (!is_expected(msg->hdr))
 		vmb_btl_worry(m, -EPROTO);
 	else if (may_call(m))
-		hand_over(m, (mca_btl_base_tag_t)msg->hdr, msg->data, msg->len);
+		hand_over(m, msg->source, (mca_btl_base_tag_t)msg->hdr,
+			  msg->data, msg->len);
 	else
 		put_aside(m, msg);
 }
@@ -148,7 +155,7 @@ void vmb_btl_deliver(struct btl_module *m)
 	while ((item = take(m, &m->come))) {
 		struct btl_arrival *a = (struct btl_arrival *)item;
 
-		hand_over(m, a->tag, a->data, a->len);
+		hand_over(m, a->source, a->tag, a->data, a->len);
 		OBJ_DESTRUCT(&a->super);
 		free(a);
 		vmb_btl_count(&m->inbox, -1);

@@ -21,7 +21,7 @@
 #ifndef VMB_BTL_BTL_H
 #define VMB_BTL_BTL_H
 
-#include <opal_config.h>
+#include "btl/compat.h" /* first of all, for opal_config.h */
 
 #include <errno.h>
 #include <stdbool.h>
@@ -33,9 +33,7 @@
 #include <opal/class/opal_list.h>
 #include <opal/datatype/opal_convertor.h>
 #include <opal/mca/btl/base/base.h>
-#include <opal/mca/btl/btl.h>
 #include <opal/mca/rcache/base/base.h>
-#include <opal/threads/mutex.h>
 #include <opal/util/output.h>
 #include <opal/util/proc.h>
 

@@ -10,7 +10,6 @@
  */
 #include "btl/btl.h"
 
-#include <opal/mca/pmix/pmix.h>
 #include <sys/random.h>
 
 /*
@@ -173,7 +172,7 @@ static int publish(struct btl_module *m, uint32_t key)
 				 NULL);
 	if (rc)
 		return rc;
-	OPAL_MODEX_SEND(rc, OPAL_PMIX_GLOBAL,
+	OPAL_MODEX_SEND(rc, BTL_MODEX_SCOPE,
 			&mca_btl_vmb_component.super.btl_version, &address,
 			sizeof(address));
 	return rc == OPAL_SUCCESS ? 0 : -EIO;

@@ -13,8 +13,6 @@
  */
 #include "btl/btl.h"
 
-#include <opal/mca/pmix/pmix.h>
-
 #define CONNECT_MS 10000
 
 static void construct(btl_peer_t *peer)
@@ -50,16 +48,22 @@ static bool learn(struct opal_proc_t *proc, struct btl_address *address)
 	return len == sizeof(*address) && address->version == BTL_VERSION_1;
 }
 
+/* Its address is known. */
+static int connected(struct btl_module *m, btl_peer_t *peer)
+{
+	peer->state = BTL_PEER_CONNECTED;
+	return BTL_TELLS_SENDER ? vmb_addr_set_context(m->ep, peer->addr, peer)
+				: 0;
+}
+
 static int connect_peer(struct btl_module *m, btl_peer_t *peer,
 			const struct btl_address *a)
 {
 	int rc = vmb_connect(m->ep, a->nic_id, a->id, a->key, CONNECT_MS,
 			     &peer->addr);
 
-	if (!rc) {
-		peer->state = BTL_PEER_CONNECTED;
-		return 0;
-	}
+	if (!rc)
+		return connected(m, peer);
 	if (rc != -EDEADLK)
 		return rc;
 	rc = vmb_iconnect(m->ep, a->nic_id, a->id, a->key, 0, peer,
@@ -151,12 +155,13 @@ static void settle(struct btl_module *m, btl_peer_t *peer)
 	if (!rc && !done)
 		return;
 	vmb_btl_count(&m->busy, -1);
-	if (!rc) {
-		rc = status.code;
-		peer->addr = status.peer;
-	}
 	peer->connect = NULL;
-	peer->state = rc ? BTL_PEER_FAILED : BTL_PEER_CONNECTED;
+	if (!rc)
+		rc = status.code;
+	if (!rc) {
+		peer->addr = status.peer;
+		rc = connected(m, peer);
+	}
 	if (rc)
 		vmb_btl_report(m, peer, rc, "no connection");
 }
