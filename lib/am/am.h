@@ -24,6 +24,7 @@
 #include <vmbypass/abi/slot.h>
 #include <vmbypass/vmb_am.h>
 
+#include "base/copy.h"
 #include "base/list.h"
 #include "port/port.h"
 #include "ring/ring.h"
@@ -140,7 +141,8 @@ struct vmb_am {
 	uint64_t published;	  /* what ctl->consumed holds */
 	uint32_t tx_pos, tx_free; /* send buffers: next byte, first in use */
 	uint32_t tx_end[VMB_DOORBELL_SLOTS]; /* tx_pos after each descriptor */
-	uint32_t idle;			     /* fruitless polls in a row */
+	struct vmb_copier tx_copier;
+	uint32_t idle;	  /* fruitless polls in a row */
 	uint64_t idle_ns; /* when they were many, or the daemon was seen */
 	uint64_t idle_progress; /* the engine's progress word at that time */
 	uint32_t arm_number;	/* last one put in event_arm */

@@ -62,6 +62,10 @@ void vmb_peers_settle(struct vmb_am *am);
 /* Copy bytes [first_byte, first_byte + len) of the segments to dst. */
 void vmb_am_gather(void *dst, const struct vmb_segment *segments,
 		   unsigned count, size_t first_byte, size_t len);
+/* The same to where another processor reads it next (copy.h). */
+void vmb_am_gather_out(struct vmb_copier *copier, void *dst,
+		       const struct vmb_segment *segments, unsigned count,
+		       size_t first_byte, size_t len);
 /* The message as one run of bytes, where it is one; else NULL. */
 static inline const void *vmb_am_as_one(const struct vmb_segment *segments,
 					unsigned count, size_t first_byte,

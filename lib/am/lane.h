@@ -53,6 +53,7 @@ struct vmb_lane_out {
 	struct vmb_ring ring; /* producer */
 	uint8_t *buffers;
 	uint32_t buf_size, buf_pos, buf_seen;
+	struct vmb_copier copier;
 	uint32_t told;	      /* look_arm that we sent LOOK for */
 	uint32_t room_number; /* last one put in room_arm */
 	enum vmb_lane_state state;

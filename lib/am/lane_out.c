@@ -25,6 +25,7 @@ void vmb_lane_out_start(struct vmb_lane_out *out)
 	/* where a number of an earlier lane between the two is not met again */
 	out->direct_number = (uint32_t)out->memory.ticket;
 	vmb_ring_init(&out->ring, base + VMB_LANE_RING, out->memory.slots, 0);
+	vmb_copier_init(&out->copier);
 }
 
 /* ---- room ------------------------------------------------------------------ */
@@ -112,7 +113,8 @@ static int write_buffered(struct vmb_lane_out *out, struct vmb_slot *slot,
 
 	if (rc)
 		return rc;
-	vmb_am_gather(out->buffers + at, segments, count, first_byte, len);
+	vmb_am_gather_out(&out->copier, out->buffers + at, segments, count,
+			  first_byte, len);
 	buf.offset = at;
 	slot->len = 0;
 	slot->flags |= VMB_F_BUF;

@@ -20,8 +20,9 @@
 
 #define FLUSH_MAX 64u /* messages sent in one pass */
 
-void vmb_am_gather(void *dst, const struct vmb_segment *segments,
-		   unsigned count, size_t first_byte, size_t len)
+static inline void gather(vmb_copy_fn copy, void *dst,
+			  const struct vmb_segment *segments, unsigned count,
+			  size_t first_byte, size_t len)
 {
 	uint8_t *to = dst;
 
@@ -34,11 +35,30 @@ void vmb_am_gather(void *dst, const struct vmb_segment *segments,
 			continue;
 		}
 		n = vmb_min(s->len - first_byte, len);
-		memcpy(to, (const uint8_t *)s->ptr + first_byte, n);
+		copy(to, (const uint8_t *)s->ptr + first_byte, n);
 		to += n;
 		len -= n;
 		first_byte = 0;
 	}
+}
+
+void vmb_am_gather(void *dst, const struct vmb_segment *segments,
+		   unsigned count, size_t first_byte, size_t len)
+{
+	gather(vmb_copy, dst, segments, count, first_byte, len);
+}
+
+void vmb_am_gather_out(struct vmb_copier *copier, void *dst,
+		       const struct vmb_segment *segments, unsigned count,
+		       size_t first_byte, size_t len)
+{
+	if (vmb_copier_begin(copier, len)) {
+		gather(vmb_copy_past, dst, segments, count, first_byte, len);
+		vmb_copy_past_end();
+	} else {
+		vmb_am_gather(dst, segments, count, first_byte, len);
+	}
+	vmb_copier_end(copier, len);
 }
 
 /* ---- positions --------------------------------------------------------------- */
@@ -181,7 +201,8 @@ static int send_buffered(struct vmb_am *am, struct vmb_peer *peer,
 
 	if (!has_buffer(am, buf.len, &at, &end))
 		return -EAGAIN;
-	vmb_am_gather(am->tx + at, segments, count, first_byte, len);
+	vmb_am_gather_out(&am->tx_copier, am->tx + at, segments, count,
+			  first_byte, len);
 	buf.offset = at;
 	slot->len = 0;
 	slot->flags |= VMB_F_BUF;

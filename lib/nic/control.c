@@ -287,6 +287,7 @@ static void rings_init(struct vmb_nic_endpoint *ep,
 	ep->tx = area + VMB_AREA_TX(g);
 	ep->rx_bytes = g->rx_bytes;
 	ep->tx_bytes = g->tx_bytes;
+	vmb_copier_init(&ep->rx_copier);
 	vmb_ring_init(&ep->doorbell, area + VMB_AREA_DOORBELL,
 		      VMB_DOORBELL_SLOTS, first);
 	vmb_ring_init(&ep->events, area + VMB_AREA_EQ, g->eq_slots, first);

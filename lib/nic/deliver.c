@@ -392,7 +392,7 @@ static int64_t send_buffered(struct vmb_engine *engine,
 		return hold_or_bounce(engine, ep, to, slot, NULL);
 	}
 	at = vmb_rx_place(&to->rx_pos, to->rx_bytes, buf.len, VMB_RX_ALIGN);
-	memcpy(to->rx + at, span.ptr, buf.len);
+	vmb_copier_copy(&to->rx_copier, to->rx + at, span.ptr, buf.len);
 	memcpy(slot->payload,
 	       &(struct vmb_slot_buf){.offset = at, .len = buf.len},
 	       sizeof(buf));

@@ -18,6 +18,7 @@
 #include <vmbypass/abi/slot.h>
 
 #include "base/barrier.h"
+#include "base/copy.h"
 #include "base/list.h"
 #include "base/util.h"
 #include "nic/nic.h"
@@ -95,6 +96,7 @@ struct vmb_nic_endpoint {
 	struct vmb_ring events; /* producer */
 	uint8_t *rx;
 	uint32_t rx_bytes, rx_pos, rx_seen;
+	struct vmb_copier rx_copier;
 	uint32_t notified; /* the event_arm that was served last */
 	uint32_t owed;	   /* GONE and ROOM events that found no room */
 

@@ -8,16 +8,21 @@
  * Owns:  a pair of endpoints per test.
  * Trust: payloads are compared.
  */
+#include <sched.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "conform/conform.h"
 
-#define MANY 200 /* messages: more than it takes to want a lane */
+#define MANY 200  /* messages: more than it takes to want a lane */
+#define SLEEPS 40 /* more than end a lane that is slept beside */
 
-static struct t_pair open_that_waits(enum vmb_wait_mode wait)
+static struct t_pair open_that_waits(enum vmb_wait_mode wait, uint32_t flags)
 {
-	struct vmb_open_params p = {
-		.size = sizeof(p), .id = VMB_ANY_ID, .wait = wait};
+	struct vmb_open_params p = {.size = sizeof(p),
+				    .id = VMB_ANY_ID,
+				    .wait = wait,
+				    .flags = flags};
 
 	return t_pair_open_with(&p);
 }
@@ -58,7 +63,7 @@ START_TEST(every_wait_mode_takes_a_lane)
 				       4096, 32768, 32769, 200000, 1 << 20};
 	static const enum vmb_wait_mode modes[] = {
 		VMB_WAIT_SPIN, VMB_WAIT_ADAPTIVE, VMB_WAIT_BLOCK};
-	struct t_pair pair = open_that_waits(modes[_i]);
+	struct t_pair pair = open_that_waits(modes[_i], 0);
 	uint64_t through;
 
 	exchange_until_lane(&pair);
@@ -75,7 +80,7 @@ END_TEST
 /* Both endpoints are of this process: on the local port it is told so. */
 START_TEST(long_messages_are_read_from_their_sender)
 {
-	struct t_pair pair = open_that_waits(VMB_WAIT_ADAPTIVE);
+	struct t_pair pair = open_that_waits(VMB_WAIT_ADAPTIVE, 0);
 	bool direct = !strcmp(t_port->name, "local");
 
 	exchange_until_lane(&pair);
@@ -103,7 +108,7 @@ static void sleep_once(struct vmb_endpoint *ep, bool armed)
 
 START_TEST(lanes_that_are_slept_beside_are_given_back)
 {
-	struct t_pair pair = open_that_waits(VMB_WAIT_ADAPTIVE);
+	struct t_pair pair = open_that_waits(VMB_WAIT_ADAPTIVE, 0);
 	double begin = t_seconds();
 	uint64_t before, after = 0;
 	unsigned i = MANY;
@@ -122,6 +127,43 @@ START_TEST(lanes_that_are_slept_beside_are_given_back)
 }
 END_TEST
 
+/* Until a counter of ep has grown past what it was; others look meanwhile. */
+static void await_more(struct vmb_endpoint *ep, size_t counter, uint64_t was)
+{
+	double end = t_seconds() + T_MS / 1000;
+	struct vmb_counters c;
+
+	do {
+		ck_assert_double_lt(t_seconds(), end);
+		sched_yield();
+		c = counters_of(ep);
+	} while (*(uint64_t *)((char *)&c + counter) <= was);
+}
+
+/* It is not the application that sleeps: nothing is known of how it waits. */
+START_TEST(lanes_outlive_sleeps_in_the_background)
+{
+	struct t_pair pair =
+		open_that_waits(VMB_WAIT_ADAPTIVE, VMB_OPEN_BACKGROUND);
+	struct vmb_counters before, now;
+
+	exchange_until_lane(&pair);
+	before = now = counters_of(pair.b);
+	for (unsigned i = 0; i < SLEEPS; i++) {
+		await_more(pair.b, offsetof(struct vmb_counters, sleeps),
+			   now.sleeps);
+		now = counters_of(pair.b);
+		t_finish(pair.a, t_isend(pair.a, pair.to_b, i, "x", 1));
+		await_more(pair.b, offsetof(struct vmb_counters, unexpected),
+			   now.unexpected);
+	}
+	if (port_makes_lanes())
+		ck_assert_uint_eq(counters_of(pair.b).lane_arrivals,
+				  before.lane_arrivals + SLEEPS);
+	t_pair_close(&pair);
+}
+END_TEST
+
 Suite *t_lane_suite(void)
 {
 	Suite *s = suite_create("lane");
@@ -131,6 +173,7 @@ Suite *t_lane_suite(void)
 	tcase_add_test(tc, long_messages_are_read_from_their_sender);
 	tcase_add_loop_test(tc, lanes_that_are_slept_beside_are_given_back, 0,
 			    1);
+	tcase_add_test(tc, lanes_outlive_sleeps_in_the_background);
 	tc = t_case_here(s, "event loop"); /* a far endpoint has no fd */
 	tcase_add_loop_test(tc, lanes_that_are_slept_beside_are_given_back, 1,
 			    2);
