@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=busybox
 # nightly
-# limit: 1500
+# limit: 2600
 #
 # The conformance suite of the library, unchanged: in guests, and between two,
 # where every second endpoint of a test is one of the other guest.
 
 # An emulated machine is slow, and each call over there is a round trip of TCP.
-times=$((4 * slow))
+times=$((8 * slow))
 
 # far_start NAME: the half that serves, a process there for each test.
 far_start()
@@ -24,7 +24,7 @@ conform_between()
 	shift 2
 	far_start $far || return 1
 	for suite in "${@:-}"; do
-		GUEST_LIMIT=800 guest $near "CK_TIMEOUT_MULTIPLIER=$times \
+		GUEST_LIMIT=1300 guest $near "CK_TIMEOUT_MULTIPLIER=$times \
 			conform env@$(guest_address $far):7100 $suite" ||
 			near_status=$?
 	done
