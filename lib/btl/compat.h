@@ -17,12 +17,16 @@
 #include <opal/mca/btl/btl.h>
 
 #if BTL_VERSION >= 330
-
 #include <opal/mca/pmix/pmix-internal.h>
 #include <opal/mca/threads/mutex.h>
-
 #define BTL_MODEX_SCOPE PMIX_GLOBAL
 #define BTL_TELLS_SENDER 1 /* with what arrives; windows need it */
+#else
+#include <opal/mca/pmix/pmix.h>
+#include <opal/threads/mutex.h>
+#define BTL_MODEX_SCOPE OPAL_PMIX_GLOBAL
+#define BTL_TELLS_SENDER 0
+#endif
 
 /*
  * What arrived, all of it in one segment, to who registered for its tag.
@@ -35,6 +39,7 @@ static inline void btl_compat_deliver(mca_btl_base_module_t *btl,
 {
 	const mca_btl_active_message_callback_t *to =
 		&mca_btl_base_active_message_trigger[tag];
+#if BTL_TELLS_SENDER
 	const mca_btl_base_receive_descriptor_t des = {
 		.endpoint = peer,
 		.des_segments = segment,
@@ -44,23 +49,7 @@ static inline void btl_compat_deliver(mca_btl_base_module_t *btl,
 	};
 
 	to->cbfunc(btl, &des);
-}
-
 #else
-
-#include <opal/mca/pmix/pmix.h>
-#include <opal/threads/mutex.h>
-
-#define BTL_MODEX_SCOPE OPAL_PMIX_GLOBAL
-#define BTL_TELLS_SENDER 0
-
-static inline void btl_compat_deliver(mca_btl_base_module_t *btl,
-				      mca_btl_base_tag_t tag,
-				      struct mca_btl_base_endpoint_t *peer,
-				      mca_btl_base_segment_t *segment)
-{
-	const mca_btl_active_message_callback_t *to =
-		&mca_btl_base_active_message_trigger[tag];
 	mca_btl_base_descriptor_t des = {
 		.des_segments = segment,
 		.des_segment_count = 1,
@@ -68,8 +57,7 @@ static inline void btl_compat_deliver(mca_btl_base_module_t *btl,
 
 	(void)peer;
 	to->cbfunc(btl, tag, &des, to->cbdata);
-}
-
 #endif
+}
 
 #endif

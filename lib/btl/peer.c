@@ -136,6 +136,9 @@ int vmb_btl_del_procs(mca_btl_base_module_t *btl, size_t count,
 		OPAL_THREAD_LOCK(&m->lock);
 		opal_list_remove_item(&m->peers, &peer->super);
 		OPAL_THREAD_UNLOCK(&m->lock);
+		/* one that failed may still send */
+		if (BTL_TELLS_SENDER)
+			vmb_addr_set_context(m->ep, peer->addr, NULL);
 		if (peer->state == BTL_PEER_CONNECTED)
 			vmb_disconnect(m->ep, peer->addr);
 		OBJ_RELEASE(peer);
