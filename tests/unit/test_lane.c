@@ -97,6 +97,29 @@ START_TEST(lane_comes_up_and_carries_every_length)
 }
 END_TEST
 
+/* Several pieces, from the middle of one on: past the caches, and not. */
+START_TEST(pieces_are_gathered_alike_both_ways)
+{
+	static uint8_t from[3000], to[4096] __attribute__((aligned(64)));
+	struct vmb_segment pieces[] = {{from, 33},
+				       {from + 33, 0},
+				       {from + 33, 1500},
+				       {from + 1533, 1}};
+	struct vmb_copier copier;
+
+	for (size_t i = 0; i < sizeof(from); i++)
+		from[i] = (uint8_t)(i * 7 + i / 251);
+	vmb_copier_init(&copier);
+	copier.past = _i;
+	for (size_t first = 0; first < 64; first++) {
+		memset(to, 0xa5, sizeof(to));
+		vmb_am_gather_out(&copier, to, pieces, 4, first, 1534 - first);
+		ck_assert_int_eq(memcmp(to, from + first, 1534 - first), 0);
+		ck_assert_uint_eq(to[1534 - first], 0xa5);
+	}
+}
+END_TEST
+
 START_TEST(lane_to_oneself_works)
 {
 	for (unsigned i = 0; i < 500; i++) {
@@ -738,6 +761,7 @@ static Suite *lane_suite(void)
 	TCase *tc = add_case(s, "life");
 
 	tcase_add_loop_test(tc, lane_comes_up_and_carries_every_length, 0, 2);
+	tcase_add_loop_test(tc, pieces_are_gathered_alike_both_ways, 0, 2);
 	tcase_add_test(tc, lane_to_oneself_works);
 	tcase_add_loop_test(tc, order_holds_across_the_switch, 0, 40);
 	tcase_add_loop_test(tc, order_holds_while_lanes_come_and_go, 0, 20);
