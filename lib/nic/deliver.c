@@ -37,18 +37,18 @@ static bool check_consumed(struct vmb_engine *engine,
 	return false;
 }
 
-static void observe_consumed(struct vmb_engine *engine,
-			     struct vmb_nic_endpoint *ep)
+static uint64_t observe_consumed(struct vmb_engine *engine,
+				 struct vmb_nic_endpoint *ep)
 {
 	uint64_t word = vmb_observe(&ep->ctl->consumed);
 
-	if (!check_consumed(engine, ep, word))
-		return;
-	ep->events.seen = vmb_low(word);
-	ep->rx_seen = vmb_high(word);
+	if (check_consumed(engine, ep, word)) {
+		ep->events.seen = vmb_low(word);
+		ep->rx_seen = vmb_high(word);
+	}
+	return word;
 }
 
-/* Takes no note of it: that it has changed is news to has_work(). */
 void vmb_events_check(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 {
 	vmb_events_lock(ep);
@@ -82,6 +82,21 @@ static bool has_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		observe_consumed(engine, ep);
 	return vmb_ring_room(&ep->events) >= wanted && rx_room(ep) >= bytes &&
 	       vmb_load_relaxed(&ep->state) == VMB_STATE_OPEN;
+}
+
+/*
+ * Somebody waits for room here, so the endpoint's own engine has to see what
+ * is read. It may be asleep, and the endpoint armed for other things only.
+ */
+static void watch_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
+{
+	vmb_publish(&ep->watch_room, 1);
+	if (ep->engine == engine) {
+		vmb_engine_heat(ep);
+	} else {
+		vmb_store_relaxed(&ep->engine->look_all, 1);
+		vmb_engine_wake(ep->engine);
+	}
 }
 
 /* ---- our own events ------------------------------------------------------- */
@@ -165,7 +180,7 @@ static void pay_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 
 void vmb_events_pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 {
-	uint32_t paid = 0;
+	uint32_t paid = 0, owed;
 
 	vmb_events_lock(ep);
 	while (paid < ep->owed_gone_count &&
@@ -177,9 +192,10 @@ void vmb_events_pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 			ep->owed_gone_count * sizeof(ep->owed_gone[0]));
 	if (ep->owed > ep->owed_gone_count)
 		pay_room(engine, ep);
-	if (ep->owed)
-		vmb_publish(&ep->watch_room, 1);
+	owed = ep->owed;
 	vmb_events_unlock(ep);
+	if (owed)
+		watch_room(engine, ep);
 }
 
 /* ---- back-pressure --------------------------------------------------------- */
@@ -205,7 +221,7 @@ unsigned vmb_events_room_again(struct vmb_engine *engine,
 	bool room;
 
 	vmb_events_lock(ep);
-	observe_consumed(engine, ep);
+	ep->room_seen = observe_consumed(engine, ep);
 	room = vmb_ring_room(&ep->events) >= enough &&
 	       rx_room(ep) >= ep->rx_bytes / 2 && !ep->owed;
 	vmb_events_unlock(ep);
@@ -285,13 +301,7 @@ static void bounce_no_room(struct vmb_engine *engine,
 	acquaint(ep, to); /* it may go instead of having room */
 	bounce(engine, ep, slot, ext, VMB_CODE_NO_ROOM);
 	vmb_arm_fence(); /* blocked before watch: see vmb_events_room_again */
-	vmb_publish(&to->watch_room, 1);
-	if (to->engine == engine) {
-		vmb_engine_heat(to);
-	} else {
-		vmb_store_relaxed(&to->engine->look_all, 1);
-		vmb_engine_wake(to->engine);
-	}
+	watch_room(engine, to);
 }
 
 /*

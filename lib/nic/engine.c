@@ -109,23 +109,15 @@ void vmb_engine_heat(struct vmb_nic_endpoint *ep)
 /* Is there anything to do for this endpoint? One line, mostly unchanged. */
 static bool has_work(struct vmb_nic_endpoint *ep)
 {
-	uint64_t consumed;
-	bool changed;
-
 	/* a descriptor that cannot be taken yet is no work */
 	if (!ep->stalled && !ep->fenced && ep->active < TRANSFERS_MAX &&
 	    vmb_ring_due(&ep->doorbell, 0, vmb_ring_seq(&ep->doorbell)))
 		return true; /* due, or a lie: serve finds out */
 	if ((ep->active || ep->fenced) && vmb_transfer_ready(ep))
 		return true;
-	if (!vmb_load_relaxed(&ep->watch_room))
-		return false;
-	vmb_events_lock(ep); /* others deliver here, and note what was read */
-	consumed = vmb_observe(&ep->ctl->consumed);
-	changed = vmb_low(consumed) != ep->events.seen ||
-		  vmb_high(consumed) != ep->rx_seen;
-	vmb_events_unlock(ep);
-	return changed;
+	/* whoever delivers here notes what was read, but only we act on it */
+	return vmb_load_relaxed(&ep->watch_room) &&
+	       vmb_observe(&ep->ctl->consumed) != ep->room_seen;
 }
 
 /* Nothing for long: it is looked at now and then, as long as we are awake. */

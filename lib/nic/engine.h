@@ -88,6 +88,7 @@ struct vmb_nic_endpoint {
 	bool fenced;	     /* a FENCE waits for the transfers before it */
 	bool barrier;	     /* to arm it takes host->barrier(), too */
 	uint32_t watch_room; /* someone waits for room here */
+	uint64_t room_seen;  /* `consumed` when that was last acted upon */
 	uint32_t active;     /* transfers under way */
 	struct vmb_list transfers;
 

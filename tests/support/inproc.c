@@ -84,6 +84,11 @@ static void host_wake(void *arg, unsigned thread)
 
 void t_nic_start(const struct vmb_nic_config *config)
 {
+	t_nic_start_stepped(config, config && !config->threads);
+}
+
+void t_nic_start_stepped(const struct vmb_nic_config *config, unsigned engines)
+{
 	struct vmb_nic_config c = {
 		.threads = 1, .endpoints_max = 1024, .spin_us = 20};
 
@@ -101,10 +106,10 @@ void t_nic_start(const struct vmb_nic_config *config)
 	vmb_list_init(&t_inproc.endpoints);
 	t_inproc.host = (struct vmb_nic_host){
 		.notify = host_notify, .sleep = host_sleep, .wake = host_wake};
-	t_inproc.stepped = !c.threads;
+	t_inproc.stepped = engines;
 	c.host = &t_inproc.host;
-	if (t_inproc.stepped) {
-		c.threads = 1;
+	if (engines) {
+		c.threads = engines;
 		t_inproc.host.sleep = NULL;
 	}
 	ck_assert_int_eq(vmb_nic_open(&c, &t_inproc.nic), 0);
@@ -130,19 +135,33 @@ struct vmb_nic *t_nic(void)
 	return t_inproc.nic;
 }
 
-unsigned t_nic_breathe(void)
+unsigned t_nic_breathe_one(unsigned engine)
 {
 	if (!t_inproc.stepped) /* an assertion that holds costs a message each */
 		ck_abort_msg("the engine has threads of its own");
 	pthread_mutex_lock(&t_inproc.kicks);
-	deliver_kicks(0);
+	deliver_kicks(engine);
 	pthread_mutex_unlock(&t_inproc.kicks);
-	return vmb_nic_breathe(t_inproc.nic, 0);
+	return vmb_nic_breathe(t_inproc.nic, engine);
+}
+
+unsigned t_nic_breathe(void)
+{
+	unsigned work = t_nic_breathe_one(0);
+
+	for (unsigned i = 1; i < t_inproc.stepped; i++)
+		work += t_nic_breathe_one(i);
+	return work;
+}
+
+bool t_nic_may_sleep_one(unsigned engine)
+{
+	return vmb_nic_may_sleep(t_inproc.nic, engine);
 }
 
 bool t_nic_may_sleep(void)
 {
-	return vmb_nic_may_sleep(t_inproc.nic, 0);
+	return t_nic_may_sleep_one(0);
 }
 
 void t_nic_settle(void)

@@ -31,10 +31,15 @@ void t_nic_start(const struct vmb_nic_config *config);
 void t_nic_stop(void);
 struct vmb_nic *t_nic(void);
 
-/* One pass of a stepped engine; returns the work done. */
+/* The same for so many engines that the test steps. */
+void t_nic_start_stepped(const struct vmb_nic_config *config, unsigned engines);
+
+/* One pass of each stepped engine, or of one; returns the work done. */
 unsigned t_nic_breathe(void);
+unsigned t_nic_breathe_one(unsigned engine);
 /* Would its thread sleep now? Then every endpoint was armed. */
 bool t_nic_may_sleep(void);
+bool t_nic_may_sleep_one(unsigned engine);
 /* Breathe until a stepped engine finds nothing to do; else nothing. */
 void t_nic_settle(void);
 

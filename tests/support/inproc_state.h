@@ -39,7 +39,7 @@ struct t_inproc_answer {
 extern struct t_inproc {
 	struct vmb_nic *nic;
 	struct vmb_nic_host host;
-	bool stepped;
+	unsigned stepped; /* engines */
 	bool refuse_register, hold_connects, lost;
 	unsigned regions;
 	uint32_t sessions;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nic/engine.h"
 #include "support/ends.h"
 
 static struct t_end a, b, c;
@@ -34,6 +35,17 @@ static void start(unsigned threads, uint32_t first_position)
 static void setup_stepped(void)
 {
 	start(0, 0);
+}
+
+/* a and c belong to engine 0, b to engine 1. */
+static void setup_two_stepped(void)
+{
+	t_nic_start_stepped(&(struct vmb_nic_config){.endpoints_max = 16,
+						     .spin_us = 100},
+			    2);
+	t_end_open(&a, NULL, &small);
+	t_end_open(&b, NULL, &small);
+	t_end_open(&c, NULL, &small);
 }
 
 static void setup_threads(void)
@@ -93,6 +105,77 @@ START_TEST(slow_receiver_does_not_hold_up_others)
 	t_ends_until(c.received[1] == 500, &a, &c); /* b does not read */
 	ck_assert_uint_eq(b.received[0], 0);
 	t_ends_until(b.received[0] == 500, &a, &b);
+}
+END_TEST
+
+/*
+ * b has read all, and what tells the engine of it is noted by a delivery from c
+ * before b itself is looked at: a is told nevertheless.
+ */
+START_TEST(room_that_another_sender_saw_first_is_told)
+{
+	uint64_t cold;
+
+	for (unsigned i = 0; i < 200; i++) /* events run out, not buffers */
+		ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), 0);
+	t_ends_until(a.am.counters.bounced > 0, &a);
+	cold = vmb_now_ns() + 2000000; /* 20 times spin_us */
+	while (vmb_now_ns() < cold) {
+		ck_assert_int_eq(t_end_post(&c, &c, 1, 8, VMB_AM_QUEUE), 0);
+		t_ends_turn((struct t_end *[]){&c}, 1);
+	}
+	while (vmb_am_poll(&b.am, 64) > 0)
+		;
+	ck_assert_uint_eq(a.am.counters.resumed, 0);
+	ck_assert_int_eq(t_end_post(&c, &b, 2, 8, VMB_AM_TRY), 0);
+	t_ends_until(a.am.counters.resumed > 0, &a); /* b does not read */
+}
+END_TEST
+
+static void post_short(struct t_end *from, struct t_end *to, unsigned stream,
+		       unsigned count)
+{
+	while (count--)
+		ck_assert_int_eq(t_end_post(from, to, stream, 8, VMB_AM_QUEUE),
+				 0);
+}
+
+static void let_sleep(unsigned engine)
+{
+	uint64_t stop = vmb_now_ns() + 1000000000u;
+
+	while (!t_nic_may_sleep_one(engine)) {
+		ck_assert(vmb_now_ns() < stop);
+		t_nic_breathe_one(engine);
+	}
+}
+
+/*
+ * c has room for b, whose own queue has none to say so just now, and whose
+ * engine sleeps: when b has read, it is told.
+ */
+START_TEST(room_that_finds_no_room_is_told_later)
+{
+	post_short(&b, &c, 0, 200);
+	t_ends_until(b.am.counters.bounced > 0, &b);
+	t_ends_until(!vmb_am_poll(&b.am, 64), &b);
+	post_short(&a, &b, 1, small.eq_slots - 4); /* arrivals leave 4 */
+	t_nic_settle();
+	ck_assert_uint_eq(b.received[1], 0);
+	let_sleep(1);
+	ck_assert_uint_eq(b.am.ctl->room_arm, 0);
+	while (vmb_am_poll(&c.am, 64) > 0)
+		;
+	while (t_nic_breathe_one(0))
+		;
+	ck_assert_uint_eq(a.am.counters.bounced, 0);
+	/* told by its neighbour that there is something to watch */
+	ck_assert(vmb_load_relaxed(&t_nic()->engines[1].look_all));
+	t_nic_breathe_one(1);
+	let_sleep(1);
+	ck_assert_uint_ne(b.am.ctl->room_arm, 0);
+	t_ends_until(b.am.counters.resumed > 0, &b);
+	t_ends_until(c.received[0] == 200, &b, &c);
 }
 END_TEST
 
@@ -296,12 +379,18 @@ static Suite *pressure_suite(void)
 	tcase_add_test(tc, try_is_refused_until_there_is_room);
 	tcase_add_test(tc, posts_while_bounces_are_under_way_keep_their_place);
 	tcase_add_test(tc, room_before_last_bounce_keeps_order);
+	tcase_add_test(tc, room_that_another_sender_saw_first_is_told);
 	tcase_add_loop_test(tc, mixed_traffic_arrives_in_order, 0, 3);
 	tc = add_case(s, "forget", setup_stepped);
 	tcase_add_test(tc, closing_receiver_gives_all_back_in_order);
 	tcase_add_test(tc, forgetting_gives_back_what_waits);
 	tcase_add_test(tc, bounces_of_a_forgotten_peer_are_discarded);
 	tcase_add_test(tc, shell_of_a_peer_goes_when_it_goes);
+	tc = add_case(s, "two engines", setup_two_stepped);
+	tcase_add_test(tc, slow_receiver_gets_all_in_order);
+	tcase_add_test(tc, slow_receiver_does_not_hold_up_others);
+	tcase_add_test(tc, room_that_finds_no_room_is_told_later);
+	tcase_add_loop_test(tc, mixed_traffic_arrives_in_order, 0, 3);
 	tc = add_case(s, "threads", setup_threads);
 	tcase_add_test(tc, slow_receiver_gets_all_in_order);
 	tcase_add_test(tc, slow_receiver_does_not_hold_up_others);
