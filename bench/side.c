@@ -94,11 +94,18 @@ static int arena_prepare(struct bench_side *s, const struct bench_job *job)
 	return 0;
 }
 
-static void *slot_at(const struct bench_side *s, int direction, uint64_t n)
+static void *slot_at(const struct bench_side *s, int direction, uint32_t place)
 {
 	if (!s->job.size)
 		return NULL;
-	return s->arena[direction] + n % job_buffers(&s->job) * s->stride;
+	return s->arena[direction] + place * s->stride;
+}
+
+/* The next place in the window, without a division: those of a few messages
+ * take as long as one of them. */
+static void advance(const struct bench_side *s, uint32_t *place)
+{
+	*place = *place + 1 == s->job.window ? 0 : *place + 1;
 }
 
 /* ---- open, close, begin ------------------------------------------------- */
@@ -146,11 +153,13 @@ void bench_side_close(struct bench_side *s)
 
 static int receive_post(struct bench_side *s)
 {
-	int ret = s->calls->receive(s, slot_at(s, 1, s->posted), s->job.size,
-				    &s->recv_req[s->posted % s->job.window]);
+	int ret = s->calls->receive(s, slot_at(s, 1, s->post_at), s->job.size,
+				    &s->recv_req[s->post_at]);
 
-	if (!ret)
+	if (!ret) {
 		s->posted++;
+		advance(s, &s->post_at);
+	}
 	return ret;
 }
 
@@ -160,14 +169,16 @@ static void leftovers_drop(struct bench_side *s)
 	int cancelled;
 
 	for (; s->posted > s->received; s->received++) {
-		struct vmb_req **req;
+		struct vmb_req **req = &s->recv_req[s->receive_at];
 
-		req = &s->recv_req[s->received % s->job.window];
+		advance(s, &s->receive_at);
 		if (!vmb_cancel(s->ep, req, &cancelled) && !cancelled)
 			vmb_forget(s->ep, req);
 	}
-	for (; !s->delivered && s->sent > s->finished; s->finished++)
-		vmb_forget(s->ep, &s->send_req[s->finished % s->job.window]);
+	for (; !s->delivered && s->sent > s->finished; s->finished++) {
+		vmb_forget(s->ep, &s->send_req[s->finish_at]);
+		advance(s, &s->finish_at);
+	}
 }
 
 int bench_side_begin(struct bench_side *s, const struct bench_job *job,
@@ -185,12 +196,13 @@ int bench_side_begin(struct bench_side *s, const struct bench_job *job,
 	if (ret)
 		return ret;
 	s->job = *job;
-	s->stride = job_stride(job);
+	s->stride = job->flags & BENCH_JOB_ONE_BUFFER ? 0 : job_stride(job);
 	s->to_send = client || both ? job->iters : 0;
 	s->to_recv = !client || both ? job->iters : 0;
 	s->send_seed = job->seed + (client ? 0 : 1ull << 32);
 	s->recv_seed = job->seed + (client ? 1ull << 32 : 0);
 	s->sent = s->finished = s->posted = s->received = 0;
+	s->send_at = s->finish_at = s->post_at = s->receive_at = 0;
 	s->error = 0;
 	/* an answer tells that what it answers has arrived */
 	s->delivered = job->pattern == BENCH_PINGPONG ? &s->received : NULL;
@@ -274,7 +286,7 @@ static int sends_finish(struct bench_side *s, bool wait)
 		struct bench_outcome outcome;
 		int done, ret;
 
-		req = &s->send_req[s->finished % s->job.window];
+		req = &s->send_req[s->finish_at];
 		ret = s->calls->wait(s, req, wait ? VMB_INFINITE : 0, &outcome,
 				     &done);
 		if (ret || !done)
@@ -282,6 +294,7 @@ static int sends_finish(struct bench_side *s, bool wait)
 		if (outcome.code)
 			return outcome.code;
 		s->finished++;
+		advance(s, &s->finish_at);
 		wait = false;
 	}
 	return 0;
@@ -289,7 +302,7 @@ static int sends_finish(struct bench_side *s, bool wait)
 
 static int send_try(struct bench_side *s)
 {
-	void *data = slot_at(s, 0, s->sent);
+	void *data = slot_at(s, 0, s->send_at);
 	uint64_t len = s->job.size;
 	int ret;
 
@@ -301,14 +314,25 @@ static int send_try(struct bench_side *s)
 		ret = vmb_am_send(s->ep, s->peer, BENCH_AM_ID, s->sent,
 				  &segment, 1);
 	} else {
-		ret = s->calls->send(
-			s, data, len,
-			s->delivered ? NULL
-				     : &s->send_req[s->sent % s->job.window]);
+		ret = s->calls->send(s, data, len,
+				     s->delivered ? NULL
+						  : &s->send_req[s->send_at]);
 	}
-	if (!ret)
+	if (!ret) {
 		s->sent++;
+		advance(s, &s->send_at);
+	}
 	return ret;
+}
+
+/*
+ * In a ping-pong the next receive is posted behind the send, as by programs
+ * that call send and receive in turn.
+ */
+static bool receive_is_due(const struct bench_side *s)
+{
+	return !(s->job.flags & BENCH_JOB_AM) && s->posted == s->received &&
+	       s->posted < s->to_recv;
 }
 
 int bench_side_send(struct bench_side *s)
@@ -321,30 +345,35 @@ int bench_side_send(struct bench_side *s)
 		if (ret < 0)
 			return ret;
 	}
+	if (!ret && receive_is_due(s))
+		ret = receive_post(s);
 	return ret;
 }
 
 /* ---- receiving ---------------------------------------------------------- */
 
-/* The oldest posted receive has ended: check it, post the next one. */
+/* The oldest posted receive has ended: check it; in a stream, post the next. */
 static int received_one(struct bench_side *s,
 			const struct bench_outcome *outcome)
 {
 	int ret = outcome->code;
 
 	if (!ret)
-		ret = payload_check(s, slot_at(s, 1, s->received),
+		ret = payload_check(s, slot_at(s, 1, s->receive_at),
 				    outcome->len);
 	if (ret)
 		return ret;
 	s->received++;
-	return s->posted < s->to_recv ? receive_post(s) : 0;
+	advance(s, &s->receive_at);
+	if (s->job.pattern == BENCH_PINGPONG || s->posted == s->to_recv)
+		return 0;
+	return receive_post(s);
 }
 
 /* Returns 1 when a message was taken in, 0 when there was none. */
 static int receive_try(struct bench_side *s)
 {
-	struct vmb_req **req = &s->recv_req[s->received % s->job.window];
+	struct vmb_req **req = &s->recv_req[s->receive_at];
 	struct bench_outcome outcome;
 	int done, ret;
 
@@ -357,7 +386,7 @@ static int receive_try(struct bench_side *s)
 
 static int receive_wait(struct bench_side *s)
 {
-	struct vmb_req **req = &s->recv_req[s->received % s->job.window];
+	struct vmb_req **req = &s->recv_req[s->receive_at];
 	struct bench_outcome outcome;
 	int done, ret;
 
@@ -380,7 +409,7 @@ static int am_receive_try(struct bench_side *s)
 /* A small message comes without the help of its sender: wait, as one would. */
 static int receive_small(struct bench_side *s)
 {
-	struct vmb_req **req = &s->recv_req[s->received % s->job.window];
+	struct vmb_req **req = &s->recv_req[s->receive_at];
 	struct bench_outcome outcome;
 	int done, ret;
 

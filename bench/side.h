@@ -74,11 +74,12 @@ struct bench_side {
 	enum bench_memory memory;
 	uint64_t arena_bytes;
 	uint8_t *arena[2]; /* send, receive */
-	uint64_t stride;
+	uint64_t stride;   /* 0: one buffer for all */
 
 	uint64_t to_send, to_recv;
 	uint64_t sent, finished; /* finished: its memory is free again */
 	uint64_t posted, received;
+	uint32_t send_at, finish_at, post_at, receive_at; /* in the window */
 	/* what the receiver has, when we can see it (set after begin); NULL:
 	 * a send counts as finished when its request has completed */
 	const uint64_t *delivered;
@@ -102,7 +103,8 @@ int bench_side_begin(struct bench_side *s, const struct bench_job *job,
 /* Nothing is left posted after a job that ended well. */
 bool bench_side_done(const struct bench_side *s);
 
-/* Send one message; waits for room. */
+/* Send one message; waits for room. In a ping-pong, then post the receive of
+ * the answer, unless it is posted. */
 int bench_side_send(struct bench_side *s);
 /* Take in one message; waits for it. idle: the other side, if it is ours. */
 int bench_side_receive(struct bench_side *s, struct bench_side *idle);

@@ -78,6 +78,7 @@ struct vmb_lanes {
 	uint32_t after;		 /* messages to a peer before we want one */
 	uint32_t hot_count;
 	uint32_t passes;
+	uint32_t posts; /* messages of ours that went into lanes */
 	const struct vmb_ring *watch; /* of a hot lane, or NULL */
 	struct vmb_list owing;	      /* peers that a word may be sent to */
 	struct vmb_list calls_out, calls_in; /* the daemon was asked */

@@ -77,6 +77,13 @@ static inline const void *vmb_am_as_one(const struct vmb_segment *segments,
 	return NULL;
 }
 
+/* The words of a slot before its payload. */
+#define VMB_SLOT_HEAD(op, peer, id, hdr, len)                 \
+	{                                                     \
+		(uint64_t)(op) << 32 | (uint64_t)(len) << 48, \
+			vmb_pack((peer), (id)), (hdr),        \
+	}
+
 /*
  * A slot with its payload yet to come, zeroed. Whole words, for the same
  * reason as vmb_slot_head().
@@ -85,13 +92,9 @@ static inline void vmb_slot_fill(struct vmb_slot *slot, unsigned op,
 				 uint32_t peer, unsigned id, uint64_t hdr,
 				 size_t len)
 {
-	uint64_t words[] = {
-		(uint64_t)op << 32 | (uint64_t)len << 48,
-		vmb_pack(peer, id),
-		hdr,
-	};
+	uint64_t head[] = VMB_SLOT_HEAD(op, peer, id, hdr, len);
 
-	memcpy(slot, words, sizeof(words));
+	memcpy(slot, head, sizeof(head));
 	memset(slot->payload, 0, sizeof(slot->payload));
 }
 

@@ -54,6 +54,8 @@ struct vmb_lane_out {
 	uint8_t *buffers;
 	uint32_t buf_size, buf_pos, buf_seen;
 	struct vmb_copier copier;
+	uint64_t stream_from; /* arrivals when its first was posted */
+	uint32_t stream;      /* messages since then */
 	uint32_t told;	      /* look_arm that we sent LOOK for */
 	uint32_t room_number; /* last one put in room_arm */
 	enum vmb_lane_state state;
@@ -78,6 +80,10 @@ struct vmb_lane_in {
 	uint8_t *buffers;
 	uint32_t buf_size, buf_pos;
 	uint64_t published;
+	uint32_t stream_from; /* posts when its first arrived */
+	uint32_t stream;      /* messages since then */
+	uint8_t missed;	      /* fruitless looks in a row */
+	uint8_t rests;	      /* passes that do not look */
 	uint32_t told;	      /* room_arm that we sent ROOM for */
 	uint32_t look_number; /* last one put in look_arm */
 	enum vmb_lane_state state;

@@ -24,6 +24,10 @@
 #define HOT_KEPT 4u	 /* so many may be silent: they cost next to nothing */
 #define PASSES_PER_CLOCK 4096u /* passes between looks at the clock */
 #define FRUITFUL 16u	       /* slots that make up for a LOOK and a barrier */
+#define STREAM 32u	       /* messages in a row that are one */
+#define FEW 8u	  /* of it in one pass: we are as fast as the sender */
+#define MISSES 4u /* fruitless looks that end it */
+#define RESTS 32u /* passes, less than a microsecond */
 
 void vmb_lane_in_start(struct vmb_lane_in *in)
 {
@@ -326,16 +330,48 @@ static inline int take(struct vmb_am *am, struct vmb_lane_in *in)
 	return 0;
 }
 
+/*
+ * Each look at a slot that is not written yet takes its line from the sender,
+ * who then waits for it with the next message: two that keep up with each other
+ * pay for a line's way there and back with every message. In a stream to which
+ * nothing is answered some passes do not look, and then find more at once.
+ */
+static void pace(const struct vmb_am *am, struct vmb_lane_in *in,
+		 unsigned taken)
+{
+	uint32_t posts = am->lanes.posts + am->doorbell.pos;
+
+	if (!taken) {
+		if (in->missed < MISSES && ++in->missed == MISSES)
+			in->stream = 0;
+		return;
+	}
+	in->missed = 0;
+	if (in->stream_from != posts) {
+		in->stream_from = posts;
+		in->stream = 0;
+	}
+	in->stream += taken;
+	if (in->stream >= STREAM && taken < FEW)
+		in->rests = RESTS;
+}
+
 static unsigned take_some(struct vmb_am *am, struct vmb_lane_in *in,
 			  unsigned budget)
 {
 	unsigned taken = 0;
 
+	if (in->rests) {
+		in->rests--;
+		return 0;
+	}
 	while (taken < budget && take(am, in)) {
 		/* in a stream; else it would take lines from the sender */
 		if (taken++)
 			vmb_ring_prefetch_read(&in->ring);
 	}
+	if (taken < budget)
+		pace(am, in, taken);
 	if (taken < budget &&
 	    in->published != vmb_pack(in->ring.pos, in->buf_pos) &&
 	    in->state == VMB_LANE_OPEN)
@@ -397,6 +433,7 @@ void vmb_lane_drain(struct vmb_am *am, struct vmb_peer *peer)
 	struct vmb_lane_in *in = peer->lane_in;
 	bool outer = am->in_handler;
 
+	in->rests = 0;
 	if (!in->taking)
 		take_some(am, in, in->ring.mask + 1);
 	am->in_handler = outer;

@@ -271,13 +271,22 @@ static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 			      len);
 }
 
+static void commit_short(struct vmb_am *am, uint32_t handle, unsigned id,
+			 uint64_t hdr, const void *data, size_t len)
+{
+	const uint64_t head[] =
+		VMB_SLOT_HEAD(VMB_OP_SEND, handle, id, hdr, len);
+
+	am->tx_end[am->doorbell.pos % VMB_DOORBELL_SLOTS] = am->tx_pos;
+	vmb_ring_commit_short(&am->doorbell, head, data, len);
+}
+
 int vmb_am_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		uint64_t hdr, const struct vmb_segment *segments,
 		unsigned count, size_t first_byte, size_t len,
 		enum vmb_am_mode mode)
 {
 	const void *data;
-	struct vmb_slot slot;
 
 	if (peer->lane_on)
 		return vmb_lane_post(am, peer, id, hdr, segments, count,
@@ -289,9 +298,7 @@ int vmb_am_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 			 !vmb_ring_room(&am->doorbell)))
 		return post_slow(am, peer, id, hdr, segments, count, first_byte,
 				 len, mode);
-	vmb_slot_fill(&slot, VMB_OP_SEND, peer->handle, id, hdr, len);
-	vmb_copy_short(slot.payload, data, len);
-	vmb_am_commit(am, &slot, (uint32_t)len);
+	commit_short(am, peer->handle, id, hdr, data, len);
 	peer->last_post = am->doorbell.pos;
 	vmb_lane_consider(am, peer);
 	vmb_am_kick(am);

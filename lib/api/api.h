@@ -113,9 +113,11 @@ struct vmb_endpoint {
 
 	/* progress: one thread at a time, handlers run with the lock free */
 	bool progressing;
-	bool held;	 /* vmb_hold() */
 	uint64_t visits; /* passes asked for; read without the lock */
 	const void *progress_thread; /* vmb_thread_self() */
+	/* not beside `progressing`: one load of both would have to wait for
+	 * the store of one */
+	bool held; /* vmb_hold() */
 	struct vmb_background background;
 
 	/* waiting: see wait.c */

@@ -44,7 +44,7 @@ static int post_send(struct vmb_endpoint *ep,
 		return rc;
 	peer = vmb_address_peer(ep, dest);
 	if (vmb_likely(peer != NULL))
-		rc = vmb_msg_isend(ep->msg, segments, count, peer, match,
+		rc = vmb_msg_isend(ep->msg, segments, count, len, peer, match,
 				   synchronous, context, req);
 	else
 		rc = -EINVAL;
@@ -83,7 +83,8 @@ int vmb_irecv(struct vmb_endpoint *ep, const struct vmb_segment *segments,
 	rc = vmb_endpoint_enter(ep);
 	if (rc)
 		return rc;
-	rc = vmb_msg_irecv(ep->msg, segments, count, match, mask, context, req);
+	rc = vmb_msg_irecv(ep->msg, segments, count, len, match, mask, context,
+			   req);
 	if (!rc)
 		vmb_endpoint_posted(ep);
 	vmb_endpoint_leave(ep);

@@ -57,6 +57,23 @@ static inline void vmb_copy_short(void *dst, const void *src, size_t len)
 	}
 }
 
+/* Less than 8 bytes as a little-endian number. */
+static inline uint64_t vmb_load_short(const void *src, size_t len)
+{
+	const unsigned char *s = src;
+	uint32_t low, high;
+
+	if (len >= 4) {
+		memcpy(&low, s, 4);
+		memcpy(&high, s + len - 4, 4);
+		return low | (uint64_t)high << 8 * (len - 4);
+	}
+	if (!len)
+		return 0;
+	return s[0] | (uint64_t)s[len / 2] << 8 * (len / 2) |
+	       (uint64_t)s[len - 1] << 8 * (len - 1);
+}
+
 static inline bool vmb_is_pow2(uint64_t v)
 {
 	return v && !(v & (v - 1));

@@ -18,6 +18,7 @@
 void vmb_postedset_init(struct vmb_postedset *set, uint64_t *seed)
 {
 	*set = (struct vmb_postedset){0};
+	vmb_list_init(&set->alike);
 	vmb_list_init(&set->beyond);
 	for (unsigned c = 0; c < VMB_MATCH_CLASSES; c++)
 		vmb_index_init(&set->classes[c].index, seed);
@@ -58,29 +59,51 @@ static void classify(struct vmb_postedset *set, struct vmb_posted *p)
 		vmb_list_append(&set->beyond, &p->node.same);
 }
 
+static bool is_alike(struct vmb_postedset *set, uint64_t match, uint64_t mask)
+{
+	if (!set->count) {
+		set->alike_match = match;
+		set->alike_mask = mask;
+		return true;
+	}
+	return !vmb_list_empty(&set->alike) && set->alike_match == match &&
+	       set->alike_mask == mask && set->count < VMB_MATCH_ALIKE;
+}
+
+/* They are alike no more. */
+static void classify_alike(struct vmb_postedset *set)
+{
+	while (!vmb_list_empty(&set->alike)) {
+		struct vmb_posted *p = vmb_list_first(
+			&set->alike, struct vmb_posted, node.same);
+
+		vmb_list_remove(&p->node.same);
+		classify(set, p);
+	}
+}
+
 void vmb_postedset_insert(struct vmb_postedset *set, struct vmb_posted *p,
 			  uint64_t match, uint64_t mask)
 {
+	bool alike = is_alike(set, match, mask);
+
 	p->mask = mask;
 	p->node.key = match;
 	p->order = set->order++;
-	if (!set->count++) {
-		set->only = p;
+	set->count++;
+	if (vmb_likely(alike)) {
+		p->index = NULL;
+		vmb_list_append(&set->alike, &p->node.same);
 		return;
 	}
-	if (set->only) {
-		classify(set, set->only);
-		set->only = NULL;
-	}
+	classify_alike(set);
 	classify(set, p);
 }
 
 void vmb_postedset_remove(struct vmb_postedset *set, struct vmb_posted *p)
 {
 	set->count--;
-	if (p == set->only)
-		set->only = NULL;
-	else if (p->index)
+	if (p->index)
 		vmb_index_remove(p->index, &p->node);
 	else
 		vmb_list_remove(&p->node.same);
@@ -129,14 +152,18 @@ static struct vmb_posted *find_oldest(struct vmb_postedset *set, uint64_t bits)
 
 struct vmb_posted *vmb_postedset_take(struct vmb_postedset *set, uint64_t bits)
 {
-	struct vmb_posted *p = set->only;
+	struct vmb_posted *p;
 
 	if (!set->count)
 		return NULL;
-	if (!p)
+	if (vmb_list_empty(&set->alike)) {
 		p = find_oldest(set, bits);
-	else if (++set->scanned && (bits & p->mask) != p->node.key)
-		return NULL;
+	} else {
+		set->scanned++;
+		if ((bits & set->alike_mask) != set->alike_match)
+			return NULL;
+		p = vmb_list_first(&set->alike, struct vmb_posted, node.same);
+	}
 	if (p)
 		vmb_postedset_remove(set, p);
 	return p;

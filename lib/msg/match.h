@@ -11,7 +11,8 @@
  *        application's.
  *
  * A class is a distinct mask. Within a class everything is found by one hash
- * look-up of (bits & mask). Up to VMB_MATCH_CLASSES classes are indexed; an
+ * look-up of (bits & mask). While all entries are alike, a window of receives
+ * for one kind of message, they need neither. Up to VMB_MATCH_CLASSES classes are indexed; an
  * application that has more masks in use at a time pays a scan, in order, for
  * those beyond. The result never depends on which way was taken.
  */
@@ -21,6 +22,7 @@
 #include "msg/index.h"
 
 #define VMB_MATCH_CLASSES 8
+#define VMB_MATCH_ALIKE 128u /* most that are put into a class at a time */
 
 /* ---- posted: entries have a mask, the question is one value -------------- */
 
@@ -28,7 +30,7 @@ struct vmb_posted {
 	struct vmb_index_node node; /* key: match; in a class or in `beyond` */
 	uint64_t mask;
 	uint64_t order;		 /* of posting */
-	struct vmb_index *index; /* NULL: in `beyond`, or the only one */
+	struct vmb_index *index; /* NULL: in `beyond` or `alike` */
 };
 
 struct vmb_postedset {
@@ -36,10 +38,11 @@ struct vmb_postedset {
 		uint64_t mask;
 		struct vmb_index index;
 	} classes[VMB_MATCH_CLASSES];
-	unsigned class_count;	 /* a class without entries changes its mask */
-	struct vmb_posted *only; /* a single one needs no class */
+	unsigned class_count; /* a class without entries changes its mask */
 	uint64_t order;
 	size_t count;
+	struct vmb_list alike; /* in order; all there are, or none */
+	uint64_t alike_match, alike_mask;
 	struct vmb_list beyond; /* in order */
 	uint64_t scanned;	/* entries of `beyond` that were compared */
 };

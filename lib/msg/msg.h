@@ -56,12 +56,14 @@ void vmb_msg_undelivered(struct vmb_am *am, const struct vmb_am_arrival *a,
 			 unsigned id, int code, void *msg);
 void vmb_msg_peer_gone(struct vmb_am *am, struct vmb_peer *peer, void *msg);
 
+/* len: the sum of the segments, which api has checked. */
 int vmb_msg_isend(struct vmb_msg *msg, const struct vmb_segment *segments,
-		  unsigned count, struct vmb_peer *peer, uint64_t match,
-		  bool synchronous, void *context, struct vmb_req **req);
-int vmb_msg_irecv(struct vmb_msg *msg, const struct vmb_segment *segments,
-		  unsigned count, uint64_t match, uint64_t mask, void *context,
+		  unsigned count, size_t len, struct vmb_peer *peer,
+		  uint64_t match, bool synchronous, void *context,
 		  struct vmb_req **req);
+int vmb_msg_irecv(struct vmb_msg *msg, const struct vmb_segment *segments,
+		  unsigned count, size_t len, uint64_t match, uint64_t mask,
+		  void *context, struct vmb_req **req);
 int vmb_msg_iconnect(struct vmb_msg *msg, uint64_t nic_id, uint32_t id,
 		     uint32_t key, uint64_t match, void *context,
 		     struct vmb_req **req);

@@ -137,8 +137,8 @@ void vmb_receive_replied(struct vmb_msg *msg, struct vmb_req *req, int rc)
 /* ---- the application ------------------------------------------------------------- */
 
 int vmb_msg_irecv(struct vmb_msg *msg, const struct vmb_segment *segments,
-		  unsigned count, uint64_t match, uint64_t mask, void *context,
-		  struct vmb_req **out)
+		  unsigned count, size_t len, uint64_t match, uint64_t mask,
+		  void *context, struct vmb_req **out)
 {
 	struct vmb_unexpected *u;
 	struct vmb_req *req;
@@ -148,7 +148,7 @@ int vmb_msg_irecv(struct vmb_msg *msg, const struct vmb_segment *segments,
 	req = vmb_req_alloc(msg, VMB_REQ_RECV);
 	if (!req)
 		return -ENOMEM;
-	if (vmb_req_set_segments(req, segments, count)) {
+	if (vmb_req_set_segments(req, segments, count, len)) {
 		vmb_req_free(msg, req);
 		return -ENOMEM;
 	}

@@ -13,15 +13,6 @@
 
 #include "msg/state.h"
 
-static size_t total(const struct vmb_segment *segments, unsigned count)
-{
-	size_t len = 0;
-
-	for (unsigned i = 0; i < count; i++)
-		len += segments[i].len;
-	return len;
-}
-
 static unsigned choose(const struct vmb_msg *msg, const struct vmb_peer *peer,
 		       size_t len, bool synchronous)
 {
@@ -40,7 +31,7 @@ static int begin(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
 {
 	struct vmb_req *req = vmb_req_alloc(msg, VMB_REQ_SEND);
 
-	if (vmb_req_set_segments(req, segments, count)) {
+	if (vmb_req_set_segments(req, segments, count, len)) {
 		vmb_req_free(msg, req);
 		return -ENOMEM;
 	}
@@ -66,11 +57,11 @@ static int begin(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
  * with the call. The request, if one is wanted, is made when it has ended.
  */
 int vmb_msg_isend(struct vmb_msg *msg, const struct vmb_segment *segments,
-		  unsigned count, struct vmb_peer *peer, uint64_t match,
-		  bool synchronous, void *context, struct vmb_req **out)
+		  unsigned count, size_t len, struct vmb_peer *peer,
+		  uint64_t match, bool synchronous, void *context,
+		  struct vmb_req **out)
 {
 	struct vmb_msg_peer *mp = vmb_msg_peer_get(msg, peer);
-	size_t len = total(segments, count);
 	unsigned id = choose(msg, peer, len, synchronous);
 	int rc = -EAGAIN;
 

@@ -235,14 +235,18 @@ void vmb_req_free(struct vmb_msg *msg, struct vmb_req *req);
 int vmb_req_set_pieces(struct vmb_req *req, const struct vmb_segment *segments,
 		       unsigned count);
 
+/* len: of them all. */
 static inline int vmb_req_set_segments(struct vmb_req *req,
 				       const struct vmb_segment *segments,
-				       unsigned count)
+				       unsigned count, size_t len)
 {
 	if (vmb_unlikely(count != 1))
 		return vmb_req_set_pieces(req, segments, count);
-	req->one = *segments;
-	req->segment_count = segments->len != 0;
+	/* by words, as the caller has just written them: see
+	 * vmb_slot_store_short() */
+	req->one.ptr = segments->ptr;
+	req->one.len = len;
+	req->segment_count = len != 0;
 	return 0;
 }
 

@@ -249,7 +249,7 @@ struct vmb_req *m_send(struct m_end *e, const struct m_end *to, void *buf,
 	struct vmb_segment s = {buf, len};
 	struct vmb_req *req;
 
-	ck_assert_int_eq(vmb_msg_isend(e->msg, &s, 1, m_peer(e, to), match,
+	ck_assert_int_eq(vmb_msg_isend(e->msg, &s, 1, len, m_peer(e, to), match,
 				       synchronous, buf, &req),
 			 0);
 	ck_assert(vmb_msg_owns(e->msg, req));
@@ -262,8 +262,8 @@ struct vmb_req *m_recv(struct m_end *e, void *buf, size_t len, uint64_t match,
 	struct vmb_segment s = {buf, len};
 	struct vmb_req *req;
 
-	ck_assert_int_eq(vmb_msg_irecv(e->msg, &s, 1, match, mask, buf, &req),
-			 0);
+	ck_assert_int_eq(
+		vmb_msg_irecv(e->msg, &s, 1, len, match, mask, buf, &req), 0);
 	ck_assert(vmb_msg_owns(e->msg, req));
 	return req;
 }

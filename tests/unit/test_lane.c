@@ -73,6 +73,24 @@ static struct vmb_lane_in *in_of(struct t_end *to, struct t_end *from)
 	return t_end_peer(to, from)->lane_in;
 }
 
+/* Polls of the receiver alone, until it has one more. */
+static unsigned polls_for_one(struct t_end *to)
+{
+	uint32_t before = to->received[0];
+	unsigned polls = 0;
+
+	while (to->received[0] == before) {
+		ck_assert_int_ge(vmb_am_poll(&to->am, 16), 0);
+		ck_assert_uint_lt(++polls, 1000);
+	}
+	return polls;
+}
+
+static void post_small(struct t_end *from, struct t_end *to)
+{
+	ck_assert_int_eq(t_end_post(from, to, 0, 8, VMB_AM_TRY), 0);
+}
+
 /* ---- coming and going --------------------------------------------------------- */
 
 /* Longer ones are copied past the caches, or not. */
@@ -287,9 +305,14 @@ START_TEST(silent_lane_gives_way_to_another)
 }
 END_TEST
 
+/* looped: in the middle of a stream too, which is not looked for each time */
 START_TEST(all_of_a_closed_peer_arrives_before_its_end)
 {
 	bring_up(&a, &b);
+	for (unsigned i = 0; _i && i < 50; i++) {
+		post_small(&a, &b);
+		polls_for_one(&b);
+	}
 	for (unsigned i = 0; i < 100; i++)
 		ck_assert_int_eq(t_end_post(&a, &b, 0, i, VMB_AM_TRY), 0);
 	t_end_close(&a, 0);
@@ -330,6 +353,41 @@ START_TEST(full_lane_holds_back_and_loses_nothing)
 END_TEST
 
 /* What waits for room goes into the lane before it ends. */
+/* Who keeps up with a stream lets the sender get on; a pause ends it. */
+START_TEST(stream_is_looked_for_less_often)
+{
+	unsigned polls = 0;
+
+	bring_up(&a, &b);
+	for (unsigned i = 0; i < 100; i++) {
+		post_small(&a, &b);
+		polls = polls_for_one(&b);
+		ck_assert_uint_le(polls, 33);
+	}
+	ck_assert_uint_gt(polls, 1);
+	for (unsigned i = 0; i < 50; i++)
+		vmb_am_poll(&b.am, 16);
+	post_small(&a, &b);
+	ck_assert_uint_eq(polls_for_one(&b), 1);
+	post_small(&a, &b);
+	ck_assert_uint_eq(polls_for_one(&b), 1);
+}
+END_TEST
+
+/* What is answered is no stream: each is found at once. */
+START_TEST(questions_are_looked_for_at_once)
+{
+	bring_up(&a, &b);
+	bring_up(&b, &a);
+	for (unsigned i = 0; i < 300; i++) {
+		post_small(&a, &b);
+		ck_assert_uint_eq(polls_for_one(&b), 1);
+		post_small(&b, &a);
+		ck_assert_uint_eq(polls_for_one(&a), 1);
+	}
+}
+END_TEST
+
 START_TEST(ended_lane_takes_what_waits)
 {
 	bring_up(&a, &b);
@@ -667,6 +725,30 @@ START_TEST(receiver_that_lies_is_found_out)
 }
 END_TEST
 
+/* Its own messages count, though it was in a stream that rests for a moment. */
+START_TEST(what_a_liar_sent_before_arrives)
+{
+	struct vmb_lane_out *back = bring_up(&b, &a);
+	uint32_t sent;
+
+	bring_up(&a, &b);
+	for (unsigned i = 0; i < 50; i++) {
+		post_small(&a, &b);
+		polls_for_one(&b);
+	}
+	for (unsigned i = 0; i < 20; i++)
+		post_small(&a, &b);
+	sent = a.sent[0];
+	vmb_store_relaxed(&back->ctl->consumed,
+			  vmb_pack(back->ring.pos + 1000, 0));
+	while (t_end_post(&b, &a, 1, 8, VMB_AM_TRY) != -EAGAIN)
+		ck_assert_uint_lt(b.sent[1], 1000);
+	ck_assert_int_ge(vmb_am_poll(&b.am, 16), 0);
+	ck_assert_uint_eq(b.gone, 1);
+	ck_assert_uint_eq(b.received[0], sent);
+}
+END_TEST
+
 /* ---- anything at all -------------------------------------------------------------------- */
 
 static void ignore(struct vmb_am *am, const struct vmb_am_arrival *arrival,
@@ -771,10 +853,13 @@ static Suite *lane_suite(void)
 	tcase_add_test(tc, lane_is_wanted_with_the_message_that_was_chosen);
 	tcase_add_test(tc, no_lane_where_none_are_wanted);
 	tcase_add_loop_test(tc, silent_lane_gives_way_to_another, 0, 2);
-	tcase_add_test(tc, all_of_a_closed_peer_arrives_before_its_end);
+	tcase_add_loop_test(tc, all_of_a_closed_peer_arrives_before_its_end, 0,
+			    2);
 	tcase_add_test(tc, what_waits_for_a_closed_receiver_comes_back);
 	tc = add_case(s, "room");
 	tcase_add_loop_test(tc, full_lane_holds_back_and_loses_nothing, 0, 2);
+	tcase_add_test(tc, stream_is_looked_for_less_often);
+	tcase_add_test(tc, questions_are_looked_for_at_once);
 	tcase_add_test(tc, ended_lane_takes_what_waits);
 	tcase_add_test(tc, message_behind_a_fence_waits_for_it);
 	tc = add_case(s, "sleep");
@@ -791,6 +876,7 @@ static Suite *lane_suite(void)
 			    (int)vmb_array_size(sender_lies));
 	tcase_add_test(tc, handler_may_end_the_sender);
 	tcase_add_loop_test(tc, receiver_that_lies_is_found_out, 0, 4);
+	tcase_add_test(tc, what_a_liar_sent_before_arrives);
 	tcase_add_loop_test(tc, random_words_harm_nobody_else, 0, 60);
 	tcase_add_loop_test(tc, words_out_of_place_are_ignored, 0, 12);
 	return s;

@@ -234,11 +234,12 @@ START_TEST(segments_are_gathered_and_scattered)
 
 		scatter(out, n_out, true);
 		scatter(in, n_in, false);
-		ck_assert_int_eq(vmb_msg_irecv(b->msg, in, n_in, 3, ALL, NULL,
-					       &recv),
+		ck_assert_int_eq(vmb_msg_irecv(b->msg, in, n_in, len, 3, ALL,
+					       NULL, &recv),
 				 0);
-		ck_assert_int_eq(vmb_msg_isend(a->msg, out, n_out, m_peer(a, b),
-					       3, variant & 4, NULL, &send),
+		ck_assert_int_eq(vmb_msg_isend(a->msg, out, n_out, len,
+					       m_peer(a, b), 3, variant & 4,
+					       NULL, &send),
 				 0);
 		m_expect(b, recv, 0, len, len);
 		m_expect(a, send, 0, len, len);
@@ -254,10 +255,12 @@ START_TEST(no_segments_is_an_empty_message)
 	struct vmb_req *send, *recv;
 
 	for (int synchronous = 0; synchronous < 2; synchronous++) {
-		ck_assert_int_eq(
-			vmb_msg_irecv(b->msg, NULL, 0, 3, ALL, NULL, &recv), 0);
-		ck_assert_int_eq(vmb_msg_isend(a->msg, &none, 1, m_peer(a, b),
-					       3, synchronous, NULL, &send),
+		ck_assert_int_eq(vmb_msg_irecv(b->msg, NULL, 0, 0, 3, ALL, NULL,
+					       &recv),
+				 0);
+		ck_assert_int_eq(vmb_msg_isend(a->msg, &none, 1, 0,
+					       m_peer(a, b), 3, synchronous,
+					       NULL, &send),
 				 0);
 		m_expect(b, recv, 0, 0, 0);
 		m_expect(a, send, 0, 0, 0);
@@ -325,10 +328,10 @@ START_TEST(forgotten_requests_run_to_their_end)
 		struct vmb_req *recv;
 
 		if (i % 2) {
-			ck_assert_int_eq(vmb_msg_irecv(b->msg, &in, 1, 1, ALL,
-						       NULL, NULL),
+			ck_assert_int_eq(vmb_msg_irecv(b->msg, &in, 1, len, 1,
+						       ALL, NULL, NULL),
 					 0);
-			ck_assert_int_eq(vmb_msg_isend(a->msg, &out, 1,
+			ck_assert_int_eq(vmb_msg_isend(a->msg, &out, 1, len,
 						       m_peer(a, b), 1, true,
 						       NULL, NULL),
 					 0);

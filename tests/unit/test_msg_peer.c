@@ -218,7 +218,7 @@ START_TEST(send_to_a_closed_peer_fails_by_its_status)
 	m_close(c);
 	m_until(peer->gone);
 	ck_assert_int_eq(
-		vmb_msg_isend(a->msg, NULL, 0, peer, 1, _i, NULL, &send), 0);
+		vmb_msg_isend(a->msg, NULL, 0, 0, peer, 1, _i, NULL, &send), 0);
 	m_expect(a, send, -ECONNRESET, 0, 0);
 }
 END_TEST
@@ -250,10 +250,10 @@ START_TEST(failed_endpoint_ends_everything)
 	ck_assert_int_eq(vmb_msg_progress(a->msg), -EIO);
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_int_eq(m_wait(a, reqs[i]).code, -EIO);
-	ck_assert_int_eq(vmb_msg_irecv(a->msg, NULL, 0, 0, 0, NULL, reqs),
+	ck_assert_int_eq(vmb_msg_irecv(a->msg, NULL, 0, 0, 0, 0, NULL, reqs),
 			 -EIO);
-	ck_assert_int_eq(vmb_msg_isend(a->msg, NULL, 0, m_peer(a, b), 0, false,
-				       NULL, reqs),
+	ck_assert_int_eq(vmb_msg_isend(a->msg, NULL, 0, 0, m_peer(a, b), 0,
+				       false, NULL, reqs),
 			 -EIO);
 }
 END_TEST
@@ -470,8 +470,8 @@ START_TEST(unreachable_memory_is_streamed)
 	struct vmb_req *send, *recv;
 
 	pieces[1].ptr = m_blank(LARGE - 1000);
-	ck_assert_int_eq(vmb_msg_irecv(b->msg, pieces, 1u + (unsigned)_i, 1,
-				       ALL, NULL, &recv),
+	ck_assert_int_eq(vmb_msg_irecv(b->msg, pieces, 1u + (unsigned)_i,
+				       _i ? LARGE : 1000, 1, ALL, NULL, &recv),
 			 0);
 	send = m_send(a, b, m_payload(LARGE, 1), LARGE, 1, false);
 	unreachable = 1u + (unsigned)_i;

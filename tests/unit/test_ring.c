@@ -30,7 +30,9 @@ static void start_at(uint32_t position)
 
 static void put(uint64_t value)
 {
-	struct vmb_slot slot = {.op = VMB_OP_SEND, .hdr = value};
+	struct vmb_slot slot = {.op = VMB_OP_SEND,
+				.peer = 0x1000 + (uint32_t)value,
+				.hdr = value};
 
 	memset(slot.payload, (int)value, sizeof(slot.payload));
 	vmb_ring_commit(&producer, &slot);
@@ -82,6 +84,33 @@ START_TEST(peek_does_not_advance)
 }
 END_TEST
 
+/* looped over lengths: as a slot that was put together in memory, with zeros
+ * up to the end of the last word; what lies behind stays what it was */
+START_TEST(short_payload_is_written_from_where_it_is)
+{
+	const uint64_t head[] = {(uint64_t)VMB_OP_SEND << 32, 0x1234567890, 42};
+	uint8_t data[VMB_INLINE_ONE], expected[VMB_INLINE_ONE] = {0};
+	struct vmb_slot slot;
+
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(0x80 + i);
+	memcpy(expected, data, (size_t)_i);
+	memset(memory[0].payload, 0x55, sizeof(memory[0].payload));
+	vmb_ring_commit_short(&producer, head, data, (size_t)_i);
+	ck_assert_int_eq(vmb_ring_peek(&consumer, &slot), 1);
+	ck_assert_uint_eq(slot.seq, 1);
+	ck_assert_uint_eq(slot.op, VMB_OP_SEND);
+	ck_assert_uint_eq(slot.hdr, 42);
+	ck_assert_uint_eq(slot.peer, 0x34567890);
+	ck_assert_mem_eq(slot.payload, expected, vmb_round_up((uint64_t)_i, 8));
+	if (_i <= 24)
+		ck_assert_uint_eq(slot.payload[VMB_INLINE_ONE - 1], 0x55);
+	vmb_ring_release(&consumer, 1);
+	ck_assert_int_eq(vmb_ring_peek(&consumer, &slot), 0);
+	ck_assert_uint_eq(producer.pos, 1);
+}
+END_TEST
+
 START_TEST(slots_travel_in_order_across_2_32)
 {
 	uint64_t in = 0, out = 0;
@@ -120,6 +149,31 @@ START_TEST(room_returns_when_consumer_is_observed)
 	ck_assert_uint_eq(vmb_ring_room(&producer), 0);
 	ck_assert_int_eq(vmb_ring_observe(&producer, consumer.pos), 0);
 	ck_assert_uint_eq(vmb_ring_room(&producer), 3);
+}
+END_TEST
+
+/* looped over what is still there: that, and what comes, arrives whole */
+START_TEST(claim_touches_free_slots_only)
+{
+	uint32_t there = (uint32_t)_i;
+	struct vmb_slot slot;
+
+	start_at(NEAR_WRAP);
+	for (uint32_t n = 0; n < SLOTS; n++)
+		put(n);
+	for (uint32_t n = 0; n < SLOTS - there; n++)
+		take(n);
+	ck_assert_int_eq(vmb_ring_observe(&producer, consumer.pos), 0);
+	vmb_ring_claim(&producer);
+	for (uint32_t n = SLOTS - there; n < SLOTS; n++) {
+		ck_assert_int_eq(vmb_ring_peek(&consumer, &slot), 1);
+		ck_assert_uint_eq(slot.op, VMB_OP_SEND);
+		ck_assert_uint_eq(slot.peer, 0x1000 + n);
+		take(n);
+	}
+	ck_assert_int_eq(vmb_ring_peek(&consumer, &slot), 0);
+	put(77);
+	take(77);
 }
 END_TEST
 
@@ -266,10 +320,13 @@ static Suite *ring_suite(void)
 	tcase_add_test(tc, peek_finds_nothing_in_new_ring);
 	tcase_add_test(tc, peek_finds_nothing_in_unprimed_memory);
 	tcase_add_test(tc, peek_does_not_advance);
+	tcase_add_loop_test(tc, short_payload_is_written_from_where_it_is, 0,
+			    VMB_INLINE_ONE + 1);
 	tcase_add_test(tc, slots_travel_in_order_across_2_32);
 	tc = add_case(s, "room");
 	tcase_add_test(tc, room_shrinks_with_each_commit);
 	tcase_add_test(tc, room_returns_when_consumer_is_observed);
+	tcase_add_loop_test(tc, claim_touches_free_slots_only, 0, SLOTS + 1);
 	tcase_add_loop_test(tc, consumer_that_lies_is_refused, 0, 6);
 	tc = add_case(s, "sequence");
 	tcase_add_test(tc, seq_from_the_future_is_refused);

@@ -205,13 +205,15 @@ START_TEST(pieces_need_one_run_of_memory)
 	struct vmb_req *s, *r;
 
 	start_told();
-	ck_assert_int_eq(vmb_msg_irecv(b->msg, two, 2, 3, ~0ull, NULL, &r), 0);
+	ck_assert_int_eq(
+		vmb_msg_irecv(b->msg, two, 2, LONG, 3, ~0ull, NULL, &r), 0);
 	m_expect(a, m_send(a, b, from, LONG, 3, false), 0, LONG, LONG);
 	m_expect(b, r, 0, LONG, LONG); /* they touch: as if it were one */
 	m_check(to, LONG, LONG, 3);
 	ck_assert_uint_eq(m_count(a).pipelined, 0);
 
-	ck_assert_int_eq(vmb_msg_irecv(b->msg, apart, 2, 4, ~0ull, NULL, &r),
+	ck_assert_int_eq(vmb_msg_irecv(b->msg, apart, 2, LONG - 500, 4, ~0ull,
+				       NULL, &r),
 			 0);
 	s = m_send(a, b, from, LONG - 500, 4, false);
 	m_expect(b, r, 0, LONG - 500, LONG - 500);
