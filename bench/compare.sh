@@ -252,8 +252,9 @@ run() {
 
 # ---- the peers ------------------------------------------------------------
 #
-# measure_PEER appends JSON lines to $work/lines; exit status not 0: failed, and
-# the end of $work/errors says why. missing_PEER prints why it cannot be run.
+# measure_PEER STAGE appends JSON lines to $work/lines; exit status not 0: failed,
+# and the end of $work/errors says why. missing_PEER prints why it cannot be run.
+# The stages are "short", one message and the rate of small ones, and "long".
 
 shared=()  # options of all our programs
 
@@ -279,12 +280,15 @@ missing_vmb() { :; }
 measure_vmb() {
 	local memory perf=("$programs/vmb-perf" --daemon "$vmbd" "${vmb_pair[@]}")
 
-	tell "${perf[@]}" --test latency --sizes $latency_sizes \
-		--memory malloc || return
+	if [ "$1" = short ]; then
+		tell "${perf[@]}" --test latency --sizes $latency_sizes \
+			--memory malloc || return
+		tell "${perf[@]}" --test rate --sizes 8 --memory malloc
+		return
+	fi
 	for memory in malloc alloc; do
 		tell_streams "${perf[@]}" --memory $memory || return
 	done
-	tell "${perf[@]}" --test rate --sizes 8 --memory malloc || return
 	tell "$programs/vmb-pingpong" --daemon "$vmbd" --cpu "$cpus" \
 		--engine-cpu "$cpu_b" --wait block --sizes 8 --memory malloc || return
 	tell "$programs/vmb-idle" --daemon "$vmbd" --cpu "$cpus" \
@@ -294,25 +298,30 @@ measure_vmb() {
 missing_floor() { :; }
 
 measure_floor() {
+	[ "$1" = short ] || return 0
 	tell "$programs/vmb-floor" --cpu "$cpus" --engine-cpu "$cpu_b" \
 		--sizes "$latency_sizes,$bandwidth_sizes"
 }
 
 # Sockets: bytes in order, so no message of 0 bytes. They can block.
+# socket_measure KIND STAGE
 socket_measure() {
 	local peer=("$programs/peers/peer-$1" --local --cpu "$cpus")
 
-	tell "${peer[@]}" --wait spin --test latency \
-		--sizes "${latency_sizes#0,}" || return
+	if [ "$2" = short ]; then
+		tell "${peer[@]}" --wait spin --test latency \
+			--sizes "${latency_sizes#0,}" || return
+		tell "${peer[@]}" --wait spin --test rate --sizes 8
+		return
+	fi
 	tell_streams "${peer[@]}" --wait spin || return
-	tell "${peer[@]}" --wait spin --test rate --sizes 8 || return
 	tell "${peer[@]}" --wait block --test latency,idle --sizes 8
 }
 
 missing_unix() { :; }
-measure_unix() { socket_measure unix; }
+measure_unix() { socket_measure unix "$1"; }
 missing_tcp() { :; }
-measure_tcp() { socket_measure tcp; }
+measure_tcp() { socket_measure tcp "$1"; }
 
 # The shared-memory provider spins, whatever one asks of it.
 missing_fabric() { missing_program peer-fabric libfabric-dev; }
@@ -321,9 +330,13 @@ measure_fabric() {
 	local peer=("$programs/peers/peer-fabric" --local --name "$$-$RANDOM"
 		--cpu "$cpus")
 
-	tell "${peer[@]}" --test latency,idle --sizes $latency_sizes || return
+	if [ "$1" = short ]; then
+		tell "${peer[@]}" --test latency --sizes $latency_sizes || return
+		tell "${peer[@]}" --test rate --sizes 8
+		return
+	fi
 	tell_streams "${peer[@]}" || return
-	tell "${peer[@]}" --test rate --sizes 8
+	tell "${peer[@]}" --test idle
 }
 
 missing_mpi() {
@@ -346,10 +359,14 @@ mpi_tell() {
 
 measure_mpi() {
 	mpi_start vader
-	mpi_tell --test latency,idle --sizes $latency_sizes || return
+	if [ "$1" = short ]; then
+		mpi_tell --test latency --sizes $latency_sizes || return
+		mpi_tell --test rate --sizes 8
+		return
+	fi
 	mpi_tell --test bandwidth --sizes $bandwidth_sizes || return
 	mpi_tell --test bandwidth --sizes $bandwidth_sizes --one-buffer || return
-	mpi_tell --test rate --sizes 8
+	mpi_tell --test idle
 }
 
 # group_tell RANKS OPTION...
@@ -362,19 +379,21 @@ group_tell() {
 }
 
 # Open MPI over BTL, which ranks on processors of their own and twice as many
-# ranks as processors make use of.
+# ranks as processors make use of. btl_measure BTL STAGE
 btl_measure() {
-	local ranks
-
 	mpi_start "$1"
-	mpi_tell --test latency --sizes $latency_sizes || return
+	if [ "$2" = short ]; then
+		mpi_tell --test latency --sizes $latency_sizes || return
+		mpi_tell --test rate --sizes 8 || return
+		group_tell 2 --test allreduce --sizes 8
+		return
+	fi
 	mpi_tell --test bandwidth --sizes $bandwidth_sizes || return
-	mpi_tell --test rate --sizes 8 || return
 	group_tell 2 --test bidirectional --sizes $group_sizes || return
-	for ranks in 2 4; do
-		group_tell $ranks --test allreduce --sizes 8,64K || return
-		group_tell $ranks --test alltoall --sizes 4K || return
-	done
+	group_tell 2 --test allreduce --sizes 64K || return
+	group_tell 2 --test alltoall --sizes 4K || return
+	group_tell 4 --test allreduce --sizes 8,64K || return
+	group_tell 4 --test alltoall --sizes 4K
 }
 
 missing_btl-vmb() {
@@ -397,7 +416,7 @@ measure_btl-vmb() {
 		kill -0 $daemon || { cp "$work/daemon" "$work/errors"; return 1; }
 		sleep 0.05
 	done
-	btl_measure vmb
+	btl_measure vmb "$1"
 	status=$?
 	kill $daemon
 	finish $daemon
@@ -405,9 +424,9 @@ measure_btl-vmb() {
 }
 
 missing_btl-vader() { missing_mpi; }
-measure_btl-vader() { btl_measure vader; }
+measure_btl-vader() { btl_measure vader "$1"; }
 missing_btl-tcp() { missing_mpi; }
-measure_btl-tcp() { btl_measure tcp; }
+measure_btl-tcp() { btl_measure tcp "$1"; }
 
 missing_ucx() {
 	command -v ucx_perftest >/dev/null ||
@@ -430,15 +449,18 @@ ucx_test() {
 ucx_batch() {
 	local size window
 
-	for size in $(bytes_list $latency_sizes); do
-		ucx_test latency "$size" spin 1 1000
-	done
+	if [ "$1" = short ]; then
+		for size in $(bytes_list $latency_sizes); do
+			ucx_test latency "$size" spin 1 1000
+		done
+		ucx_test rate 8 spin 64 200
+		return
+	fi
 	ucx_test latency 8 block 1 10000
 	for size in $(bytes_list $bandwidth_sizes); do
 		window=$(((64 << 20) / size))
 		ucx_test bandwidth "$size" spin $((window < 64 ? window : 64)) 200
 	done
-	ucx_test rate 8 spin 64 200
 }
 
 # A port on which nobody listens.
@@ -478,14 +500,14 @@ measure_ucx() {
 	local UCX_TLS=posix,cma,self UCX_WARN_UNUSED_ENV_VARS=n
 
 	export UCX_TLS UCX_WARN_UNUSED_ENV_VARS
-	ucx_batch >"$work/batch"
+	ucx_batch "$1" >"$work/batch"
 	ucx_serve -b "$work/batch" || return
 	run taskset -c "$cpu_a" ucx_perftest localhost -p "$port" \
 		-b "$work/batch" -f -v || return
 	finish "$server" || { cp "$work/server" "$work/errors"; return 1; }
 	jq -c -n -R --argjson environment "$environment" -f "$filters/ucx.jq" \
 		<"$work/output" >>"$work/lines" 2>"$work/errors" || return
-	ucx_idle
+	[ "$1" = short ] || ucx_idle
 }
 
 # ns that a process has used
@@ -552,11 +574,11 @@ environment_find() {
 		"$work/lines")
 }
 
-# peer_round PEER ROUND: its lines, as they compare, to $work/all
+# peer_round PEER ROUND STAGE: its lines, as they compare, to $work/all
 peer_round() {
 	: >"$work/lines"
 	: >"$work/errors"
-	if ! "measure_$1"; then
+	if ! "measure_$1" "$3"; then
 		lost[$1]="failed in round $2: $(grep -v '^$' "$work/errors" |
 			tail -n 3 | paste -s -d' ' | cut -c1-200)"
 		note "$1 ${lost[$1]}"
@@ -571,18 +593,28 @@ peer_round() {
 		fail "cannot read the lines of $1"
 }
 
-# Each round begins with another peer, so that none has always the same before it.
+# stage_round ROUND STAGE: all peers, beginning with another one in each round,
+# so that none has always the same before it
+stage_round() {
+	local i peer count=${#peers[@]}
+
+	for ((i = 0; i < count; i++)); do
+		peer=${peers[(i + $1 - 1) % count]}
+		[ -z "${lost[$peer]:-}" ] || continue
+		[ ! -t 2 ] || printf '\r\033[Kround %d of %d: %s, %s' \
+			"$1" "$rounds" "$2" "$peer" >&2
+		peer_round "$peer" "$1" "$2"
+	done
+}
+
+# What is most sensitive to the state of the machine is measured for all peers
+# within seconds.
 measure_all() {
-	local round i peer count=${#peers[@]}
+	local round
 
 	for ((round = 1; round <= rounds; round++)); do
-		for ((i = 0; i < count; i++)); do
-			peer=${peers[(i + round - 1) % count]}
-			[ -z "${lost[$peer]:-}" ] || continue
-			[ ! -t 2 ] || printf '\r\033[Kround %d of %d: %s' \
-				"$round" "$rounds" "$peer" >&2
-			peer_round "$peer" "$round"
-		done
+		stage_round "$round" short
+		stage_round "$round" long
 	done
 	[ ! -t 2 ] || printf '\r\033[K' >&2
 }

@@ -3,8 +3,8 @@
 # jq -c -s -L bench/compare -f combine.jq
 #
 # Each line has the number of its round. "ratio" is vmbypass divided by the
-# peer, for each kind of memory that vmbypass was measured with: of the medians
-# over all rounds, and the least and the greatest of those within a round.
+# peer, for each kind of memory that vmbypass was measured with: the median, the
+# least and the greatest of those within a round.
 
 include "names";
 
@@ -18,9 +18,8 @@ def by_round: map({"\(.round)": .rounds.median}) | add;
 def ratio($own; $peer):
 	[$own | keys[] | select($peer[.] != null and $peer[.] != 0)
 	 | $own[.] / $peer[.]] as $within
-	| ([$own[]] | median) as $ours | ([$peer[]] | median) as $theirs
-	| if ($within | length) == 0 or $theirs == 0 then null
-	  else {median: ($ours / $theirs), min: ($within | min),
+	| if ($within | length) == 0 or ([$peer[]] | median) == 0 then null
+	  else {median: ($within | median), min: ($within | min),
 		max: ($within | max)} end;
 
 # vmbypass and memcpy compare by memory; the others know one kind only

@@ -191,8 +191,7 @@ void vmb_btl_drop(struct btl_module *m, btl_peer_t *peer, int code);
 /* ---- arrive.c ----------------------------------------------------------- */
 
 /* This thread is in progress(), so handlers in it may call Open MPI. */
-extern __thread bool vmb_btl_asked
-	__attribute__((tls_model("initial-exec")));
+extern __thread bool vmb_btl_asked __attribute__((tls_model("initial-exec")));
 
 void vmb_btl_arrive(struct vmb_endpoint *ep, const struct vmb_am_msg *msg,
 		    void *context);
