@@ -83,7 +83,7 @@ struct vmb_lane_in {
 	uint32_t stream_from; /* posts when its first arrived */
 	uint32_t stream;      /* messages since then */
 	uint8_t missed;	      /* fruitless looks in a row */
-	uint8_t rests;	      /* passes that do not look */
+	uint64_t rest_until;  /* vmb_now_ns(): do not look before; 0 */
 	uint32_t told;	      /* room_arm that we sent ROOM for */
 	uint32_t look_number; /* last one put in look_arm */
 	enum vmb_lane_state state;

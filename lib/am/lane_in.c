@@ -25,9 +25,9 @@
 #define PASSES_PER_CLOCK 4096u /* passes between looks at the clock */
 #define FRUITFUL 16u	       /* slots that make up for a LOOK and a barrier */
 #define STREAM 32u	       /* messages in a row that are one */
-#define FEW 8u	  /* of it in one pass: we are as fast as the sender */
-#define MISSES 4u /* fruitless looks that end it */
-#define RESTS 32u /* passes, less than a microsecond */
+#define FEW 8u	      /* of it in one pass: we are as fast as the sender */
+#define MISSES 4u     /* fruitless looks that end it */
+#define REST_NS 1000u /* whoever looks how often */
 
 void vmb_lane_in_start(struct vmb_lane_in *in)
 {
@@ -334,7 +334,7 @@ static inline int take(struct vmb_am *am, struct vmb_lane_in *in)
  * Each look at a slot that is not written yet takes its line from the sender,
  * who then waits for it with the next message: two that keep up with each other
  * pay for a line's way there and back with every message. In a stream to which
- * nothing is answered some passes do not look, and then find more at once.
+ * nothing is answered we do not look for a moment, and then find more at once.
  */
 static void pace(const struct vmb_am *am, struct vmb_lane_in *in,
 		 unsigned taken)
@@ -353,7 +353,7 @@ static void pace(const struct vmb_am *am, struct vmb_lane_in *in,
 	}
 	in->stream += taken;
 	if (in->stream >= STREAM && taken < FEW)
-		in->rests = RESTS;
+		in->rest_until = vmb_now_ns() + REST_NS;
 }
 
 static unsigned take_some(struct vmb_am *am, struct vmb_lane_in *in,
@@ -361,9 +361,10 @@ static unsigned take_some(struct vmb_am *am, struct vmb_lane_in *in,
 {
 	unsigned taken = 0;
 
-	if (in->rests) {
-		in->rests--;
-		return 0;
+	if (in->rest_until) {
+		if (vmb_now_ns() < in->rest_until)
+			return 0;
+		in->rest_until = 0;
 	}
 	while (taken < budget && take(am, in)) {
 		/* in a stream; else it would take lines from the sender */
@@ -433,7 +434,7 @@ void vmb_lane_drain(struct vmb_am *am, struct vmb_peer *peer)
 	struct vmb_lane_in *in = peer->lane_in;
 	bool outer = am->in_handler;
 
-	in->rests = 0;
+	in->rest_until = 0;
 	if (!in->taking)
 		take_some(am, in, in->ring.mask + 1);
 	am->in_handler = outer;
