@@ -339,7 +339,7 @@ static inline int take(struct vmb_am *am, struct vmb_lane_in *in)
 static void pace(const struct vmb_am *am, struct vmb_lane_in *in,
 		 unsigned taken)
 {
-	uint32_t posts = am->lanes.posts + am->doorbell.pos;
+	uint32_t posts;
 
 	if (!taken) {
 		if (in->missed < MISSES && ++in->missed == MISSES)
@@ -347,6 +347,7 @@ static void pace(const struct vmb_am *am, struct vmb_lane_in *in,
 		return;
 	}
 	in->missed = 0;
+	posts = am->lanes.posts + am->doorbell.pos;
 	if (in->stream_from != posts) {
 		in->stream_from = posts;
 		in->stream = 0;

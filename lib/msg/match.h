@@ -12,9 +12,9 @@
  *
  * A class is a distinct mask. Within a class everything is found by one hash
  * look-up of (bits & mask). While all entries are alike, a window of receives
- * for one kind of message, they need neither. Up to VMB_MATCH_CLASSES classes are indexed; an
- * application that has more masks in use at a time pays a scan, in order, for
- * those beyond. The result never depends on which way was taken.
+ * for one kind of message, they need neither. Up to VMB_MATCH_CLASSES classes
+ * are indexed; an application that has more masks in use at a time pays a scan,
+ * in order, for those beyond. The result never depends on which way was taken.
  */
 #ifndef VMB_MSG_MATCH_H
 #define VMB_MSG_MATCH_H
@@ -44,7 +44,7 @@ struct vmb_postedset {
 	struct vmb_list alike; /* in order; all there are, or none */
 	uint64_t alike_match, alike_mask;
 	struct vmb_list beyond; /* in order */
-	uint64_t scanned;	/* entries of `beyond` that were compared */
+	uint64_t scanned;	/* comparisons in `alike` and `beyond` */
 };
 
 void vmb_postedset_init(struct vmb_postedset *set, uint64_t *seed);

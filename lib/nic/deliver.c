@@ -49,6 +49,7 @@ static uint64_t observe_consumed(struct vmb_engine *engine,
 	return word;
 }
 
+/* Takes no note of it: only whether it is a lie is asked. */
 void vmb_events_check(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 {
 	vmb_events_lock(ep);
