@@ -33,16 +33,9 @@ static uint64_t draw(uint64_t *seed)
 	return z ^ (z >> 31);
 }
 
-/*
- * One multiplication alone would leave keys of equal distance at equal
- * distances, which for one multiplier in a few hundred fall on few buckets.
- */
 static struct vmb_index_node **bucket_of(struct vmb_index *ix, uint64_t key)
 {
-	uint64_t h = key * ix->multiplier;
-
-	h = (h ^ h >> 32) * 0x9e3779b97f4a7c15u;
-	return &ix->buckets[h >> (64 - ix->bits)];
+	return &ix->buckets[vmb_index_bucket(ix, key)];
 }
 
 static void chain(struct vmb_index_node **where, struct vmb_index_node *node)

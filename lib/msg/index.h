@@ -42,6 +42,20 @@ struct vmb_index {
 /* A random start for the multipliers of one process. */
 uint64_t vmb_index_seed(void);
 
+/*
+ * Which bucket a key falls into. One product alone would leave keys of equal
+ * distance at equal distances, which for one multiplier in a hundred fall on few
+ * buckets. Both halves of a wide one, put together, are no such row any more.
+ */
+static inline size_t vmb_index_bucket(const struct vmb_index *ix, uint64_t key)
+{
+	__extension__ unsigned __int128 wide =
+		(unsigned __int128)key * ix->multiplier;
+	uint64_t h = (uint64_t)wide ^ (uint64_t)(wide >> 64);
+
+	return h * 0x9e3779b97f4a7c15u >> (64 - ix->bits);
+}
+
 /* seed is advanced at each draw and must outlive the index. */
 void vmb_index_init(struct vmb_index *ix, uint64_t *seed);
 /* Nodes that are still in it are left alone. */

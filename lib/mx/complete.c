@@ -53,18 +53,16 @@ static inline mx_return_t complete_one(const char *call, mx_endpoint_t endpoint,
 				       mx_status_t *status, uint32_t *result)
 {
 	struct vmb_status s;
-	int done, rc;
+	int rc;
 
 	if (mx_unlikely(!result))
 		return no_result(endpoint, call);
 	rc = vmb_wait(mx_beneath(endpoint), mx_request_place(request),
-		      timeout_ms, &s, &done);
-	*result = (uint32_t)done;
+		      timeout_ms, &s, (int *)result);
 	if (mx_unlikely(rc))
 		return mx_fail_vmb(endpoint, call, rc, MX_BAD_REQUEST);
-	if (!done)
-		return MX_SUCCESS;
-	ended(endpoint, call, &s, status);
+	if (mx_likely(*result)) /* it is then that somebody waits for us */
+		ended(endpoint, call, &s, status);
 	return MX_SUCCESS;
 }
 

@@ -10,8 +10,8 @@
  *        failed call must be explained, and nowhere else.
  *
  * One piece of memory is the usual message, and MX is to cost nothing beside
- * vmb: such a call goes straight down. If it fails it has done nothing, and
- * the general way finds out, and tells, why.
+ * vmb: such a call goes straight down, and keeps no more of its arguments than
+ * it takes to tell of a failure.
  */
 #include "mx/mx.h"
 
@@ -34,15 +34,10 @@ spell_segments(struct vmb_segment *to, const mx_segment_t *from, uint32_t count)
 	return MX_SUCCESS;
 }
 
-/* Is it one piece? Then into `one`. */
-static inline bool spell_one(struct vmb_segment *one, const mx_segment_t *from,
-			     uint32_t count)
+/* Is it one piece? */
+static inline bool is_one(const mx_segment_t *segments, uint32_t count)
 {
-	if (mx_unlikely(count != 1 || !from || !from->segment_ptr))
-		return false;
-	one->ptr = from->segment_ptr;
-	one->len = from->segment_length;
-	return true;
+	return count == 1 && segments && segments->segment_ptr;
 }
 
 /* ---- sends ------------------------------------------------------------------- */
@@ -52,27 +47,38 @@ typedef int (*send_fn)(struct vmb_endpoint *ep,
 		       struct vmb_addr dest, uint64_t match, void *context,
 		       struct vmb_req **req);
 
+/* Nothing was sent: into a status when it is the destination, else told. */
+static __attribute__((noinline, cold)) mx_return_t
+send_failed(const char *call, mx_endpoint_t endpoint, int rc, uint64_t match,
+	    void *context, mx_request_t *request)
+{
+	struct vmb_endpoint *ep = mx_beneath(endpoint);
+
+	if (rc == -EINVAL && ep)
+		rc = vmb_icomplete(ep, -ESTALE, match, context,
+				   mx_request_place(request));
+	return rc ? mx_fail_vmb(endpoint, call, rc, MX_BAD_ENDPOINT)
+		  : MX_SUCCESS;
+}
+
 static __attribute__((noinline)) mx_return_t
 send_any(send_fn send, const char *call, mx_endpoint_t endpoint,
 	 const mx_segment_t *segments, uint32_t count, mx_endpoint_addr_t dest,
 	 uint64_t match, void *context, mx_request_t *request)
 {
-	struct vmb_endpoint *ep = mx_beneath(endpoint);
 	struct vmb_segment spelt[MX_MAX_SEGMENTS];
-	struct vmb_req **out = mx_request_place(request);
 	mx_return_t code = spell_segments(spelt, segments, count);
 	int rc;
 
-	if (mx_unlikely(!ep))
-		return mx_fail_vmb(endpoint, call, -EINVAL, MX_BAD_ENDPOINT);
+	if (mx_unlikely(!mx_beneath(endpoint)))
+		return send_failed(call, endpoint, -EINVAL, match, context,
+				   request);
 	if (mx_unlikely(code))
 		return mx_fail(endpoint, call, code, NULL);
-	rc = send(ep, spelt, count, mx_addr_to_vmb(dest), match, context, out);
-	if (mx_unlikely(rc ==
-			-EINVAL)) /* the destination: the status says so */
-		rc = vmb_icomplete(ep, -ESTALE, match, context, out);
+	rc = send(mx_beneath(endpoint), spelt, count, mx_addr_to_vmb(dest),
+		  match, context, mx_request_place(request));
 	if (mx_unlikely(rc))
-		return mx_fail_vmb(endpoint, call, rc, MX_BAD_ENDPOINT);
+		return send_failed(call, endpoint, rc, match, context, request);
 	return MX_SUCCESS;
 }
 
@@ -80,17 +86,21 @@ mx_return_t mx_isend(mx_endpoint_t endpoint, mx_segment_t *segments_list,
 		     uint32_t segments_count, mx_endpoint_addr_t dest_endpoint,
 		     uint64_t match_info, void *context, mx_request_t *request)
 {
-	struct vmb_endpoint *ep = mx_beneath(endpoint);
-	struct vmb_segment one;
+	int rc;
 
-	if (mx_likely(spell_one(&one, segments_list, segments_count) &&
-		      !vmb_isend(ep, &one, 1, mx_addr_to_vmb(dest_endpoint),
-				 match_info, context,
-				 mx_request_place(request))))
-		return MX_SUCCESS;
-	return send_any(vmb_isend, __func__, endpoint, segments_list,
-			segments_count, dest_endpoint, match_info, context,
-			request);
+	if (mx_unlikely(!is_one(segments_list, segments_count)))
+		return send_any(vmb_isend, __func__, endpoint, segments_list,
+				segments_count, dest_endpoint, match_info,
+				context, request);
+	rc = vmb_isend(mx_beneath(endpoint),
+		       &(struct vmb_segment){segments_list->segment_ptr,
+					     segments_list->segment_length},
+		       1, mx_addr_to_vmb(dest_endpoint), match_info, context,
+		       mx_request_place(request));
+	if (mx_unlikely(rc))
+		return send_failed(__func__, endpoint, rc, match_info, context,
+				   request);
+	return MX_SUCCESS;
 }
 
 mx_return_t mx_issend(mx_endpoint_t endpoint, mx_segment_t *segments_list,
@@ -131,16 +141,22 @@ mx_return_t mx_irecv(mx_endpoint_t endpoint, mx_segment_t *segments_list,
 		     uint32_t segments_count, uint64_t match_info,
 		     uint64_t match_mask, void *context, mx_request_t *request)
 {
-	struct vmb_endpoint *ep = mx_beneath(endpoint);
-	struct vmb_segment one;
+	int rc;
 
-	if (mx_likely(ep && spell_one(&one, segments_list, segments_count) &&
-		      !(endpoint->context_mask & ~match_mask) &&
-		      !vmb_irecv(ep, &one, 1, match_info, match_mask, context,
-				 mx_request_place(request))))
-		return MX_SUCCESS;
-	return receive_any(__func__, endpoint, segments_list, segments_count,
-			   match_info, match_mask, context, request);
+	if (mx_unlikely(!is_one(segments_list, segments_count) ||
+			!mx_is_place(endpoint) ||
+			endpoint->context_mask & ~match_mask))
+		return receive_any(__func__, endpoint, segments_list,
+				   segments_count, match_info, match_mask,
+				   context, request);
+	rc = vmb_irecv(mx_beneath(endpoint),
+		       &(struct vmb_segment){segments_list->segment_ptr,
+					     segments_list->segment_length},
+		       1, match_info, match_mask, context,
+		       mx_request_place(request));
+	if (mx_unlikely(rc))
+		return mx_fail_vmb(endpoint, __func__, rc, MX_BAD_MATCH_MASK);
+	return MX_SUCCESS;
 }
 
 /* ---- the unexpected handler ------------------------------------------------------ */

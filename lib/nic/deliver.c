@@ -87,11 +87,12 @@ static bool has_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 
 /*
  * Somebody waits for room here, so the endpoint's own engine has to see what
- * is read. It may be asleep, and the endpoint armed for other things only.
+ * is read: once more at least, for all may have been read since we looked. It
+ * may be asleep, and the endpoint armed for other things only.
  */
 static void watch_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 {
-	vmb_publish(&ep->watch_room, 1);
+	vmb_publish(&ep->watch_room, VMB_ROOM_ASKED);
 	if (ep->engine == engine) {
 		vmb_engine_heat(ep);
 	} else {
@@ -101,13 +102,6 @@ static void watch_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 }
 
 /* ---- our own events ------------------------------------------------------- */
-
-static void put_event(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
-		      const struct vmb_slot *event)
-{
-	vmb_ring_commit(&ep->events, event);
-	vmb_engine_touch(engine, ep);
-}
 
 void vmb_events_done(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		     uint64_t cookie, unsigned code, uint64_t moved)
@@ -120,8 +114,9 @@ void vmb_events_done(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 
 	memcpy(event.payload, &moved, sizeof(moved));
 	vmb_events_lock(ep);
-	put_event(engine, ep, &event); /* room: may_take() kept it */
+	vmb_ring_commit(&ep->events, &event); /* room: may_take() kept it */
 	vmb_events_unlock(ep);
+	vmb_engine_touch(engine, ep);
 }
 
 void vmb_events_gone(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
@@ -152,8 +147,8 @@ static bool pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 
 	if (vmb_events_room(engine, ep, wanted) < wanted)
 		return false;
-	put_event(engine, ep,
-		  &(struct vmb_slot){.op = (uint8_t)op, .peer = handle});
+	vmb_ring_commit(&ep->events,
+			&(struct vmb_slot){.op = (uint8_t)op, .peer = handle});
 	ep->owed--;
 	return true;
 }
@@ -181,9 +176,11 @@ static void pay_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 
 void vmb_events_pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 {
-	uint32_t paid = 0, owed;
+	uint32_t paid = 0, owed, pos;
+	bool wrote;
 
 	vmb_events_lock(ep);
+	pos = ep->events.pos;
 	while (paid < ep->owed_gone_count &&
 	       pay(engine, ep, VMB_EV_GONE, ep->owed_gone[paid]))
 		paid++;
@@ -194,7 +191,10 @@ void vmb_events_pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 	if (ep->owed > ep->owed_gone_count)
 		pay_room(engine, ep);
 	owed = ep->owed;
+	wrote = ep->events.pos != pos;
 	vmb_events_unlock(ep);
+	if (wrote)
+		vmb_engine_touch(engine, ep);
 	if (owed)
 		watch_room(engine, ep);
 }
@@ -218,18 +218,27 @@ unsigned vmb_events_room_again(struct vmb_engine *engine,
 {
 	struct vmb_nic *nic = ep->nic;
 	uint32_t enough = (ep->events.mask + 1) / 4 + ep->active + EVENTS_KEPT;
+	uint32_t judged = VMB_ROOM_JUDGED;
 	unsigned told = 0;
 	bool room;
 
+	vmb_store_relaxed(&ep->watch_room, VMB_ROOM_JUDGED);
+	/* pairs with that in bounce_no_room(): who asked before is found below,
+	 * who asks from here on is judged once more */
+	vmb_arm_fence();
 	vmb_events_lock(ep);
 	ep->room_seen = observe_consumed(engine, ep);
 	room = vmb_ring_room(&ep->events) >= enough &&
 	       rx_room(ep) >= ep->rx_bytes / 2 && !ep->owed;
+	if (vmb_ring_room(&ep->events) >= ep->active + EVENTS_KEPT)
+		ep->stalled = false; /* or it cools before its next turn */
 	vmb_events_unlock(ep);
 	if (!room)
 		return 0;
-	vmb_publish(&ep->watch_room, 0);
-	vmb_arm_fence(); /* pairs with that in bounce_no_room() */
+	/* unless somebody has asked meanwhile, perhaps for what we owe */
+	__atomic_compare_exchange_n(&ep->watch_room, &judged,
+				    VMB_ROOM_UNWATCHED, false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < vmb_load_relaxed(&nic->index_top); i++) {
 		struct vmb_nic_endpoint *from = vmb_observe(&nic->endpoints[i]);
 
@@ -277,8 +286,8 @@ static void bounce(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		vmb_ring_commit_pair(&ep->events, &event, ext);
 	else
 		vmb_ring_commit(&ep->events, &event);
-	vmb_engine_touch(engine, ep);
 	vmb_events_unlock(ep);
+	vmb_engine_touch(engine, ep);
 	vmb_count(&ep->stats->bounces, 1);
 }
 
@@ -348,7 +357,8 @@ static bool is_blocked(struct vmb_nic_endpoint *ep, uint32_t index,
 	return false;
 }
 
-/* Write the arrival; the caller holds the lock and made sure of the room. */
+/* Write the arrival. The caller has locked `to`, which this unlocks, and made
+ * sure of the room. */
 static void arrive(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		   struct vmb_nic_endpoint *to, struct vmb_slot *slot,
 		   const struct vmb_slot_ext *ext, uint32_t len)
@@ -365,9 +375,10 @@ static void arrive(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 				     slot->flags & VMB_F_BUF
 					     ? sizeof(struct vmb_slot_buf)
 					     : slot->len);
-	vmb_engine_touch(engine, to);
 	vmb_count(&to->stats->arrivals, 1);
 	vmb_count(&to->stats->arrival_bytes, len);
+	vmb_events_unlock(to);
+	vmb_engine_touch(engine, to);
 	vmb_count(&ep->stats->sends, 1);
 	vmb_count(&ep->stats->send_bytes, len);
 }
@@ -408,7 +419,6 @@ static int64_t send_buffered(struct vmb_engine *engine,
 	       &(struct vmb_slot_buf){.offset = at, .len = buf.len},
 	       sizeof(buf));
 	arrive(engine, ep, to, slot, NULL, buf.len);
-	vmb_events_unlock(to);
 	return cost(buf.len);
 }
 
@@ -470,6 +480,5 @@ int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		return hold_or_bounce(engine, ep, to, slot, ext);
 	}
 	arrive(engine, ep, to, slot, ext, slot->len);
-	vmb_events_unlock(to);
 	return cost(slot->len);
 }

@@ -109,6 +109,8 @@ void vmb_engine_heat(struct vmb_nic_endpoint *ep)
 /* Is there anything to do for this endpoint? One line, mostly unchanged. */
 static bool has_work(struct vmb_nic_endpoint *ep)
 {
+	uint32_t watch;
+
 	/* a descriptor that cannot be taken yet is no work */
 	if (!ep->stalled && !ep->fenced && ep->active < TRANSFERS_MAX &&
 	    vmb_ring_due(&ep->doorbell, 0, vmb_ring_seq(&ep->doorbell)))
@@ -116,8 +118,9 @@ static bool has_work(struct vmb_nic_endpoint *ep)
 	if ((ep->active || ep->fenced) && vmb_transfer_ready(ep))
 		return true;
 	/* whoever delivers here notes what was read, but only we act on it */
-	return vmb_load_relaxed(&ep->watch_room) &&
-	       vmb_observe(&ep->ctl->consumed) != ep->room_seen;
+	watch = vmb_load_relaxed(&ep->watch_room);
+	return watch == VMB_ROOM_ASKED ||
+	       (watch && vmb_observe(&ep->ctl->consumed) != ep->room_seen);
 }
 
 /* Nothing for long: it is looked at now and then, as long as we are awake. */
@@ -276,7 +279,7 @@ static bool may_take(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 	ep->stalled = !room;
 	if (vmb_unlikely(!room)) {
 		vmb_count(&ep->stats->stalls, 1);
-		vmb_publish(&ep->watch_room, 1);
+		vmb_publish(&ep->watch_room, VMB_ROOM_ASKED);
 	}
 	return room;
 }
@@ -401,8 +404,8 @@ static void lay_off(struct vmb_nic_endpoint *ep)
 	vmb_events_lock(ep);
 	if (vmb_ring_room(&ep->events)) /* else ctl->state has to say it */
 		vmb_ring_commit(&ep->events, &event);
-	vmb_engine_touch(ep->engine, ep);
 	vmb_events_unlock(ep);
+	vmb_engine_touch(ep->engine, ep);
 }
 
 /*

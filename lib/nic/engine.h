@@ -35,6 +35,13 @@
 #define TRANSFERS_MAX 64u      /* under way, per endpoint */
 #define EVENTS_KEPT 4u /* event slots that arrivals leave to our own events */
 
+/* What an endpoint's engine has to do about room in its event queue. */
+enum {
+	VMB_ROOM_UNWATCHED, /* nobody waits for any */
+	VMB_ROOM_JUDGED,    /* too little as of room_seen */
+	VMB_ROOM_ASKED,	    /* and somebody has come to wait since */
+};
+
 struct vmb_engine;
 
 struct vmb_nic_region {
@@ -87,7 +94,7 @@ struct vmb_nic_endpoint {
 	bool laid_off;	     /* faulted, and its client was told */
 	bool fenced;	     /* a FENCE waits for the transfers before it */
 	bool barrier;	     /* to arm it takes host->barrier(), too */
-	uint32_t watch_room; /* someone waits for room here */
+	uint32_t watch_room; /* someone waits for room here: VMB_ROOM_* */
 	uint64_t room_seen;  /* `consumed` when that was last acted upon */
 	uint32_t active;     /* transfers under way */
 	struct vmb_list transfers;
@@ -201,6 +208,7 @@ void vmb_engine_heat(struct vmb_nic_endpoint *ep);
 void vmb_engine_forget(struct vmb_nic_endpoint *ep); /* of either list */
 int vmb_engine_adopt(struct vmb_nic_endpoint *ep);   /* as a cold one */
 unsigned vmb_engine_serve(struct vmb_nic_endpoint *ep, int64_t *deficit);
+/* An event was written: its client is to hear of it. No event lock is held. */
 void vmb_engine_touch(struct vmb_engine *engine, struct vmb_nic_endpoint *ep);
 void vmb_engine_notify(struct vmb_engine *engine);
 /* Make an engine thread that may sleep come round. Any thread. */

@@ -179,6 +179,94 @@ START_TEST(room_that_finds_no_room_is_told_later)
 }
 END_TEST
 
+static struct vmb_nic_endpoint *inside(const struct t_end *e)
+{
+	return t_nic()->endpoints[VMB_HANDLE_INDEX(e->am.pep.handle)];
+}
+
+/*
+ * One pass of engine 0 that begins with as many untold events as it can note:
+ * the next one has it tell `waits`, whose client wants to hear of its next.
+ */
+static void breathe_full(const struct t_end *waits, const struct t_end *other)
+{
+	struct vmb_engine *engine = &t_nic()->engines[0];
+
+	waits->am.ctl->event_arm++;
+	for (unsigned i = 0; i < ENGINE_TOUCHED; i++)
+		engine->touched[i] = inside(i % 2 ? other : waits);
+	engine->touched_count = ENGINE_TOUCHED;
+	t_nic_breathe_one(0);
+}
+
+/*
+ * Events of an endpoint are told while another is written to it: its lock is
+ * not taken twice.
+ */
+START_TEST(clients_are_told_with_no_lock_held)
+{
+	struct t_end *to[] = {&a, &b, &c};
+
+	for (unsigned i = 0; i < 3; i++) {
+		uint32_t pos = inside(to[i])->events.pos;
+
+		post_short(&a, to[i], i, 1);
+		while (inside(to[i])->events.pos == pos)
+			breathe_full(to[i], to[(i + 1) % 3]);
+		t_ends_until(to[i]->received[i] == 1, &a, to[i]);
+	}
+	post_short(&a, &b, 3, 200);
+	while (!inside(&a)->stats->bounces)
+		breathe_full(&a, &c);
+	t_ends_until(b.received[3] == 200, &a, &b);
+}
+END_TEST
+
+/*
+ * An engine finds no room for a; before it asks to be told of any, b has read
+ * all, its engine has told c, and b is idle. Then a is told all the same.
+ */
+START_TEST(room_that_came_before_it_was_asked_for_is_told)
+{
+	post_short(&c, &b, 0, 200);
+	t_ends_until(c.am.counters.bounced > 0, &c);
+	while (vmb_am_poll(&b.am, 64) > 0)
+		;
+	while (inside(&b)->watch_room || inside(&b)->hot)
+		t_nic_breathe_one(1);
+	ck_assert_uint_eq(vmb_load_relaxed(&b.am.ctl->consumed),
+			  inside(&b)->room_seen);
+	post_short(&a, &b, 1, 1);
+	inside(&b)->active += small.eq_slots; /* as it was when it looked */
+	while (!inside(&a)->stats->bounces)
+		t_nic_breathe_one(0);
+	inside(&b)->active -= small.eq_slots;
+	ck_assert(!inside(&b)->hot);
+	t_ends_until(a.am.counters.resumed > 0, &a); /* b does not read */
+}
+END_TEST
+
+/*
+ * Our own queue was full, and has room by the time the engine looks for those
+ * who wait for it: so our descriptors are work again.
+ */
+START_TEST(own_room_ends_a_stall)
+{
+	post_short(&c, &b, 0, 200);
+	t_ends_until(c.am.counters.bounced > 0, &c);
+	post_short(&c, &a, 1, small.eq_slots - 4);
+	t_ends_until(vmb_ring_room(&inside(&a)->events) == EVENTS_KEPT, &c);
+	post_short(&a, &b, 2, 8);
+	t_nic_settle();
+	ck_assert(inside(&a)->stalled);
+	while (vmb_ring_due(&a.am.events, 0, vmb_ring_seq(&a.am.events)))
+		ck_assert_int_ge(vmb_am_poll(&a.am, 64), 0);
+	vmb_events_room_again(inside(&a)->engine, inside(&a));
+	ck_assert(!inside(&a)->stalled);
+	t_ends_until(b.received[2] == 8, &a, &b);
+}
+END_TEST
+
 START_TEST(try_is_refused_until_there_is_room)
 {
 	int rc = 0;
@@ -390,6 +478,9 @@ static Suite *pressure_suite(void)
 	tcase_add_test(tc, slow_receiver_gets_all_in_order);
 	tcase_add_test(tc, slow_receiver_does_not_hold_up_others);
 	tcase_add_test(tc, room_that_finds_no_room_is_told_later);
+	tcase_add_test(tc, clients_are_told_with_no_lock_held);
+	tcase_add_test(tc, room_that_came_before_it_was_asked_for_is_told);
+	tcase_add_test(tc, own_room_ends_a_stall);
 	tcase_add_loop_test(tc, mixed_traffic_arrives_in_order, 0, 3);
 	tc = add_case(s, "threads", setup_threads);
 	tcase_add_test(tc, slow_receiver_gets_all_in_order);

@@ -296,6 +296,40 @@ END_TEST
 
 /* ---- the table -------------------------------------------------------------------- */
 
+/* Links followed for each of the keys 0, stride, 2 * stride ... */
+static double stride_cost(uint64_t *secret, uint64_t stride)
+{
+	static struct vmb_index_node nodes[4096];
+	unsigned count = vmb_array_size(nodes);
+	uint64_t inserted;
+	struct vmb_index ix;
+
+	vmb_index_init(&ix, secret);
+	for (unsigned i = 0; i < count; i++)
+		vmb_index_insert(&ix, &nodes[i], i * stride);
+	inserted = ix.steps;
+	for (unsigned i = 0; i < count; i++)
+		ck_assert_ptr_eq(vmb_index_find(&ix, i * stride), &nodes[i]);
+	inserted = ix.steps - inserted;
+	vmb_index_fini(&ix);
+	return (double)inserted / count;
+}
+
+/*
+ * Match bits are fields put side by side, so keys differ by a power of two. None
+ * of these multipliers, the same ones in each run, has them fall on few buckets.
+ */
+START_TEST(keys_of_equal_distance_are_spread)
+{
+	uint64_t secret = 1;
+
+	for (unsigned shift = 0; shift < 50; shift++)
+		for (unsigned i = 0; i < 16; i++)
+			ck_assert_double_le(stride_cost(&secret, 1ull << shift),
+					    2);
+}
+END_TEST
+
 /*
  * Someone has learned the multiplier and sends keys of one bucket only. The
  * table draws another one before it grows, and stays cheap.
@@ -303,22 +337,22 @@ END_TEST
 START_TEST(chosen_collisions_are_undone)
 {
 	struct vmb_index_node *nodes = calloc(MANY, sizeof(*nodes));
-	uint64_t before, multiplier, key = 0;
-	struct vmb_index ix;
-	unsigned bits, i;
+	struct vmb_index ix, learned;
+	uint64_t before, key = 0;
+	unsigned i;
 
 	vmb_index_init(&ix, &seed);
 	for (i = 0; i < MANY / 2; i++)
 		vmb_index_insert(&ix, &nodes[i], rnd());
-	multiplier = ix.multiplier;
-	bits = ix.bits;
+	learned = ix;
 	for (; i < MANY / 2 + 2000; i++) {
 		do
 			key++;
-		while (key * multiplier >> (64 - bits));
+		while (vmb_index_bucket(&learned, key));
 		vmb_index_insert(&ix, &nodes[i], key);
 	}
-	ck_assert_uint_eq(ix.bits, bits);
+	ck_assert_uint_eq(ix.bits, learned.bits);
+	ck_assert_uint_ne(ix.multiplier, learned.multiplier);
 	ck_assert_uint_eq(ix.keys, i);
 	before = ix.steps;
 	for (i = 0; i < ix.keys; i++)
@@ -349,6 +383,7 @@ int main(void)
 	tcase_add_test(items, items_agree_with_a_scan);
 	tcase_add_loop_test(items, item_cost_does_not_grow, 0, 3);
 	tcase_add_checked_fixture(index, setup, NULL);
+	tcase_add_test(index, keys_of_equal_distance_are_spread);
 	tcase_add_test(index, chosen_collisions_are_undone);
 	suite_add_tcase(suite, posted);
 	suite_add_tcase(suite, items);
