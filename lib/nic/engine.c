@@ -341,6 +341,21 @@ unsigned vmb_engine_serve(struct vmb_nic_endpoint *ep, int64_t *deficit)
 }
 
 /*
+ * What a domain may move in a visit. A page full of short messages is half a
+ * quantum; what a sender of such could not use, the others would have in advance
+ * of it, so while one of them comes short all quanta are halved.
+ */
+static int64_t quantum(const struct vmb_engine *engine,
+		       const struct vmb_nic_domain *domain)
+{
+	int64_t bytes = engine->nic->quantum >> (engine->short_breaths > 0);
+
+	if (engine->busy <= 1)
+		return ENGINE_QUANTUM_ALONE;
+	return bytes * vmb_load_relaxed(&domain->weight);
+}
+
+/*
  * Deficit round robin: each domain may move its quantum, weighted, and keeps
  * what it could not use only while it still has work.
  */
@@ -350,10 +365,7 @@ static unsigned serve_domain(struct vmb_engine *engine,
 	struct vmb_nic_share *share = &domain->shares[engine->index];
 	unsigned work = 0, pass;
 
-	share->deficit += engine->busy <= 1
-				  ? ENGINE_QUANTUM_ALONE
-				  : (int64_t)engine->nic->quantum *
-					    vmb_load_relaxed(&domain->weight);
+	share->deficit += quantum(engine, domain);
 	do {
 		struct vmb_list *l = share->hot.next;
 
@@ -375,8 +387,11 @@ static unsigned serve_domain(struct vmb_engine *engine,
 		}
 		work += pass;
 	} while (pass && share->deficit > 0 && engine->busy > 1);
-	if (share->deficit > 0)
-		share->deficit = 0; /* nothing more to do: nothing to save */
+	if (share->deficit > 0) { /* nothing more to do: nothing to save */
+		share->deficit = 0;
+		if (work)
+			engine->short_breaths = ENGINE_SHORT_BREATHS;
+	}
 	return work;
 }
 
@@ -545,6 +560,7 @@ unsigned vmb_engine_breathe(struct vmb_engine *engine)
 		work += done;
 	}
 	engine->busy = busy;
+	engine->short_breaths -= engine->short_breaths > 0;
 	work += look_at_cold(engine, ENGINE_COLD_LOOKS);
 	vmb_engine_notify(engine);
 	if (++engine->breaths >= ENGINE_CLOCK_EVERY)

@@ -29,6 +29,8 @@
 #define ENGINE_TOUCHED 64u   /* endpoints to notify, before an early flush */
 #define ENGINE_QUANTUM 4096u /* bytes per visit when domains compete */
 #define ENGINE_QUANTUM_ALONE 65536u /* when one domain has work */
+/* breaths with halved quanta after a domain came short of work */
+#define ENGINE_SHORT_BREATHS 64u
 #define ENGINE_COST_MIN 64 /* a descriptor costs its bytes, at least this */
 #define ENGINE_HELD -1
 #define ENGINE_CLOCK_EVERY 64u /* breaths between looks at the clock */
@@ -146,6 +148,7 @@ struct vmb_engine {
 	unsigned index;
 	struct vmb_list active; /* shares with hot endpoints */
 	uint32_t busy;		/* domains that had work in the last breath */
+	uint32_t short_breaths; /* still to come */
 	uint32_t touched_count;
 	struct vmb_nic_endpoint *touched[ENGINE_TOUCHED];
 	struct vmb_nic_endpoint **cold;

@@ -620,6 +620,54 @@ START_TEST(weights_divide_the_bytes)
 }
 END_TEST
 
+/* All that arrived is taken, then the doorbell page is filled to the brim. */
+static void send_pairs(struct t_client *c, unsigned count)
+{
+	struct vmb_slot_ext ext = {0};
+	struct vmb_slot event;
+	struct vmb_slot slot = {.op = VMB_OP_SEND,
+				.flags = VMB_F_PAIR,
+				.peer = c->pep.handle,
+				.len = 64};
+
+	while (vmb_ring_peek(&c->events, &event) == 1)
+		vmb_ring_release(&c->events, 2);
+	t_client_publish(c);
+	while (count--)
+		t_client_post_pair(c, &slot, &ext);
+}
+
+/*
+ * A page of short messages is less than a quantum. Its domain gets an equal
+ * share all the same: the other does not move more in a visit than it can.
+ */
+START_TEST(short_messages_get_an_equal_share)
+{
+	static const struct vmb_geometry geometry = {
+		.eq_slots = 256, .rx_bytes = 8192, .tx_bytes = 8192};
+	const struct vmb_stats *sa, *sb;
+	struct load large = {.c = &b, .half = 1 << 20, .len = 1 << 16};
+	double ratio;
+
+	stop(); /* another engine, that lets nobody cool */
+	t_nic_start(&(struct vmb_nic_config){.endpoints_max = 64,
+					     .spin_us = 1000000});
+	t_client_open(&a, "red", &geometry);
+	t_client_open(&b, "blue", NULL);
+	sa = vmb_nic_stats(t_nic(), a.pep.handle);
+	sb = vmb_nic_stats(t_nic(), b.pep.handle);
+	memory(&b, 2 * large.half, &large.key);
+	for (int i = 0; i < 20000; i++) {
+		keep_busy(&large);
+		send_pairs(&a, 30);
+		t_nic_breathe();
+	}
+	ratio = (double)sa->send_bytes / (double)sb->put_bytes;
+	ck_assert_double_ge(ratio, 0.9);
+	ck_assert_double_le(ratio, 1.1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("nic");
@@ -651,6 +699,7 @@ int main(void)
 	tcase_add_test(t, geometry_out_of_range_is_refused);
 	tcase_add_test(t, stale_and_foreign_keys_differ);
 	tcase_add_loop_test(t, weights_divide_the_bytes, 0, 2);
+	tcase_add_test(t, short_messages_get_an_equal_share);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
