@@ -61,7 +61,7 @@ static inline mx_return_t complete_one(const char *call, mx_endpoint_t endpoint,
 		      timeout_ms, &s, (int *)result);
 	if (mx_unlikely(rc))
 		return mx_fail_vmb(endpoint, call, rc, MX_BAD_REQUEST);
-	if (mx_likely(*result)) /* it is then that somebody waits for us */
+	if (mx_likely(*result)) /* else there is time */
 		ended(endpoint, call, &s, status);
 	return MX_SUCCESS;
 }

@@ -96,7 +96,7 @@ static void watch_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 	if (ep->engine == engine) {
 		vmb_engine_heat(ep);
 	} else {
-		vmb_store_relaxed(&ep->engine->look_all, 1);
+		vmb_publish(&ep->engine->look_all, 1);
 		vmb_engine_wake(ep->engine);
 	}
 }
@@ -213,32 +213,12 @@ static void owe_room(struct vmb_engine *engine, struct vmb_nic_endpoint *to,
 	vmb_events_pay(engine, to);
 }
 
-unsigned vmb_events_room_again(struct vmb_engine *engine,
-			       struct vmb_nic_endpoint *ep)
+unsigned vmb_events_tell_room(struct vmb_engine *engine,
+			      struct vmb_nic_endpoint *ep)
 {
 	struct vmb_nic *nic = ep->nic;
-	uint32_t enough = (ep->events.mask + 1) / 4 + ep->active + EVENTS_KEPT;
-	uint32_t judged = VMB_ROOM_JUDGED;
 	unsigned told = 0;
-	bool room;
 
-	vmb_store_relaxed(&ep->watch_room, VMB_ROOM_JUDGED);
-	/* pairs with that in bounce_no_room(): who asked before is found below,
-	 * who asks from here on is judged once more */
-	vmb_arm_fence();
-	vmb_events_lock(ep);
-	ep->room_seen = observe_consumed(engine, ep);
-	room = vmb_ring_room(&ep->events) >= enough &&
-	       rx_room(ep) >= ep->rx_bytes / 2 && !ep->owed;
-	if (vmb_ring_room(&ep->events) >= ep->active + EVENTS_KEPT)
-		ep->stalled = false; /* or it cools before its next turn */
-	vmb_events_unlock(ep);
-	if (!room)
-		return 0;
-	/* unless somebody has asked meanwhile, perhaps for what we owe */
-	__atomic_compare_exchange_n(&ep->watch_room, &judged,
-				    VMB_ROOM_UNWATCHED, false, __ATOMIC_ACQ_REL,
-				    __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < vmb_load_relaxed(&nic->index_top); i++) {
 		struct vmb_nic_endpoint *from = vmb_observe(&nic->endpoints[i]);
 
@@ -249,6 +229,45 @@ unsigned vmb_events_room_again(struct vmb_engine *engine,
 		told++;
 	}
 	return told;
+}
+
+/* Is there room for those who wait? Called with the event lock. */
+static bool judge_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
+{
+	uint32_t own = ep->active + EVENTS_KEPT;
+	uint32_t room;
+
+	ep->room_seen = observe_consumed(engine, ep);
+	room = vmb_ring_room(&ep->events);
+	/* both were looked for before this, and there may be no more news: */
+	if (room >= own)
+		ep->stalled = false;
+	if (ep->owed && room > own)
+		vmb_publish(&ep->watch_room, VMB_ROOM_ASKED);
+	return room >= (ep->events.mask + 1) / 4 + own &&
+	       rx_room(ep) >= ep->rx_bytes / 2 && !ep->owed;
+}
+
+unsigned vmb_events_room_again(struct vmb_engine *engine,
+			       struct vmb_nic_endpoint *ep)
+{
+	uint32_t judged = VMB_ROOM_JUDGED;
+	bool room;
+
+	vmb_store_relaxed(&ep->watch_room, VMB_ROOM_JUDGED);
+	/* pairs with that in bounce_no_room(): who asked before is found below,
+	 * who asks from here on is judged once more */
+	vmb_arm_fence();
+	vmb_events_lock(ep);
+	room = judge_room(engine, ep);
+	vmb_events_unlock(ep);
+	if (!room)
+		return 0;
+	/* unless another engine has asked meanwhile, for whatever it owes */
+	__atomic_compare_exchange_n(&ep->watch_room, &judged,
+				    VMB_ROOM_UNWATCHED, false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED);
+	return vmb_events_tell_room(engine, ep);
 }
 
 /* ---- SEND -------------------------------------------------------------------- */
@@ -310,8 +329,12 @@ static void bounce_no_room(struct vmb_engine *engine,
 	}
 	acquaint(ep, to); /* it may go instead of having room */
 	bounce(engine, ep, slot, ext, VMB_CODE_NO_ROOM);
-	vmb_arm_fence(); /* blocked before watch: see vmb_events_room_again */
+	/* blocked before watch, and before the look whether it was laid off:
+	 * see vmb_events_room_again() and lay_off() */
+	vmb_arm_fence();
 	watch_room(engine, to);
+	if (vmb_unlikely(vmb_load_relaxed(&to->state) != VMB_STATE_OPEN))
+		owe_room(engine, ep, to->index);
 }
 
 /*

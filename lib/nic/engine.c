@@ -73,16 +73,16 @@ static void arm(struct vmb_nic_endpoint *ep)
 	uint32_t number = arm_number(ep);
 
 	ep->armed = true;
-	ep->room_armed = vmb_load_relaxed(&ep->watch_room);
 	vmb_store_relaxed(&ep->ctl->kick_arm, number);
-	vmb_store_relaxed(&ep->ctl->room_arm, ep->room_armed ? number : 0);
+	vmb_store_relaxed(&ep->ctl->room_arm,
+			  vmb_load_relaxed(&ep->watch_room) ? number : 0);
 }
 
 static void disarm(struct vmb_nic_endpoint *ep)
 {
 	if (!ep->armed)
 		return;
-	ep->armed = ep->room_armed = false;
+	ep->armed = false;
 	vmb_store_relaxed(&ep->ctl->kick_arm, 0);
 	vmb_store_relaxed(&ep->ctl->room_arm, 0);
 }
@@ -106,21 +106,29 @@ void vmb_engine_heat(struct vmb_nic_endpoint *ep)
 	vmb_count(&ep->stats->kicks, 1);
 }
 
+/*
+ * Is a look at its room due? Whoever delivers here notes what was read, but only
+ * its own engine acts on it.
+ */
+static bool room_is_due(const struct vmb_nic_endpoint *ep)
+{
+	uint32_t watch = vmb_load_relaxed(&ep->watch_room);
+
+	return watch == VMB_ROOM_ASKED ||
+	       (vmb_unlikely(watch) &&
+		vmb_observe(&ep->ctl->consumed) != ep->room_seen);
+}
+
 /* Is there anything to do for this endpoint? One line, mostly unchanged. */
 static bool has_work(struct vmb_nic_endpoint *ep)
 {
-	uint32_t watch;
-
 	/* a descriptor that cannot be taken yet is no work */
 	if (!ep->stalled && !ep->fenced && ep->active < TRANSFERS_MAX &&
 	    vmb_ring_due(&ep->doorbell, 0, vmb_ring_seq(&ep->doorbell)))
 		return true; /* due, or a lie: serve finds out */
 	if ((ep->active || ep->fenced) && vmb_transfer_ready(ep))
 		return true;
-	/* whoever delivers here notes what was read, but only we act on it */
-	watch = vmb_load_relaxed(&ep->watch_room);
-	return watch == VMB_ROOM_ASKED ||
-	       (watch && vmb_observe(&ep->ctl->consumed) != ep->room_seen);
+	return room_is_due(ep);
 }
 
 /* Nothing for long: it is looked at now and then, as long as we are awake. */
@@ -163,7 +171,7 @@ static bool arm_cold(struct vmb_engine *engine)
 
 		if (has_work(ep))
 			vmb_engine_heat(ep);
-		else
+		if (!ep->hot) /* or faulted, and never to be hot again */
 			vmb_list_remove(&ep->place);
 	}
 	return vmb_list_empty(&engine->active);
@@ -178,7 +186,7 @@ int vmb_engine_adopt(struct vmb_nic_endpoint *ep)
 	vmb_publish(&ep->nic->endpoints[ep->index], ep);
 	/* the client has no handle yet, so nothing can have been missed, but
 	 * an adopted endpoint may bring descriptors along */
-	vmb_store_relaxed(&engine->look_all, 1);
+	vmb_publish(&engine->look_all, 1);
 	return 0;
 }
 
@@ -279,7 +287,9 @@ static bool may_take(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 	ep->stalled = !room;
 	if (vmb_unlikely(!room)) {
 		vmb_count(&ep->stats->stalls, 1);
-		vmb_publish(&ep->watch_room, VMB_ROOM_ASKED);
+		/* no news for who looks already: it has seen as much */
+		if (!vmb_load_relaxed(&ep->watch_room))
+			vmb_publish(&ep->watch_room, VMB_ROOM_ASKED);
 	}
 	return room;
 }
@@ -333,7 +343,7 @@ unsigned vmb_engine_serve(struct vmb_nic_endpoint *ep, int64_t *deficit)
 
 	if (ep->active || ep->fenced)
 		work += vmb_transfer_serve(engine, ep, deficit);
-	if (vmb_unlikely(vmb_load_relaxed(&ep->watch_room)))
+	if (vmb_unlikely(room_is_due(ep)))
 		work += serve_room(engine, ep);
 	if (work)
 		vmb_store_relaxed(&ep->last_work_ns, engine->now_ns);
@@ -341,18 +351,26 @@ unsigned vmb_engine_serve(struct vmb_nic_endpoint *ep, int64_t *deficit)
 }
 
 /*
- * What a domain may move in a visit. A page full of short messages is half a
- * quantum; what a sender of such could not use, the others would have in advance
- * of it, so while one of them comes short all quanta are halved.
+ * What a domain may move in a visit. One that sends short messages can use no
+ * more than its page holds and saves nothing, so that is all that anybody gets.
  */
 static int64_t quantum(const struct vmb_engine *engine,
 		       const struct vmb_nic_domain *domain)
 {
-	int64_t bytes = engine->nic->quantum >> (engine->short_breaths > 0);
+	uint32_t bytes = engine->nic->quantum;
 
 	if (engine->busy <= 1)
 		return ENGINE_QUANTUM_ALONE;
-	return bytes * vmb_load_relaxed(&domain->weight);
+	if (engine->halved)
+		bytes = vmb_min(bytes, ENGINE_QUANTUM_SHORT);
+	return (int64_t)bytes * vmb_load_relaxed(&domain->weight);
+}
+
+/* All it had was less than it might move, and no trickle. */
+static bool came_short(const struct vmb_engine *engine, int64_t granted,
+		       int64_t left)
+{
+	return left > 0 && engine->busy > 1 && granted - left >= granted / 4;
 }
 
 /*
@@ -363,9 +381,10 @@ static unsigned serve_domain(struct vmb_engine *engine,
 			     struct vmb_nic_domain *domain)
 {
 	struct vmb_nic_share *share = &domain->shares[engine->index];
+	int64_t granted = quantum(engine, domain);
 	unsigned work = 0, pass;
 
-	share->deficit += quantum(engine, domain);
+	share->deficit += granted;
 	do {
 		struct vmb_list *l = share->hot.next;
 
@@ -387,11 +406,10 @@ static unsigned serve_domain(struct vmb_engine *engine,
 		}
 		work += pass;
 	} while (pass && share->deficit > 0 && engine->busy > 1);
-	if (share->deficit > 0) { /* nothing more to do: nothing to save */
-		share->deficit = 0;
-		if (work)
-			engine->short_breaths = ENGINE_SHORT_BREATHS;
-	}
+	if (came_short(engine, granted, share->deficit))
+		engine->halved = ENGINE_SHORT_BREATHS;
+	if (share->deficit > 0)
+		share->deficit = 0; /* nothing more to do: nothing to save */
 	return work;
 }
 
@@ -421,16 +439,9 @@ static void lay_off(struct vmb_nic_endpoint *ep)
 		vmb_ring_commit(&ep->events, &event);
 	vmb_events_unlock(ep);
 	vmb_engine_touch(ep->engine, ep);
-}
-
-/*
- * Another engine thread began to wait for room here after this one was armed:
- * heat it, so that it is armed for that too when it cools.
- */
-static bool wants_room_arm(const struct vmb_nic_endpoint *ep)
-{
-	return ep->armed && !ep->room_armed &&
-	       vmb_load_relaxed(&ep->watch_room);
+	/* who waits for it hears when it sends again that it is gone */
+	vmb_arm_fence(); /* pairs with that in bounce_no_room() */
+	vmb_events_tell_room(ep->engine, ep);
 }
 
 static unsigned look_at_cold(struct vmb_engine *engine, uint32_t count)
@@ -447,7 +458,7 @@ static unsigned look_at_cold(struct vmb_engine *engine, uint32_t count)
 				 VMB_STATE_OPEN)) {
 			if (!ep->laid_off)
 				lay_off(ep);
-		} else if (has_work(ep) || wants_room_arm(ep)) {
+		} else if (has_work(ep)) {
 			vmb_engine_heat(ep);
 			found++;
 		}
@@ -554,13 +565,16 @@ unsigned vmb_engine_breathe(struct vmb_engine *engine)
 		work += look_at_cold(engine, engine->cold_count);
 	}
 	vmb_list_each_safe (node, tmp, &engine->active) {
-		unsigned done = serve_domain(engine, domain_of(engine, node));
+		struct vmb_nic_domain *domain = domain_of(engine, node);
+		/* who has moved more than its share only waits for its turn */
+		bool debt = domain->shares[engine->index].deficit < 0;
+		unsigned done = serve_domain(engine, domain);
 
-		busy += done > 0;
+		busy += done || debt;
 		work += done;
 	}
 	engine->busy = busy;
-	engine->short_breaths -= engine->short_breaths > 0;
+	engine->halved -= engine->halved > 0;
 	work += look_at_cold(engine, ENGINE_COLD_LOOKS);
 	vmb_engine_notify(engine);
 	if (++engine->breaths >= ENGINE_CLOCK_EVERY)

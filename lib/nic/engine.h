@@ -29,8 +29,9 @@
 #define ENGINE_TOUCHED 64u   /* endpoints to notify, before an early flush */
 #define ENGINE_QUANTUM 4096u /* bytes per visit when domains compete */
 #define ENGINE_QUANTUM_ALONE 65536u /* when one domain has work */
-/* breaths with halved quanta after a domain came short of work */
-#define ENGINE_SHORT_BREATHS 64u
+/* when one of them sends short messages: what its doorbell page holds */
+#define ENGINE_QUANTUM_SHORT (VMB_DOORBELL_SLOTS / 2 * ENGINE_COST_MIN)
+#define ENGINE_SHORT_BREATHS 64u /* so long after it last did */
 #define ENGINE_COST_MIN 64 /* a descriptor costs its bytes, at least this */
 #define ENGINE_HELD -1
 #define ENGINE_CLOCK_EVERY 64u /* breaths between looks at the clock */
@@ -40,8 +41,8 @@
 /* What an endpoint's engine has to do about room in its event queue. */
 enum {
 	VMB_ROOM_UNWATCHED, /* nobody waits for any */
-	VMB_ROOM_JUDGED,    /* too little as of room_seen */
-	VMB_ROOM_ASKED,	    /* and somebody has come to wait since */
+	VMB_ROOM_JUDGED,    /* not before its client has read past room_seen */
+	VMB_ROOM_ASKED,	    /* look at once: somebody has come to wait */
 };
 
 struct vmb_engine;
@@ -92,7 +93,6 @@ struct vmb_nic_endpoint {
 	bool stalled;	     /* its own event queue was full when last served */
 	bool held;	     /* its next SEND waits for room at its peer */
 	bool armed;	     /* kicks us when it has something */
-	bool room_armed;     /* and when it publishes `consumed` */
 	bool laid_off;	     /* faulted, and its client was told */
 	bool fenced;	     /* a FENCE waits for the transfers before it */
 	bool barrier;	     /* to arm it takes host->barrier(), too */
@@ -148,7 +148,7 @@ struct vmb_engine {
 	unsigned index;
 	struct vmb_list active; /* shares with hot endpoints */
 	uint32_t busy;		/* domains that had work in the last breath */
-	uint32_t short_breaths; /* still to come */
+	uint32_t halved;	/* breaths to go with smaller quanta */
 	uint32_t touched_count;
 	struct vmb_nic_endpoint *touched[ENGINE_TOUCHED];
 	struct vmb_nic_endpoint **cold;
@@ -247,7 +247,10 @@ void vmb_events_gone(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		     uint32_t handle);
 /* Write the GONE and ROOM events that are owed, as far as there is room. */
 void vmb_events_pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep);
-/* ep has room again: tell those whom it bounced. Returns the number told. */
+/* Tell those who wait for room at ep to send again. Returns their number. */
+unsigned vmb_events_tell_room(struct vmb_engine *engine,
+			      struct vmb_nic_endpoint *ep);
+/* The same if ep has room again; called by its own engine. */
 unsigned vmb_events_room_again(struct vmb_engine *engine,
 			       struct vmb_nic_endpoint *ep);
 struct vmb_nic_endpoint *vmb_nic_find(struct vmb_nic *nic, uint32_t handle,

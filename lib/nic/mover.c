@@ -52,7 +52,7 @@ static void run(struct vmb_nic_mover *mover, struct vmb_nic_job *job)
 		vmb_publish(&job->state, JOB_IDLE); /* orphan */
 		return;
 	}
-	vmb_store_relaxed(&engine->look_all, 1);
+	vmb_publish(&engine->look_all, 1);
 	vmb_engine_wake(engine);
 }
 

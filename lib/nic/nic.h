@@ -68,7 +68,8 @@ struct vmb_nic_config {
 	uint32_t endpoints_max; /* whole engine; at most 65535 */
 	uint32_t spin_us;	/* an endpoint without work stays hot so long */
 	uint32_t hold_us; /* a SEND waits for room so long before it bounces */
-	uint32_t quantum; /* bytes per domain of weight 1 and visit; 0: 4096 */
+	uint32_t quantum; /* bytes per domain of weight 1 and visit; 0: 4096;
+			   * less beside short messages: engine.c */
 	uint32_t fault_log;	 /* records kept; 0: 1024 */
 	uint32_t first_position; /* of every ring; 0 but in tests */
 };

@@ -6,7 +6,7 @@
  *
  * Flow:  tests/model/run.sh VARIANT EXPECTATION -> spin -> pan
  * Owns:  the argument that no sender waits beside a queue with room: such a
- *        state is an invalid end state. lib/nic/deliver.c has the same names.
+ *        state is an invalid end state. lib/nic/deliver.c has the same steps.
  * Trust: the memory of tso.pml. Both engines write `watch`, and who reads it
  *        has drained what it wrote there before. That a sleeping home hears of
  *        both causes to look is wake.pml's matter: here it looks at any moment.
@@ -15,7 +15,7 @@
  *   JUDGED        as the engine does it
  *   NO_ASKED      a watch is yes or no, and it takes news of the client to look
  *   PLAIN_CLEAR   the home ends a watch without looking who asked meanwhile
- *   REACH_WAIT    JUDGED, and an assertion that nobody ever waits: must fail
+ *   REACH_WAIT    JUDGED, and an assertion that nobody ever asks: must fail
  */
 
 #define MESSAGES 3

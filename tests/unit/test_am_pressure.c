@@ -267,6 +267,43 @@ START_TEST(own_room_ends_a_stall)
 }
 END_TEST
 
+/*
+ * The same of what b is owed: c has room for it, which it could not be told, and
+ * by the time that its engine has tried again in vain, all is read.
+ */
+START_TEST(own_room_is_for_what_is_owed)
+{
+	post_short(&b, &c, 0, 200);
+	t_ends_until(b.am.counters.bounced > 0, &b);
+	t_ends_until(!vmb_am_poll(&b.am, 64), &b);
+	post_short(&a, &b, 1, small.eq_slots - 4);
+	t_nic_settle();
+	while (vmb_am_poll(&c.am, 64) > 0)
+		;
+	t_nic_settle();
+	ck_assert_uint_gt(inside(&b)->owed, 0);
+	while (vmb_ring_due(&b.am.events, 0, vmb_ring_seq(&b.am.events)))
+		ck_assert_int_ge(vmb_am_poll(&b.am, 64), 0);
+	vmb_events_room_again(inside(&b)->engine, inside(&b));
+	ck_assert_uint_eq(vmb_load_relaxed(&inside(&b)->watch_room),
+			  VMB_ROOM_ASKED);
+	t_ends_until(b.am.counters.resumed > 0, &b);
+}
+END_TEST
+
+/* Who waits for room at b need not wait until b is closed. */
+START_TEST(waiting_for_a_faulted_receiver_ends)
+{
+	post_short(&a, &b, 0, small.eq_slots); /* the last few bounce */
+	t_ends_until(a.am.counters.bounced > 0, &a);
+	t_nic_settle();
+	vmb_ring_commit(&b.am.doorbell, &(struct vmb_slot){.op = 99});
+	b.am.port->ops->kick(&b.am.pep);
+	t_ends_until(a.undelivered[0] > 0 && !a.am.kept, &a);
+	ck_assert_int_eq(a.code, -ECONNRESET);
+}
+END_TEST
+
 START_TEST(try_is_refused_until_there_is_room)
 {
 	int rc = 0;
@@ -481,6 +518,8 @@ static Suite *pressure_suite(void)
 	tcase_add_test(tc, clients_are_told_with_no_lock_held);
 	tcase_add_test(tc, room_that_came_before_it_was_asked_for_is_told);
 	tcase_add_test(tc, own_room_ends_a_stall);
+	tcase_add_test(tc, own_room_is_for_what_is_owed);
+	tcase_add_test(tc, waiting_for_a_faulted_receiver_ends);
 	tcase_add_loop_test(tc, mixed_traffic_arrives_in_order, 0, 3);
 	tc = add_case(s, "threads", setup_threads);
 	tcase_add_test(tc, slow_receiver_gets_all_in_order);

@@ -620,21 +620,50 @@ START_TEST(weights_divide_the_bytes)
 }
 END_TEST
 
-/* All that arrived is taken, then the doorbell page is filled to the brim. */
-static void send_pairs(struct t_client *c, unsigned count)
+/* Another engine, that lets nobody cool, and clients with larger queues. */
+static void start_shares(void)
+{
+	static const struct vmb_geometry geometry = {
+		.eq_slots = 256, .rx_bytes = 1 << 17, .tx_bytes = 8192};
+
+	stop();
+	t_nic_start(&(struct vmb_nic_config){.endpoints_max = 64,
+					     .spin_us = 1000000});
+	t_client_open(&a, "red", &geometry);
+	t_client_open(&b, "blue", &geometry);
+}
+
+/* Take what arrived, then send so many to itself. */
+static void send_some(struct t_client *c, const struct vmb_slot *what,
+		      unsigned count)
 {
 	struct vmb_slot_ext ext = {0};
-	struct vmb_slot event;
-	struct vmb_slot slot = {.op = VMB_OP_SEND,
-				.flags = VMB_F_PAIR,
-				.peer = c->pep.handle,
-				.len = 64};
+	struct vmb_slot event, slot = *what;
 
-	while (vmb_ring_peek(&c->events, &event) == 1)
-		vmb_ring_release(&c->events, 2);
+	while (vmb_ring_due(&c->events, 0, vmb_ring_seq(&c->events)))
+		t_client_next(c, &event, 0, NULL);
 	t_client_publish(c);
-	while (count--)
-		t_client_post_pair(c, &slot, &ext);
+	slot.peer = c->pep.handle;
+	while (count--) {
+		if (slot.flags & VMB_F_PAIR)
+			t_client_post_pair(c, &slot, &ext);
+		else
+			t_client_post(c, &slot);
+	}
+}
+
+/* What b does beside a: transfers, or messages longer than a quantum is then. */
+static void keep_busy_with(unsigned kind, struct load *load)
+{
+	struct vmb_slot slot = {.op = VMB_OP_SEND, .flags = VMB_F_BUF};
+	struct vmb_slot_buf buf = {.key = VMB_KEY_TX, .len = 4096};
+	const struct vmb_stats *s = vmb_nic_stats(t_nic(), b.pep.handle);
+
+	memcpy(slot.payload, &buf, sizeof(buf));
+	if (kind)
+		send_some(&b, &slot, 8 - (unsigned)(b.doorbell.pos - s->sends));
+	else
+		keep_busy(load);
 }
 
 /*
@@ -643,28 +672,44 @@ static void send_pairs(struct t_client *c, unsigned count)
  */
 START_TEST(short_messages_get_an_equal_share)
 {
-	static const struct vmb_geometry geometry = {
-		.eq_slots = 256, .rx_bytes = 8192, .tx_bytes = 8192};
-	const struct vmb_stats *sa, *sb;
+	struct vmb_slot slot = {
+		.op = VMB_OP_SEND, .flags = VMB_F_PAIR, .len = 64};
 	struct load large = {.c = &b, .half = 1 << 20, .len = 1 << 16};
+	const struct vmb_stats *sa, *sb;
 	double ratio;
 
-	stop(); /* another engine, that lets nobody cool */
-	t_nic_start(&(struct vmb_nic_config){.endpoints_max = 64,
-					     .spin_us = 1000000});
-	t_client_open(&a, "red", &geometry);
-	t_client_open(&b, "blue", NULL);
+	start_shares();
 	sa = vmb_nic_stats(t_nic(), a.pep.handle);
 	sb = vmb_nic_stats(t_nic(), b.pep.handle);
 	memory(&b, 2 * large.half, &large.key);
 	for (int i = 0; i < 20000; i++) {
-		keep_busy(&large);
-		send_pairs(&a, 30);
+		keep_busy_with(_i, &large);
+		send_some(&a, &slot, 30); /* about a page */
 		t_nic_breathe();
 	}
-	ratio = (double)sa->send_bytes / (double)sb->put_bytes;
+	ratio = (double)sa->send_bytes /
+		(double)(sb->put_bytes + (_i ? sb->send_bytes : 0));
 	ck_assert_double_ge(ratio, 0.9);
 	ck_assert_double_le(ratio, 1.1);
+}
+END_TEST
+
+/* Who sends a message now and then costs the others none of their quantum. */
+START_TEST(trickle_leaves_the_quantum_alone)
+{
+	struct vmb_slot slot = {.op = VMB_OP_SEND, .len = 8};
+	struct load large = {.c = &b, .half = 1 << 20, .len = 1 << 16};
+	const struct vmb_stats *sb;
+
+	start_shares();
+	sb = vmb_nic_stats(t_nic(), b.pep.handle);
+	memory(&b, 2 * large.half, &large.key);
+	for (int i = 0; i < 20000; i++) {
+		keep_busy(&large);
+		send_some(&a, &slot, 1);
+		t_nic_breathe();
+	}
+	ck_assert_double_ge((double)sb->put_bytes / 20000, 0.95 * 4096);
 }
 END_TEST
 
@@ -699,7 +744,8 @@ int main(void)
 	tcase_add_test(t, geometry_out_of_range_is_refused);
 	tcase_add_test(t, stale_and_foreign_keys_differ);
 	tcase_add_loop_test(t, weights_divide_the_bytes, 0, 2);
-	tcase_add_test(t, short_messages_get_an_equal_share);
+	tcase_add_loop_test(t, short_messages_get_an_equal_share, 0, 2);
+	tcase_add_test(t, trickle_leaves_the_quantum_alone);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
