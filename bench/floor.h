@@ -23,6 +23,8 @@
 
 /*
  * The calling thread is the first; the other runs on peer_cpu meanwhile.
+ * Half of iters each with and without a pause between looks; hist gets the half
+ * that was quicker, by its median.
  * -EINVAL: peer_cpu is where the caller runs, two threads would take turns.
  */
 int bench_floor_line(int cpu, int peer_cpu, uint64_t iters,

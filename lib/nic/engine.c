@@ -575,7 +575,8 @@ unsigned vmb_engine_breathe(struct vmb_engine *engine)
 	}
 	engine->busy = busy;
 	engine->halved -= engine->halved > 0;
-	work += look_at_cold(engine, ENGINE_COLD_LOOKS);
+	if (engine->breaths % ENGINE_COLD_EVERY == 0)
+		work += look_at_cold(engine, ENGINE_COLD_LOOKS);
 	vmb_engine_notify(engine);
 	if (++engine->breaths >= ENGINE_CLOCK_EVERY)
 		cool_idle(engine);
@@ -617,15 +618,15 @@ static void doze(struct vmb_engine *engine)
 void *vmb_engine_main(void *arg)
 {
 	struct vmb_engine *engine = arg;
+	unsigned idle = 0; /* breaths without work, in a row */
 
 	while (!vmb_load_relaxed(&engine->stop)) {
-		unsigned work = vmb_engine_breathe(engine);
-
-		if (work)
-			continue;
-		if (engine->nic->host->sleep && vmb_engine_may_sleep(engine))
+		if (vmb_engine_breathe(engine))
+			idle = 0;
+		else if (engine->nic->host->sleep &&
+			 vmb_engine_may_sleep(engine))
 			doze(engine);
-		else
+		else if (++idle > ENGINE_BREATHS_BEFORE_PAUSE)
 			vmb_relax();
 	}
 	answer_call(engine);

@@ -25,7 +25,8 @@
 #include "ring/ring.h"
 
 #define ENGINE_BATCH 32u     /* descriptors of one endpoint and visit */
-#define ENGINE_COLD_LOOKS 2u /* cold endpoints looked at per breath */
+#define ENGINE_COLD_EVERY 4u /* breaths between looks at cold endpoints */
+#define ENGINE_COLD_LOOKS 2u /* that are looked at then */
 #define ENGINE_TOUCHED 64u   /* endpoints to notify, before an early flush */
 #define ENGINE_QUANTUM 4096u /* bytes per visit when domains compete */
 #define ENGINE_QUANTUM_ALONE 65536u /* when one domain has work */
@@ -34,6 +35,8 @@
 #define ENGINE_SHORT_BREATHS 64u /* so long after it last did */
 #define ENGINE_COST_MIN 64 /* a descriptor costs its bytes, at least this */
 #define ENGINE_HELD -1
+/* a pause takes as long as half a breath or more: not in an exchange */
+#define ENGINE_BREATHS_BEFORE_PAUSE 256u
 #define ENGINE_CLOCK_EVERY 64u /* breaths between looks at the clock */
 #define TRANSFERS_MAX 64u      /* under way, per endpoint */
 #define EVENTS_KEPT 4u /* event slots that arrivals leave to our own events */
