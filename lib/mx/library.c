@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "mx/mx.h"
@@ -37,11 +38,31 @@ static void introduce(void)
 		vmb_version(), name, (unsigned long long)nic_id);
 }
 
+/* What MX's switches are called here; who has set those keeps them. */
+static void translate_environment(void)
+{
+	static const struct {
+		const char *mx, *value, *vmb;
+	} switches[] = {
+		{"MX_RCACHE", "0", "VMB_REGCACHE"},
+		{"MX_DISABLE_SHMEM", "1", "VMB_LANES"},
+		{"MX_DISABLE_SHARED", "1", "VMB_LANES"},
+	};
+
+	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
+		const char *value = getenv(switches[i].mx);
+
+		if (value && !strcmp(value, switches[i].value))
+			setenv(switches[i].vmb, "0", 0);
+	}
+}
+
 /* Locked. */
 static int attach(void)
 {
 	int rc;
 
+	translate_environment();
 	if (owner) /* of the process that forked us */
 		mx_endpoint_drop_all();
 	rc = vmb_init();

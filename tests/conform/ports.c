@@ -33,16 +33,30 @@ static void inproc_stop(void)
 
 static struct t_daemon vmbd;
 
-static void local_start(void)
+static void daemon_start(const char *const *arguments)
 {
 	char where[sizeof(vmbd.socket) + 8];
 
 	if (vmbd.dir[0])
-		t_daemon_restart(&vmbd, NULL);
+		t_daemon_restart(&vmbd, arguments);
 	else
-		t_daemon_start(&vmbd, NULL);
+		t_daemon_start(&vmbd, arguments);
 	snprintf(where, sizeof(where), "local:%s", vmbd.socket);
 	setenv("VMB_PORT", where, 1);
+}
+
+static void local_start(void)
+{
+	daemon_start(NULL);
+}
+
+/* Endpoints are shared out: most pairs belong to two engine threads. */
+static void engines_start(void)
+{
+	static const char *const arguments[] = {"--engines", "3", NULL};
+
+	setenv("VMB_LANES", "0", 1); /* or they would see little of it */
+	daemon_start(arguments);
 }
 
 static void local_stop(void)
@@ -98,6 +112,7 @@ static const struct t_port ports[] = {
 	{"inproc", inproc_start, inproc_stop, NULL, t_port_hold_connects,
 	 false},
 	{"local", local_start, local_stop, local_kill, NULL, true},
+	{"engines", engines_start, local_stop, local_kill, NULL, true},
 	{"kshim", kshim_start, kshim_kill, kshim_kill, t_shim_hold_connects,
 	 false},
 	{"env", env_start, env_stop, NULL, NULL, true},

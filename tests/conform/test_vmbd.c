@@ -7,12 +7,15 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +40,45 @@ static const char *ask(const char *request)
 {
 	return t_raw_ask(d.socket, request);
 }
+
+/* ---- the service manager --------------------------------------------------- */
+
+/* The next of its messages has this line. */
+static void expect_told(int fd, const char *line)
+{
+	char text[512] = "\n";
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char wanted[64];
+	ssize_t n;
+
+	ck_assert_msg(poll(&p, 1, 10000) == 1, "%s was not told", line);
+	n = recv(fd, text + 1, sizeof(text) - 3, 0);
+	ck_assert_int_gt(n, 0);
+	text[n + 1] = '\n';
+	snprintf(wanted, sizeof(wanted), "\n%s\n", line);
+	ck_assert_msg(strstr(text, wanted), "%s was told, not %s", text, line);
+}
+
+START_TEST(service_manager_is_told)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/vmb-notify-%ld",
+		 (long)getpid());
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	setenv("NOTIFY_SOCKET", at.sun_path, 1);
+	t_daemon_start(&d, NULL);
+	expect_told(fd, "READY=1");
+	kill(d.pid, SIGHUP);
+	expect_told(fd, "RELOADING=1");
+	expect_told(fd, "READY=1");
+	t_daemon_stop(&d);
+	expect_told(fd, "STOPPING=1");
+	unlink(at.sun_path);
+	close(fd);
+}
+END_TEST
 
 /* ---- hello -------------------------------------------------------------- */
 
@@ -517,6 +559,8 @@ static void add_sockets(Suite *s)
 	tcase_add_test(t, file_that_is_no_socket_is_kept);
 	tcase_add_test(t, folder_that_others_can_write_is_refused);
 	tcase_add_test(t, sockets_have_their_modes_and_go_at_the_end);
+	t = add_case(s, "service manager", false);
+	tcase_add_test(t, service_manager_is_told);
 	t = add_case(s, "arguments", false);
 	tcase_add_loop_test(t, bad_argument_ends_with_64, 0,
 			    vmb_array_size(bad_arguments));

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "support/inproc.h"
 
@@ -86,6 +87,21 @@ static struct vmb_nic_fault last_fault(void)
 	return fault;
 }
 
+/* Who it was, and when. */
+static void expect_whose(const struct vmb_nic_fault *fault)
+{
+	struct timespec now;
+	uint64_t now_ns;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	ck_assert_uint_eq(fault->handle, liar.pep.handle);
+	ck_assert_uint_eq(fault->domain,
+			  vmb_nic_domain_id(t_port_domain(liar.port)));
+	ck_assert_uint_le(fault->time_ns, now_ns);
+	ck_assert_uint_gt(fault->time_ns, now_ns - 60000000000u);
+}
+
 static uint64_t fault_count(void)
 {
 	return vmb_nic_stats(t_nic(), liar.pep.handle)->faults;
@@ -102,7 +118,7 @@ static void expect_faulted(unsigned code, unsigned op)
 	ck_assert_uint_eq(fault_count(), 1);
 	ck_assert_uint_eq(fault.code, code);
 	ck_assert_uint_eq(fault.op, op);
-	ck_assert_uint_eq(fault.handle, liar.pep.handle);
+	expect_whose(&fault);
 	ck_assert_uint_eq(vmb_load_relaxed(&liar.ctl->state),
 			  VMB_STATE_FAULTED);
 	ck_assert_uint_eq(vmb_load_relaxed(&liar.ctl->fault_code), code);
@@ -269,6 +285,10 @@ static const struct refusal {
 	 VMB_CODE_BAD_KEY},
 	{"own key as peer's", VMB_OP_GET, OWN, OWN, 0, 0, 8, VMB_CODE_BAD_KEY},
 	{"guessed key", VMB_OP_GET, OWN, GUESSED, 0, 0, 8, VMB_CODE_BAD_KEY},
+	{"a third one's key", VMB_OP_GET, OWN, FOREIGN, 0, 0, 8,
+	 VMB_CODE_BAD_KEY},
+	{"a third one's key as own", VMB_OP_PUT, FOREIGN, PEER, 0, 0, 8,
+	 VMB_CODE_BAD_KEY},
 	{"stale key", VMB_OP_GET, OWN, STALE, 0, 0, 8, VMB_CODE_STALE_KEY},
 	{"stale own key", VMB_OP_PUT, STALE, PEER, 0, 0, 8, VMB_CODE_STALE_KEY},
 	{"no remote write", VMB_OP_PUT, OWN, CLOSED, 0, 0, 8, VMB_CODE_DENIED},
@@ -300,9 +320,25 @@ static void stale_key(uint64_t *key, struct t_client *c)
 	c->port->ops->mem_free(c->port, p, 4096, *key);
 }
 
+/* The record names the side that was refused, and what was asked of it. */
+static void expect_where(const struct vmb_nic_fault *fault,
+			 const struct vmb_slot_rdma *what)
+{
+	bool ours = fault->key == what->local_key &&
+		    fault->address == what->local_offset;
+
+	expect_whose(fault);
+	ck_assert(ours || (fault->key == what->remote_key &&
+			   fault->address == what->remote_offset));
+	ck_assert_uint_eq(fault->len, what->len);
+}
+
 START_TEST(refused_address_is_an_error_and_no_access)
 {
 	const struct refusal *r = &refusals[_i];
+	struct vmb_nic_fault fault;
+	struct t_client third;
+	void *foreign;
 	uint64_t keys[KEYS] = {own_key, peer_key,   closed_key,
 			       0,	VMB_KEY_TX, peer_key ^ 0x100000000000,
 			       0};
@@ -314,6 +350,10 @@ START_TEST(refused_address_is_an_error_and_no_access)
 	struct vmb_slot event;
 
 	stale_key(&keys[STALE], r->local == STALE ? &liar : &a);
+	t_client_open(&third, "neither", NULL);
+	ck_assert_int_eq(third.port->ops->mem_alloc(third.port, 4096, &foreign,
+						    &keys[FOREIGN]),
+			 0);
 	what.local_key = keys[r->local];
 	what.remote_key = keys[r->remote];
 	memset(own, 0x11, 8192);
@@ -326,8 +366,10 @@ START_TEST(refused_address_is_an_error_and_no_access)
 		      event.status, r->code);
 	ck_assert_uint_eq(event.hdr, 77);
 	ck_assert_uint_eq(fault_count(), 1);
-	ck_assert_uint_eq(last_fault().code, r->code);
-	ck_assert_uint_eq(last_fault().op, r->op);
+	fault = last_fault();
+	ck_assert_uint_eq(fault.code, r->code);
+	ck_assert_uint_eq(fault.op, r->op);
+	expect_where(&fault, &what);
 	memset(expected, 0x11, sizeof(expected));
 	ck_assert_mem_eq(own, expected, sizeof(expected));
 	memset(expected, 0x22, sizeof(expected));
@@ -337,6 +379,8 @@ START_TEST(refused_address_is_an_error_and_no_access)
 	t_client_send(&liar, b.pep.handle, 0, 5, NULL, 0);
 	t_client_expect(&b, VMB_EV_ARRIVE, &event);
 	ck_assert_uint_eq(event.hdr, 5);
+	third.port->ops->mem_free(third.port, foreign, 4096, keys[FOREIGN]);
+	t_client_close(&third);
 }
 END_TEST
 

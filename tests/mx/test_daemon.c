@@ -391,6 +391,70 @@ START_TEST(finalize_leaves_vmb_alone)
 }
 END_TEST
 
+/* ---- the environment --------------------------------------------------------------------------------- */
+
+/* Messages of an endpoint to another one here; how many came by a lane. */
+static uint64_t exchange(unsigned count)
+{
+	mx_endpoint_t from = open_one(), to = open_one();
+	struct vmb_counters counters = {.size = sizeof(counters)};
+	mx_endpoint_addr_t at;
+	struct vmb_endpoint *ep;
+	mx_request_t request;
+	mx_status_t status;
+	uint32_t done, id;
+	uint64_t nic, word = 7;
+	mx_segment_t segment = {&word, sizeof(word)};
+
+	returns(mx_get_endpoint_addr(to, &at), 0);
+	returns(mx_decompose_endpoint_addr(at, &nic, &id), 0);
+	returns(mx_connect(from, nic, id, 0, 10000, &at), 0);
+	while (count--) {
+		returns(mx_isend(from, &segment, 1, at, 1, NULL, &request), 0);
+		returns(mx_forget(from, &request), 0);
+		returns(mx_irecv(to, &segment, 1, 1, MX_MATCH_MASK_NONE, NULL,
+				 &request),
+			0);
+		do {
+			returns(mx_progress(from), 0);
+			returns(mx_test(to, &request, &status, &done), 0);
+		} while (!done);
+		ck_assert_int_eq(status.code, MX_STATUS_SUCCESS);
+	}
+	returns(mx_vmbypass_endpoint(to, &ep), 0);
+	ck_assert_int_eq(vmb_query_counters(ep, &counters), 0);
+	return counters.lane_arrivals;
+}
+
+/* Variables of MX are those of vmbypass, or change nothing. */
+START_TEST(environment_of_mx_counts)
+{
+	static const char *const accepted[] = {
+		"MX_DISABLE_SELF", "MX_MAX_RETRIES", "MX_ZOMBIE_SEND",
+		"MX_IMM_ACK",	   "MX_BONDING",     "MX_PIPELINE_LOG",
+		"MX_VERBOSE"};
+	static const char *const lanes[] = {"MX_DISABLE_SHMEM",
+					    "MX_DISABLE_SHARED"};
+
+	for (size_t i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++)
+		setenv(accepted[i], "1", 1);
+	setenv("MX_RCACHE", _i ? "0" : "2", 1);
+	setenv(lanes[_i % 2], _i ? "1" : "0", 1);
+	setenv("VMB_WAIT", "spin", 1);
+	start(NULL);
+	returns(mx_init(), 0);
+	if (_i) {
+		ck_assert_uint_eq(exchange(2000), 0);
+		ck_assert_str_eq(getenv("VMB_REGCACHE"), "0");
+	} else {
+		ck_assert_uint_gt(exchange(2000), 0);
+		ck_assert_ptr_null(getenv("VMB_REGCACHE"));
+	}
+	returns(mx_finalize(), 0);
+	t_daemon_stop(&vmbd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("daemon");
@@ -408,6 +472,7 @@ int main(void)
 	tcase_add_test(tc, child_attaches_for_itself);
 	tcase_add_test(tc, outcomes_have_a_status);
 	tcase_add_test(tc, finalize_leaves_vmb_alone);
+	tcase_add_loop_test(tc, environment_of_mx_counts, 0, 3);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
