@@ -444,25 +444,40 @@ static void lay_off(struct vmb_nic_endpoint *ep)
 	vmb_events_tell_room(ep->engine, ep);
 }
 
-static unsigned look_at_cold(struct vmb_engine *engine, uint32_t count)
+/* A cold one: is it to be hot? */
+static bool look(struct vmb_nic_endpoint *ep)
+{
+	if (vmb_unlikely(vmb_load_relaxed(&ep->state) != VMB_STATE_OPEN)) {
+		if (!ep->laid_off)
+			lay_off(ep);
+		return false;
+	}
+	if (!has_work(ep))
+		return false;
+	vmb_engine_heat(ep);
+	return true;
+}
+
+static unsigned look_at_some(struct vmb_engine *engine, uint32_t count)
 {
 	unsigned found = 0;
 
 	while (count-- && engine->cold_count) {
-		struct vmb_nic_endpoint *ep;
-
 		if (engine->cold_next >= engine->cold_count)
 			engine->cold_next = 0;
-		ep = engine->cold[engine->cold_next++];
-		if (vmb_unlikely(vmb_load_relaxed(&ep->state) !=
-				 VMB_STATE_OPEN)) {
-			if (!ep->laid_off)
-				lay_off(ep);
-		} else if (has_work(ep)) {
-			vmb_engine_heat(ep);
-			found++;
-		}
+		found += look(engine->cold[engine->cold_next++]);
 	}
+	return found;
+}
+
+/* From the end: the place of one that is heated is taken by one of behind it. */
+static unsigned look_at_all(struct vmb_engine *engine)
+{
+	unsigned found = 0;
+
+	for (uint32_t i = engine->cold_count; i-- > 0;)
+		if (i < engine->cold_count)
+			found += look(engine->cold[i]);
 	return found;
 }
 
@@ -562,7 +577,7 @@ unsigned vmb_engine_breathe(struct vmb_engine *engine)
 	if (vmb_unlikely(vmb_load_relaxed(&engine->look_all))) {
 		vmb_store_relaxed(&engine->look_all, 0);
 		vmb_arm_fence();
-		work += look_at_cold(engine, engine->cold_count);
+		work += look_at_all(engine);
 	}
 	vmb_list_each_safe (node, tmp, &engine->active) {
 		struct vmb_nic_domain *domain = domain_of(engine, node);
@@ -575,8 +590,8 @@ unsigned vmb_engine_breathe(struct vmb_engine *engine)
 	}
 	engine->busy = busy;
 	engine->halved -= engine->halved > 0;
-	if (engine->breaths % ENGINE_COLD_EVERY == 0)
-		work += look_at_cold(engine, ENGINE_COLD_LOOKS);
+	if (work || engine->breaths % ENGINE_COLD_EVERY == 0)
+		work += look_at_some(engine, ENGINE_COLD_LOOKS);
 	vmb_engine_notify(engine);
 	if (++engine->breaths >= ENGINE_CLOCK_EVERY)
 		cool_idle(engine);

@@ -62,10 +62,11 @@ static void expect_told(int fd, const char *line)
 START_TEST(service_manager_is_told)
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	char dir[] = "/tmp/vmb-test-XXXXXX";
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/vmb-notify-%ld",
-		 (long)getpid());
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s/notify", dir);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	setenv("NOTIFY_SOCKET", at.sun_path, 1);
 	t_daemon_start(&d, NULL);
@@ -76,6 +77,7 @@ START_TEST(service_manager_is_told)
 	t_daemon_stop(&d);
 	expect_told(fd, "STOPPING=1");
 	unlink(at.sun_path);
+	rmdir(dir);
 	close(fd);
 }
 END_TEST

@@ -20,6 +20,7 @@
 
 #include "base/process.h"
 #include "base/util.h"
+#include "nic/nic.h"
 #include "witness.h"
 
 /* ---- messages ----------------------------------------------------------- */
@@ -37,9 +38,22 @@ static void expect_refusal(int fd, const void *msg, size_t len, const int *fds,
 	ck_assert_uint_eq(r.fd_count, 0);
 }
 
+/* Records in the daemon's fault log so far; the last one is of a request. */
+static long records(void)
+{
+	const char *answer = t_raw_ask(t_witness.daemon.socket,
+				       "{\"cmd\":\"faults\",\"max\":1}");
+
+	if (!strstr(answer, "\"number\""))
+		return 0;
+	ck_assert_int_eq(t_raw_number(answer, "code"), VMB_NIC_FAULT_REQUEST);
+	return t_raw_number(answer, "number") + 1;
+}
+
 /* Looped over the operations. */
 START_TEST(truncated_message_is_refused)
 {
+	long before = records(), attached = 0;
 	uint32_t op = (uint32_t)_i;
 	union vmb_ctl_any msg;
 
@@ -51,7 +65,9 @@ START_TEST(truncated_message_is_refused)
 			ck_assert_int_eq(t_raw_hello(fd, "", NULL), 0);
 		expect_refusal(fd, &msg, len, NULL, 0, -EBADMSG);
 		close(fd);
+		attached += len % 2;
 	}
+	ck_assert_int_eq(records() - before, attached); /* of a domain's */
 }
 END_TEST
 
@@ -60,12 +76,14 @@ START_TEST(oversized_message_is_refused)
 	static char big[65536];
 	union vmb_ctl_any msg;
 	int fd = t_raw_attach(t_witness.daemon.socket, "");
+	long before = records();
 
 	t_request_fill(&msg, (uint32_t)_i);
 	memcpy(big, &msg, sizeof(msg));
 	expect_refusal(fd, big, msg.head.len + 1, NULL, 0, -EBADMSG);
 	((struct vmb_ctl_head *)(void *)big)->len = sizeof(big);
 	expect_refusal(fd, big, sizeof(big), NULL, 0, -EBADMSG);
+	ck_assert_int_eq(records() - before, 2);
 	close(fd);
 }
 END_TEST
@@ -74,6 +92,7 @@ START_TEST(wrong_head_len_is_refused)
 {
 	static const uint32_t wrong[] = {0, 1, 15, 16, 0xffffffff};
 	int fd = t_raw_attach(t_witness.daemon.socket, "");
+	long before = records();
 	union vmb_ctl_any msg;
 	size_t len;
 
@@ -83,6 +102,7 @@ START_TEST(wrong_head_len_is_refused)
 		msg.head.len = wrong[i];
 		expect_refusal(fd, &msg, len, NULL, 0, -EBADMSG);
 	}
+	ck_assert_int_eq(records() - before, vmb_array_size(wrong));
 	close(fd);
 }
 END_TEST

@@ -303,6 +303,37 @@ START_TEST(waiting_for_a_faulted_receiver_ends)
 }
 END_TEST
 
+/*
+ * Two of four cold endpoints are to be looked at, by one word to all. The last
+ * one takes the place of the first of them when that is heated.
+ */
+START_TEST(look_at_all_misses_nobody)
+{
+	struct vmb_engine *engine = &t_nic()->engines[1];
+	struct vmb_nic_endpoint *first, *last;
+	struct t_end more[6];
+
+	for (unsigned i = 0; i < vmb_array_size(more); i++)
+		t_end_open(&more[i], NULL, &small);
+	t_nic_settle();
+	let_sleep(1);
+	ck_assert_uint_eq(engine->cold_count, 4);
+	engine->cold_next = 0;
+	first = engine->cold[1];
+	last = engine->cold[3];
+	vmb_publish(&first->watch_room, VMB_ROOM_ASKED);
+	vmb_publish(&last->watch_room, VMB_ROOM_ASKED);
+	vmb_publish(&engine->look_all, 1);
+	t_nic_breathe_one(1);
+	ck_assert_uint_eq(vmb_load_relaxed(&first->watch_room),
+			  VMB_ROOM_UNWATCHED);
+	ck_assert_uint_eq(vmb_load_relaxed(&last->watch_room),
+			  VMB_ROOM_UNWATCHED);
+	for (unsigned i = 0; i < vmb_array_size(more); i++)
+		t_end_close(&more[i], 0);
+}
+END_TEST
+
 START_TEST(try_is_refused_until_there_is_room)
 {
 	int rc = 0;
@@ -519,6 +550,7 @@ static Suite *pressure_suite(void)
 	tcase_add_test(tc, own_room_ends_a_stall);
 	tcase_add_test(tc, own_room_is_for_what_is_owed);
 	tcase_add_test(tc, waiting_for_a_faulted_receiver_ends);
+	tcase_add_test(tc, look_at_all_misses_nobody);
 	tcase_add_loop_test(tc, mixed_traffic_arrives_in_order, 0, 3);
 	tc = add_case(s, "threads", setup_threads);
 	tcase_add_test(tc, slow_receiver_gets_all_in_order);
