@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -174,6 +175,27 @@ static void victim(const char *path)
 	}
 }
 
+/*
+ * An assertion that holds is written to a file that check and all its children
+ * share. Who is killed in the middle of that leaves it unreadable; so a victim
+ * writes nothing there.
+ */
+static void leave_check(void)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	char link[32], path[64];
+
+	for (int fd = 3; fd < 256; fd++) {
+		ssize_t n;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, path, sizeof(path) - 1);
+		path[n > 0 ? n : 0] = '\0';
+		if (strstr(path, "/check_"))
+			dup2(null, fd);
+	}
+}
+
 static bool good_runs;
 
 static void *good_thread(void *arg)
@@ -202,6 +224,7 @@ START_TEST(killed_clients_leave_nothing)
 		pid = fork();
 		ck_assert_int_ge(pid, 0);
 		if (!pid) {
+			leave_check();
 			victim(t_witness.daemon.socket);
 			_exit(1);
 		}
