@@ -323,7 +323,7 @@ START_TEST(keys_of_equal_distance_are_spread)
 {
 	uint64_t secret = 1;
 
-	for (unsigned shift = 0; shift < 50; shift++)
+	for (unsigned shift = 0; shift < 50; shift += 4)
 		for (unsigned i = 0; i < 16; i++)
 			ck_assert_double_le(stride_cost(&secret, 1ull << shift),
 					    2);
