@@ -470,7 +470,7 @@ static unsigned look_at_some(struct vmb_engine *engine, uint32_t count)
 	return found;
 }
 
-/* From the end: the place of one that is heated is taken by one of behind it. */
+/* From the end: the place of one that is heated is taken by one from behind. */
 static unsigned look_at_all(struct vmb_engine *engine)
 {
 	unsigned found = 0;
@@ -590,7 +590,7 @@ unsigned vmb_engine_breathe(struct vmb_engine *engine)
 	}
 	engine->busy = busy;
 	engine->halved -= engine->halved > 0;
-	if (work || engine->breaths % ENGINE_COLD_EVERY == 0)
+	if (work > ENGINE_CHEAP || engine->breaths % ENGINE_COLD_EVERY == 0)
 		work += look_at_some(engine, ENGINE_COLD_LOOKS);
 	vmb_engine_notify(engine);
 	if (++engine->breaths >= ENGINE_CLOCK_EVERY)

@@ -25,7 +25,8 @@
 #include "ring/ring.h"
 
 #define ENGINE_BATCH 32u     /* descriptors of one endpoint and visit */
-#define ENGINE_COLD_EVERY 4u /* idle breaths for a look at cold endpoints */
+#define ENGINE_COLD_EVERY 4u /* cheap breaths for a look at cold endpoints */
+#define ENGINE_CHEAP 2u	     /* pieces of work in such a one: an exchange */
 #define ENGINE_COLD_LOOKS 2u /* that are looked at then */
 #define ENGINE_TOUCHED 64u   /* endpoints to notify, before an early flush */
 #define ENGINE_QUANTUM 4096u /* bytes per visit when domains compete */
