@@ -89,6 +89,46 @@ VMB_PUBLIC int vmb_am_get(struct vmb_endpoint *ep, struct vmb_addr dest,
 VMB_PUBLIC int vmb_am_fence(struct vmb_endpoint *ep, vmb_am_done_t done,
 			    void *context);
 
+/* What the peer needs to accept an offer: copy it into a message of yours. */
+struct vmb_am_offer {
+	uint64_t word[5]; /* meaningful to the two libraries alone */
+};
+
+/*
+ * Long messages without matching, for who matches by himself. Offer len bytes
+ * at ptr to dest, who accepts them into memory of his own once it is known
+ * which, with the offer that you have sent him: the first len bytes of the two, the shorter
+ * one counts. Neither memory need be registered. Where both are on one host
+ * both processes copy at the same time, each while it is in a call of the
+ * library; else the NIC does. The memory of an offer may be read by dest until
+ * done is called, that of an accept may be written.
+ *
+ * done (may be NULL) is called by whatever thread makes progress, never within
+ * these calls; not after vmb_close(). moved: the bytes that were copied. code: 0;
+ * -EMSGSIZE: the memory of the one who accepted was shorter than the offer;
+ * -ECANCELED: withdrawn or disconnected by us; -ECONNABORTED: by the
+ * peer; -ECONNRESET: the peer has closed; -EFAULT: memory that cannot be
+ * reached, or is not offered any more; -ENOBUFS; or as vmb_progress().
+ *
+ * vmb_am_withdraw() takes an offer back: when it returns the memory is ours alone, and
+ * done will be called with -ECANCELED.
+ *
+ * len is at most VMB_MESSAGE_MAX bytes, ptr may be NULL when it is 0. Any thread may call these, handlers
+ * too.
+ *
+ * Return 0; -EINVAL: also an offer that cannot be one, or, to withdraw, that
+ * has ended; -EMSGSIZE; -ECONNRESET: the peer has closed; -EALREADY: we have
+ * accepted this one; -ENOMEM.
+ */
+VMB_PUBLIC int vmb_am_offer(struct vmb_endpoint *ep, struct vmb_addr dest,
+			    void *ptr, size_t len, vmb_am_done_t done,
+			    void *context, struct vmb_am_offer *offer);
+VMB_PUBLIC int vmb_am_accept(struct vmb_endpoint *ep, struct vmb_addr source,
+			     const struct vmb_am_offer *offer, void *ptr,
+			     size_t len, vmb_am_done_t done, void *context);
+VMB_PUBLIC int vmb_am_withdraw(struct vmb_endpoint *ep,
+			       const struct vmb_am_offer *offer);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * am.c - active messages and one-sided transfers for the application.
+ * am.c - active messages, one-sided transfers and offers for the application.
  *
  * Flow:  vmb_am_send(), vmb_am_put() -> check -> vmb_am_post(), vmb_am_rdma()
+ *        vmb_am_offer(), vmb_am_accept() -> check -> lib/msg/offer.c
  *        vmb_am_poll() -> arrive(), transfer_ended() -> the application
  * Owns:  the application's handlers; a record per transfer it wants to hear of.
  * Trust: arguments are input; arrivals were checked by am.
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "msg/wire.h"
 
 #define TRANSFERS_PER_BLOCK 64
 
@@ -240,6 +242,99 @@ int vmb_am_fence(struct vmb_endpoint *ep, vmb_am_done_t done, void *context)
 	if (rc)
 		return rc;
 	rc = start(ep, VMB_OP_FENCE, NULL, NULL, done, context);
+	vmb_endpoint_leave(ep);
+	return rc;
+}
+
+/* ---- offers ----------------------------------------------------------------------- */
+
+_Static_assert(sizeof(struct vmb_am_offer) == sizeof(struct vmb_wire_offer),
+	       "public and wire");
+
+static int check_memory(const void *ptr, size_t len)
+{
+	if (len > VMB_MESSAGE_MAX)
+		return -EMSGSIZE;
+	return ptr || !len ? 0 : -EINVAL;
+}
+
+/* Locked. One of the two sides. */
+static int meet_locked(struct vmb_endpoint *ep, bool accepts,
+		       struct vmb_addr with, struct vmb_wire_offer *offer,
+		       void *ptr, size_t len, vmb_am_done_t done, void *context)
+{
+	struct vmb_peer *peer = vmb_address_peer(ep, with);
+	vmb_am_rdma_fn ended = done ? transfer_ended : NULL;
+	struct vmb_transfer *t;
+	int rc;
+
+	if (!peer)
+		return -EINVAL;
+	rc = obtain(ep, done, context, &t);
+	if (rc)
+		return rc;
+	rc = accepts ? vmb_msg_accept(ep->msg, peer, offer, ptr, len, ended, t)
+		     : vmb_msg_offer(ep->msg, peer, offer, ptr, len, ended, t);
+	if (rc && t)
+		release(t);
+	vmb_endpoint_posted(ep);
+	return rc;
+}
+
+static int meet(struct vmb_endpoint *ep, bool accepts, struct vmb_addr with,
+		struct vmb_wire_offer *offer, void *ptr, size_t len,
+		vmb_am_done_t done, void *context)
+{
+	int rc = check_memory(ptr, len);
+
+	rc = rc ? rc : vmb_endpoint_enter(ep);
+	if (rc)
+		return rc;
+	rc = meet_locked(ep, accepts, with, offer, ptr, len, done, context);
+	vmb_endpoint_leave(ep);
+	return rc;
+}
+
+int vmb_am_offer(struct vmb_endpoint *ep, struct vmb_addr dest, void *ptr,
+		 size_t len, vmb_am_done_t done, void *context,
+		 struct vmb_am_offer *offer)
+{
+	struct vmb_wire_offer wire;
+	int rc;
+
+	if (!offer)
+		return -EINVAL;
+	rc = meet(ep, false, dest, &wire, ptr, len, done, context);
+	if (!rc)
+		memcpy(offer, &wire, sizeof(wire));
+	return rc;
+}
+
+int vmb_am_accept(struct vmb_endpoint *ep, struct vmb_addr source,
+		  const struct vmb_am_offer *offer, void *ptr, size_t len,
+		  vmb_am_done_t done, void *context)
+{
+	struct vmb_wire_offer wire;
+
+	if (!offer)
+		return -EINVAL;
+	memcpy(&wire, offer, sizeof(wire));
+	return meet(ep, true, source, &wire, ptr, len, done, context);
+}
+
+int vmb_am_withdraw(struct vmb_endpoint *ep, const struct vmb_am_offer *offer)
+{
+	struct vmb_wire_offer wire;
+	int rc;
+
+	if (!offer)
+		return -EINVAL;
+	memcpy(&wire, offer, sizeof(wire));
+	rc = vmb_endpoint_enter(ep);
+	if (rc)
+		return rc;
+	rc = vmb_msg_withdraw(ep->msg, &wire);
+	vmb_endpoint_posted(ep);
 	vmb_endpoint_leave(ep);
 	return rc;
 }

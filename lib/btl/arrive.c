@@ -109,6 +109,7 @@ static void end(struct btl_module *m, btl_transfer_t *t)
 {
 	btl_transfer_t copy = *t;
 
+	vmb_btl_release(m, t);
 	opal_free_list_return(&m->transfers, &t->super);
 	m->events++;
 	copy.done(&m->super, copy.peer, copy.local_address, copy.local_handle,

@@ -7,7 +7,7 @@
  * peer.c       who is reachable, and his address
  * send.c       fragments out: at once, or in a queue while there is no room
  * arrive.c     fragments and completions in
- * rdma.c       registered memory, put, get, flush
+ * rdma.c       registered and offered memory, put, get, flush
  *
  * Flow:  Open MPI's ob1 -> [here] -> vmb_am_send(), vmb_am_put()
  *        vmb_progress() -> [here] -> ob1
@@ -50,11 +50,16 @@ struct btl_address {
 	uint32_t reserved;
 };
 
-/* What a process tells another one of registered memory. */
+/*
+ * What a process tells another one of memory: what it has registered, for
+ * whoever knows the key, or what it offers, to one peer, once.
+ */
 struct mca_btl_base_registration_handle_t {
-	uint64_t key;
-	uint64_t base; /* address where the region begins */
+	uint64_t key;  /* BTL_KEY_OFFER: none, it is offered */
+	uint64_t base; /* address where the memory begins */
+	struct vmb_am_offer offer;
 };
+#define BTL_KEY_OFFER 0u /* the key of no region */
 
 /* In the registration cache. */
 struct btl_registration {
@@ -62,6 +67,14 @@ struct btl_registration {
 	struct mca_btl_base_registration_handle_t handle;
 	struct vmb_mem *mem;
 };
+
+/* Memory that is offered. */
+struct btl_offer {
+	opal_free_list_item_t super;
+	struct mca_btl_base_registration_handle_t handle;
+};
+typedef struct btl_offer btl_offer_t;
+OBJ_CLASS_DECLARATION(btl_offer_t);
 
 enum btl_peer_state {
 	BTL_PEER_CONNECTING, /* fragments wait */
@@ -98,6 +111,7 @@ struct btl_transfer {
 	btl_peer_t *peer;
 	void *local_address;
 	struct mca_btl_base_registration_handle_t *local_handle;
+	struct btl_registration *registration; /* ours, of local memory */
 	mca_btl_base_rdma_completion_fn_t done;
 	void *context, *data;
 	int code; /* how it ended */
@@ -111,7 +125,7 @@ struct btl_module {
 	mca_btl_base_module_error_cb_fn_t error;
 	mca_rcache_base_module_t *rcache;
 	opal_free_list_t small, large; /* fragments: eager, longest */
-	opal_free_list_t transfers;
+	opal_free_list_t transfers, offers;
 	opal_mutex_t lock; /* of `peers`, and of what waits for each */
 	opal_list_t peers; /* all */
 	int32_t busy;	   /* connects and fragments that wait; atomic */
@@ -128,7 +142,8 @@ struct btl_module {
 
 struct btl_component {
 	mca_btl_base_component_3_0_0_t super;
-	char *port; /* VMB_PORT for this job, or NULL */
+	char *port;	  /* VMB_PORT for this job, or NULL */
+	size_t offer_min; /* bytes: shorter messages are sent in fragments */
 };
 
 extern struct btl_component mca_btl_vmb_component;
@@ -203,6 +218,8 @@ void vmb_btl_deliver(struct btl_module *m);
 /* ---- rdma.c ------------------------------------------------------------- */
 
 int vmb_btl_rcache_open(struct btl_module *m);
+/* The local registration of a transfer is needed no more. */
+void vmb_btl_release(struct btl_module *m, btl_transfer_t *t);
 mca_btl_base_registration_handle_t *
 vmb_btl_register_mem(mca_btl_base_module_t *btl,
 		     struct mca_btl_base_endpoint_t *peer, void *base,

@@ -22,6 +22,7 @@
 #define MAX_SEND_SIZE (32u << 10)
 #define PIPELINE_FRAGMENT (1u << 20)
 #define PIPELINE_MIN (128u << 10)
+#define OFFER_MIN (128u << 10)
 
 #define FRAGMENTS_AT_ONCE 16
 
@@ -115,6 +116,14 @@ static int fragments_open(opal_free_list_t *list, size_t payload)
 		FRAGMENTS_AT_ONCE, NULL, 0, NULL, NULL, NULL);
 }
 
+static int items_open(opal_free_list_t *list, size_t size, opal_class_t *class)
+{
+	OBJ_CONSTRUCT(list, opal_free_list_t);
+	return opal_free_list_init(list, size, opal_cache_line_size, class, 0,
+				   0, 0, -1, FRAGMENTS_AT_ONCE, NULL, 0, NULL,
+				   NULL, NULL);
+}
+
 static int lists_open(struct btl_module *m)
 {
 	int rc;
@@ -124,11 +133,11 @@ static int lists_open(struct btl_module *m)
 	OBJ_CONSTRUCT(&m->peers, opal_list_t);
 	OBJ_CONSTRUCT(&m->come, opal_list_t);
 	OBJ_CONSTRUCT(&m->ended, opal_list_t);
-	OBJ_CONSTRUCT(&m->transfers, opal_free_list_t);
-	rc = opal_free_list_init(&m->transfers, sizeof(btl_transfer_t),
-				 opal_cache_line_size,
-				 OBJ_CLASS(btl_transfer_t), 0, 0, 0, -1,
-				 FRAGMENTS_AT_ONCE, NULL, 0, NULL, NULL, NULL);
+	rc = items_open(&m->transfers, sizeof(btl_transfer_t),
+			OBJ_CLASS(btl_transfer_t));
+	rc = rc ? rc
+		: items_open(&m->offers, sizeof(btl_offer_t),
+			     OBJ_CLASS(btl_offer_t));
 	rc = rc ? rc : fragments_open(&m->small, m->super.btl_eager_limit);
 	rc = rc ? rc : fragments_open(&m->large, m->super.btl_max_send_size);
 	return rc;
@@ -138,6 +147,7 @@ static void lists_close(struct btl_module *m)
 {
 	OBJ_DESTRUCT(&m->large);
 	OBJ_DESTRUCT(&m->small);
+	OBJ_DESTRUCT(&m->offers);
 	OBJ_DESTRUCT(&m->transfers);
 	OBJ_DESTRUCT(&m->ended);
 	OBJ_DESTRUCT(&m->come);
@@ -311,7 +321,11 @@ static int register_params(void)
 	btl->btl_rdma_pipeline_frag_size = PIPELINE_FRAGMENT;
 	btl->btl_min_rdma_pipeline_size = PIPELINE_MIN;
 	btl->btl_put_limit = btl->btl_get_limit = SIZE_MAX;
-	btl->btl_flags = MCA_BTL_FLAGS_SEND | MCA_BTL_FLAGS_SEND_INPLACE;
+	btl->btl_flags = MCA_BTL_FLAGS_SEND | MCA_BTL_FLAGS_SEND_INPLACE |
+			 MCA_BTL_FLAGS_GET;
+	/* a transfer registers our side itself, if it needs to */
+	btl->btl_put_local_registration_threshold = SIZE_MAX;
+	btl->btl_get_local_registration_threshold = SIZE_MAX;
 	/* over shared memory of Open MPI's own: who has both, has this */
 	btl->btl_exclusivity = MCA_BTL_EXCLUSIVITY_HIGH + 1;
 	btl->btl_latency = 1;
@@ -324,6 +338,14 @@ static int register_params(void)
 		"there is)",
 		MCA_BASE_VAR_TYPE_STRING, NULL, 0, 0, OPAL_INFO_LVL_4,
 		MCA_BASE_VAR_SCOPE_READONLY, &mca_btl_vmb_component.port);
+	mca_btl_vmb_component.offer_min = OFFER_MIN;
+	(void)mca_base_component_var_register(
+		&mca_btl_vmb_component.super.btl_version, "offer_min",
+		"Messages of at least so many bytes are offered to their "
+		"receiver, and both processes copy them at the same time; "
+		"shorter ones are sent in fragments",
+		MCA_BASE_VAR_TYPE_SIZE_T, NULL, 0, 0, OPAL_INFO_LVL_4,
+		MCA_BASE_VAR_SCOPE_READONLY, &mca_btl_vmb_component.offer_min);
 	return mca_btl_base_param_register(
 		&mca_btl_vmb_component.super.btl_version, btl);
 }

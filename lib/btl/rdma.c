@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * rdma.c - registered memory, put and get.
+ * rdma.c - memory that peers may reach, put and get.
  *
- * Flow:  ob1 -> vmb_btl_register_mem() -> Open MPI's registration cache
- *        -> vmb_register(); then vmb_btl_get() -> vmb_am_get()
- * Owns:  the registrations that the cache keeps.
- * Trust: a handle of a peer is a key and an address; the engine checks both.
+ * Flow:  ob1 -> vmb_btl_register_mem() -> vmb_am_offer(), and at the receiver
+ *        vmb_btl_get() -> vmb_am_accept()
+ *        else -> Open MPI's registration cache -> vmb_register(), and
+ *        vmb_btl_get() -> vmb_am_get()
+ * Owns:  offers, the registrations that the cache keeps.
+ * Trust: a handle of a peer is an offer, which the library checks, or a key and
+ *        an address, which the engine does.
+ *
+ * ob1 asks for memory to be read by one peer, and no more, when it has a long
+ * message for it: that is an offer. Everything else is a registration.
  */
 #include "btl/btl.h"
 
@@ -52,20 +58,15 @@ int vmb_btl_rcache_open(struct btl_module *m)
 	return m->rcache ? 0 : -ENOMEM;
 }
 
-mca_btl_base_registration_handle_t *
-vmb_btl_register_mem(mca_btl_base_module_t *btl,
-		     struct mca_btl_base_endpoint_t *peer, void *base,
-		     size_t size, uint32_t flags)
+static struct btl_registration *registered(struct btl_module *m, void *base,
+					   size_t size, int32_t access)
 {
-	struct btl_module *m = (struct btl_module *)btl;
 	mca_rcache_base_registration_t *reg;
-	int32_t access = (int32_t)(flags & MCA_BTL_REG_FLAG_ACCESS_ANY);
 
-	(void)peer;
 	if (m->rcache->rcache_register(m->rcache, base, size, 0, access,
 				       &reg) != OPAL_SUCCESS)
 		return NULL;
-	return &((struct btl_registration *)reg)->handle;
+	return (struct btl_registration *)reg;
 }
 
 static struct btl_registration *
@@ -76,11 +77,71 @@ registration_of(mca_btl_base_registration_handle_t *handle)
 						    handle));
 }
 
+/* ---- offers ------------------------------------------------------------- */
+
+OBJ_CLASS_INSTANCE(btl_offer_t, opal_free_list_item_t, NULL, NULL);
+
+static bool is_message(const btl_peer_t *peer, uint32_t flags)
+{
+	return peer && (flags & MCA_BTL_REG_FLAG_ACCESS_ANY) ==
+			       MCA_BTL_REG_FLAG_REMOTE_READ;
+}
+
+/* NULL: it is sent in fragments. */
+static mca_btl_base_registration_handle_t *
+offer(struct btl_module *m, btl_peer_t *peer, void *base, size_t size)
+{
+	btl_offer_t *o;
+
+	if (size < mca_btl_vmb_component.offer_min ||
+	    peer->state != BTL_PEER_CONNECTED)
+		return NULL;
+	o = (btl_offer_t *)opal_free_list_get(&m->offers);
+	if (!o)
+		return NULL;
+	o->handle.key = BTL_KEY_OFFER;
+	o->handle.base = (uintptr_t)base;
+	if (!vmb_am_offer(m->ep, peer->addr, base, size, NULL, NULL,
+			  &o->handle.offer))
+		return &o->handle;
+	opal_free_list_return(&m->offers, &o->super);
+	return NULL;
+}
+
+/* The receiver has it, as a rule; what it has not taken up it never will. */
+static int withdraw(struct btl_module *m,
+		    mca_btl_base_registration_handle_t *handle)
+{
+	btl_offer_t *o =
+		(btl_offer_t *)((char *)handle - offsetof(btl_offer_t, handle));
+
+	(void)vmb_am_withdraw(m->ep, &handle->offer);
+	opal_free_list_return(&m->offers, &o->super);
+	return OPAL_SUCCESS;
+}
+
+mca_btl_base_registration_handle_t *
+vmb_btl_register_mem(mca_btl_base_module_t *btl,
+		     struct mca_btl_base_endpoint_t *peer, void *base,
+		     size_t size, uint32_t flags)
+{
+	struct btl_module *m = (struct btl_module *)btl;
+	struct btl_registration *reg;
+
+	if (is_message(peer, flags))
+		return offer(m, peer, base, size);
+	reg = registered(m, base, size,
+			 (int32_t)(flags & MCA_BTL_REG_FLAG_ACCESS_ANY));
+	return reg ? &reg->handle : NULL;
+}
+
 int vmb_btl_deregister_mem(mca_btl_base_module_t *btl,
 			   mca_btl_base_registration_handle_t *handle)
 {
 	struct btl_module *m = (struct btl_module *)btl;
 
+	if (handle->key == BTL_KEY_OFFER)
+		return withdraw(m, handle);
 	return m->rcache->rcache_deregister(m->rcache,
 					    &registration_of(handle)->super);
 }
@@ -92,14 +153,53 @@ typedef int (*move_fn)(struct vmb_endpoint *ep, struct vmb_addr dest,
 		       uint64_t remote_offset, uint64_t len, vmb_am_done_t done,
 		       void *context);
 
-/* t says everything but where to. */
+void vmb_btl_release(struct btl_module *m, btl_transfer_t *t)
+{
+	if (t->registration)
+		m->rcache->rcache_deregister(m->rcache,
+					     &t->registration->super);
+	t->registration = NULL;
+}
+
+/* Of memory that the peer has registered: the NIC needs ours to be, too. */
+static int move_region(struct btl_module *m, move_fn fn, btl_transfer_t *t,
+		       uint64_t remote_address,
+		       const mca_btl_base_registration_handle_t *remote,
+		       size_t size)
+{
+	uint64_t at;
+	int rc;
+
+	t->registration = registered(m, t->local_address, size,
+				     MCA_BTL_REG_FLAG_LOCAL_WRITE);
+	if (!t->registration)
+		return -EAGAIN;
+	at = (uintptr_t)t->local_address - t->registration->handle.base;
+	rc = fn(m->ep, t->peer->addr, t->registration->mem, at, remote->key,
+		remote_address - remote->base, size, vmb_btl_moved, t);
+	if (rc)
+		vmb_btl_release(m, t);
+	return rc;
+}
+
+/* An offer is of one message, and ob1 gets all of it (btl_get_limit). */
+static int take_up(struct btl_module *m, btl_transfer_t *t,
+		   uint64_t remote_address,
+		   const mca_btl_base_registration_handle_t *remote,
+		   size_t size)
+{
+	if (remote_address != remote->base)
+		return -EINVAL;
+	return vmb_am_accept(m->ep, t->peer->addr, &remote->offer,
+			     t->local_address, size, vmb_btl_moved, t);
+}
+
+/* what says everything but where to. */
 static int move(struct btl_module *m, move_fn fn, const btl_transfer_t *what,
 		uint64_t remote_address,
 		const mca_btl_base_registration_handle_t *remote, size_t size)
 {
 	btl_peer_t *peer = what->peer;
-	const struct btl_registration *local =
-		registration_of(what->local_handle);
 	btl_transfer_t *t;
 	int rc;
 
@@ -111,14 +211,15 @@ static int move(struct btl_module *m, move_fn fn, const btl_transfer_t *what,
 	t->peer = peer;
 	t->local_address = what->local_address;
 	t->local_handle = what->local_handle;
+	t->registration = NULL;
 	t->done = what->done;
 	t->context = what->context;
 	t->data = what->data;
 	vmb_btl_count(&peer->moving, 1);
-	rc = fn(m->ep, peer->addr, local->mem,
-		(uintptr_t)what->local_address - local->handle.base,
-		remote->key, remote_address - remote->base, size, vmb_btl_moved,
-		t);
+	if (remote->key == BTL_KEY_OFFER && fn == vmb_am_get)
+		rc = take_up(m, t, remote_address, remote, size);
+	else
+		rc = move_region(m, fn, t, remote_address, remote, size);
 	if (!rc)
 		return OPAL_SUCCESS;
 	vmb_btl_count(&peer->moving, -1);

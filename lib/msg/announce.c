@@ -5,6 +5,7 @@
  * Flow:  send.c -> RTS; then the receiver fetches (GET) and says FIN,
  *        or asks with CTS and we stream DATA until it says FIN
  *        or, through a lane, both sides copy: share.c
+ *        offer.c: the application says it in place of RTS
  * Owns:  the registration of the send buffer while it may be fetched.
  * Trust: CTS and FIN are checked against the request they name: its peer, its
  *        state, its length.
@@ -14,6 +15,8 @@
 
 #include "base/barrier.h"
 #include "msg/state.h"
+
+#define REFUSALS_KEPT 256u /* messages, when peers take none */
 
 /*
  * Memory in one piece can be fetched, if the NIC can reach it. Through a lane
@@ -32,31 +35,36 @@ static void register_buffer(struct vmb_msg *msg, struct vmb_req *req)
 				  req->segments[0].len, &req->send.ref);
 }
 
-int vmb_announce_start(struct vmb_msg *msg, struct vmb_req *req)
+unsigned vmb_announce_describe(struct vmb_msg *msg, struct vmb_req *req,
+			       struct vmb_wire_rts *rts)
 {
-	struct vmb_wire_rts rts = {
+	*rts = (struct vmb_wire_rts){
 		.number = vmb_req_number(req),
 		.len = req->msg_len,
 		.key = VMB_KEY_NONE,
 	};
-	struct vmb_segment body = {&rts, sizeof(rts)};
-	unsigned id = VMB_MSG_RTS;
-	int rc;
-
 	if (vmb_share_offer(msg, req)) {
-		id = VMB_MSG_RTS_DIRECT;
-		rts.key = vmb_pack(req->send.copy.id.entry,
-				   req->send.copy.id.number);
-		rts.offset = (uintptr_t)req->segments[0].ptr;
-	} else {
-		register_buffer(msg, req);
+		rts->key = vmb_pack(req->send.copy.id.entry,
+				    req->send.copy.id.number);
+		rts->offset = (uintptr_t)req->segments[0].ptr;
+		return VMB_MSG_RTS_DIRECT;
 	}
-	if (!req->send.direct && req->send.registered) {
-		rts.key = req->send.ref.key;
-		rts.offset = req->send.ref.offset;
+	register_buffer(msg, req);
+	if (req->send.registered) {
+		rts->key = req->send.ref.key;
+		rts->offset = req->send.ref.offset;
 	}
-	rc = vmb_msg_peer_post(msg, req->mp, id, req->match, &body, 1,
-			       sizeof(rts));
+	return VMB_MSG_RTS;
+}
+
+int vmb_announce_start(struct vmb_msg *msg, struct vmb_req *req)
+{
+	struct vmb_wire_rts rts;
+	struct vmb_segment body = {&rts, sizeof(rts)};
+	unsigned id = vmb_announce_describe(msg, req, &rts);
+	int rc = vmb_msg_peer_post(msg, req->mp, id, req->match, &body, 1,
+				   sizeof(rts));
+
 	if (rc)
 		return rc;
 	msg->counters.rendezvous++;
@@ -93,6 +101,21 @@ void vmb_announce_withdraw(struct vmb_msg *msg, struct vmb_req *req, bool tell)
 			    vmb_req_number(req), NULL, 0, 0, 0, VMB_AM_LAST);
 }
 
+/*
+ * An offer is accepted after it was taken back: nobody else would say so. Only
+ * so many are kept for peers that take no messages.
+ */
+static void refuse(struct vmb_msg *msg, struct vmb_peer *peer, uint64_t number)
+{
+	vmb_am_post(msg->am, peer, VMB_MSG_ABORT, number, NULL, 0, 0, 0,
+		    msg->am->kept < REFUSALS_KEPT ? VMB_AM_QUEUE : VMB_AM_TRY);
+}
+
+static bool is_cts(const struct vmb_wire_cts *cts)
+{
+	return cts->want && cts->denied <= 1 && !cts->reserved_a0;
+}
+
 void vmb_announce_on_cts(struct vmb_am *am, const struct vmb_am_arrival *a,
 			 void *arg)
 {
@@ -101,13 +124,14 @@ void vmb_announce_on_cts(struct vmb_am *am, const struct vmb_am_arrival *a,
 	struct vmb_wire_cts cts = {0};
 
 	(void)am;
-	if ((a->len == sizeof(cts) || a->len == VMB_WIRE_CTS_SHORT) &&
-	    a->peer->msg) {
+	if (a->len == sizeof(cts) || a->len == VMB_WIRE_CTS_SHORT)
 		memcpy(&cts, a->data, a->len);
+	if (a->peer->msg)
 		req = vmb_req_find(msg, a->hdr, a->peer->msg);
-	}
-	if (!req || req->state != VMB_REQ_ANNOUNCED || !cts.want ||
-	    cts.want > req->msg_len || cts.denied > 1 || cts.reserved_a0) {
+	if (!req && is_cts(&cts))
+		refuse(msg, a->peer, a->hdr);
+	if (!req || req->state != VMB_REQ_ANNOUNCED || !is_cts(&cts) ||
+	    cts.want > req->msg_len) {
 		vmb_msg_nonsense(msg);
 		return;
 	}

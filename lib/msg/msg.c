@@ -49,6 +49,7 @@ int vmb_msg_open(const struct vmb_msg_config *config, struct vmb_msg **out)
 	vmb_list_init(&msg->busy);
 	vmb_list_init(&msg->connects);
 	vmb_list_init(&msg->timers);
+	vmb_list_init(&msg->ended);
 	if (vmb_unexpected_init(msg))
 		goto err_unexpected;
 	for (unsigned i = 0; i < vmb_array_size(handlers); i++)
@@ -88,6 +89,7 @@ int vmb_msg_progress(struct vmb_msg *msg)
 	n = vmb_am_poll(msg->am, vmb_unexpected_budget(msg));
 	if (vmb_unlikely(n < 0)) {
 		vmb_msg_fail(msg, n);
+		vmb_offers_tell(msg);
 		return n;
 	}
 	if (vmb_unlikely(!vmb_list_empty(&msg->busy)))
@@ -96,6 +98,8 @@ int vmb_msg_progress(struct vmb_msg *msg)
 		n += vmb_timer_poll(msg);
 	if (vmb_unlikely(!vmb_list_empty(&msg->connects)))
 		n += vmb_connect_poll(msg);
+	if (vmb_unlikely(!vmb_list_empty(&msg->ended)))
+		n += vmb_offers_tell(msg);
 	return n;
 }
 

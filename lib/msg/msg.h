@@ -72,6 +72,21 @@ int vmb_msg_iconnect(struct vmb_msg *msg, uint64_t nic_id, uint32_t id,
 int vmb_msg_icomplete(struct vmb_msg *msg, int code, uint64_t match,
 		      void *context, struct vmb_req **req);
 
+/*
+ * A rendezvous without matching: offer.c. `ended` (may be NULL) is called in
+ * progress when it is over. 0; -EINVAL: `offer` is not one; -EALREADY: we took
+ * it up before; -ECONNRESET: the peer is gone; -ENOMEM; am->error.
+ */
+struct vmb_wire_offer;
+int vmb_msg_offer(struct vmb_msg *msg, struct vmb_peer *peer,
+		  struct vmb_wire_offer *offer, void *ptr, size_t len,
+		  vmb_am_rdma_fn ended, void *arg);
+int vmb_msg_accept(struct vmb_msg *msg, struct vmb_peer *peer,
+		   const struct vmb_wire_offer *offer, void *ptr, size_t len,
+		   vmb_am_rdma_fn ended, void *arg);
+/* -EINVAL: it is none of ours, or has ended. */
+int vmb_msg_withdraw(struct vmb_msg *msg, const struct vmb_wire_offer *offer);
+
 /* Is it a live request of this endpoint? Safe for any pointer value. */
 bool vmb_msg_owns(struct vmb_msg *msg, const struct vmb_req *req);
 /* Has it ended? If so fill status and recycle it. */

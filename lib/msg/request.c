@@ -241,13 +241,17 @@ void vmb_req_detach(struct vmb_msg *msg, struct vmb_req *req)
 static void end(struct vmb_msg *msg, struct vmb_req *req, int code,
 		uint64_t xfer_len)
 {
-	if (req->forgotten) {
+	if (req->forgotten && !req->ended) {
 		vmb_req_free(msg, req);
 		return;
 	}
 	req->code = code;
 	req->xfer_len = xfer_len;
 	req->state = VMB_REQ_DONE;
+	if (vmb_unlikely(req->forgotten)) {
+		vmb_list_append(&msg->ended, &req->link);
+		return;
+	}
 	vmb_itemset_insert(&msg->done, &req->item, req->match);
 	if (msg->config.completed)
 		msg->config.completed(msg->config.arg);

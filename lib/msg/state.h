@@ -6,13 +6,14 @@
  * Flow:  send.c, receive.c, connect.c <- api and arrivals
  *        announce.c (sender) and fetch.c (receiver) speak rendezvous
  *        share.c: both copy
+ *        offer.c: a rendezvous that the application announces and accepts
  *        request.c ends them all
  * Owns:  nothing; shapes only.
  * Trust: see msg.h.
  *
  * A request that has begun hangs on exactly one list of its peer: pending,
  * streams, copies or active. A posted receive is in the posted set, an ended request
- * in the done set.
+ * in the done set, or, of an offer, on the list `ended`.
  */
 #ifndef VMB_MSG_STATE_H
 #define VMB_MSG_STATE_H
@@ -178,6 +179,7 @@ struct vmb_req {
 		} connect;
 	};
 	struct vmb_list timer; /* vmb_msg.timers */
+	vmb_am_rdma_fn ended;  /* of an offer, or who took one up: context */
 } __attribute__((aligned(VMB_LINE)));
 
 #define VMB_REQ_SLAB 128u
@@ -219,7 +221,8 @@ struct vmb_msg {
 	struct vmb_list peers;
 	struct vmb_list busy;
 	struct vmb_list connects;
-	struct vmb_list timers;		    /* earliest first */
+	struct vmb_list timers; /* earliest first */
+	struct vmb_list ended;	/* vmb_req whose `ended` is to be called */
 	uint64_t connect_due, connect_step; /* ns */
 };
 
@@ -314,6 +317,9 @@ void vmb_send_on_ack(struct vmb_am *am, const struct vmb_am_arrival *a,
 /* ---- announce.c ------------------------------------------------------------ */
 
 int vmb_announce_start(struct vmb_msg *msg, struct vmb_req *req);
+/* What a receiver has to know of it, and the kind: RTS or RTS_DIRECT. */
+unsigned vmb_announce_describe(struct vmb_msg *msg, struct vmb_req *req,
+			       struct vmb_wire_rts *rts);
 /* Post one DATA. -EAGAIN: later; else why the stream failed. */
 int vmb_announce_stream(struct vmb_msg *msg, struct vmb_req *req);
 /* The registration is not needed any more. */
@@ -389,6 +395,11 @@ void vmb_share_on_share(struct vmb_am *am, const struct vmb_am_arrival *a,
 			void *arg);
 void vmb_share_on_shared(struct vmb_am *am, const struct vmb_am_arrival *a,
 			 void *arg);
+
+/* ---- offer.c --------------------------------------------------------------- */
+
+/* Call `ended` of those that have: how many. */
+int vmb_offers_tell(struct vmb_msg *msg);
 
 /* ---- unexpected.c ---------------------------------------------------------- */
 

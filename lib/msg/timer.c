@@ -86,7 +86,7 @@ uint64_t vmb_msg_deadline(const struct vmb_msg *msg)
 {
 	uint64_t due = UINT64_MAX;
 
-	if (drain_is_due(msg))
+	if (drain_is_due(msg) || !vmb_list_empty(&msg->ended))
 		return 0;
 	if (!vmb_list_empty(&msg->timers))
 		due = vmb_list_first(&msg->timers, struct vmb_req, timer)

@@ -47,6 +47,18 @@ struct vmb_wire_rts {
 VMB_ABI_AT(struct vmb_wire_rts, key, 16);
 _Static_assert(sizeof(struct vmb_wire_rts) == 32, "fixed");
 
+/*
+ * What an application carries to the peer in place of RTS or RTS_DIRECT
+ * (vmb_am_offer(3)); to it and to applications, five words.
+ */
+struct vmb_wire_offer {
+	struct vmb_wire_rts rts;
+	uint32_t id; /* VMB_MSG_RTS or VMB_MSG_RTS_DIRECT: how to read rts */
+	uint32_t reserved_120;
+};
+VMB_ABI_AT(struct vmb_wire_offer, id, 32);
+_Static_assert(sizeof(struct vmb_wire_offer) == 40, "fixed");
+
 /* What follows `want` is sent when `denied` is 1 only, to who knows of it. */
 struct vmb_wire_cts {
 	uint64_t number; /* of the receive */

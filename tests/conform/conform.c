@@ -31,6 +31,7 @@ static const struct {
 	{"lane", t_lane_suite, true},
 	{"memory", t_memory_suite, false},
 	{"am", t_am_suite, true},
+	{"offer", t_offer_suite, false},
 	{"process", t_process_suite, false},
 };
 

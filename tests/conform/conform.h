@@ -37,6 +37,8 @@ extern const struct t_port *t_port;
 /* NULL: no port of that name. */
 const struct t_port *t_port_named(const char *name);
 void t_port_list(void);
+/* Where it makes none, the engine carries everything. */
+bool t_port_makes_lanes(void);
 
 /* ---- fixtures and helpers (help.c) ------------------------------------------ */
 
@@ -73,6 +75,8 @@ struct vmb_status t_finish_pair(struct t_pair *pair, struct vmb_endpoint *ep,
 				struct vmb_req *req);
 /* Send and receive len bytes from a to b within one thread, checked. */
 void t_exchange(struct t_pair *pair, uint64_t match, size_t len);
+/* The same often enough for a lane, where the port makes them. */
+void t_exchange_until_lane(struct t_pair *pair);
 /*
  * Progress of both until the engine has done all that ep had posted; ep is not
  * held.
@@ -85,6 +89,7 @@ void t_settle(struct t_pair *pair);
 void t_fill(void *buf, size_t len, unsigned seed);
 void t_verify(const void *buf, size_t len, unsigned seed);
 
+struct vmb_counters t_counters(struct vmb_endpoint *ep);
 bool t_addr_equal(struct vmb_addr a, struct vmb_addr b);
 double t_seconds(void);
 
@@ -109,6 +114,7 @@ Suite *t_threads_suite(void);
 Suite *t_background_suite(void);
 Suite *t_memory_suite(void);
 Suite *t_am_suite(void);
+Suite *t_offer_suite(void);
 Suite *t_process_suite(void);
 
 #endif

@@ -254,3 +254,29 @@ void t_exchange(struct t_pair *pair, uint64_t match, size_t len)
 	free(out);
 	free(in);
 }
+
+struct vmb_counters t_counters(struct vmb_endpoint *ep)
+{
+	struct vmb_counters c = {.size = sizeof(c)};
+
+	t_ok(vmb_query_counters(ep, &c));
+	return c;
+}
+
+#define LANE_MESSAGES 200 /* more than it takes to want a lane */
+
+/* Until the daemon has answered, messages take the engine. */
+void t_exchange_until_lane(struct t_pair *pair)
+{
+	double begin = t_seconds();
+
+	for (unsigned i = 0;
+	     i < LANE_MESSAGES ||
+	     (t_port_makes_lanes() && !t_counters(pair->a).lanes &&
+	      t_seconds() - begin < T_MS / 1000);
+	     i++)
+		t_exchange(pair, i, 8);
+	if (strcmp(t_port->name, "env")) /* that may be any */
+		ck_assert_uint_eq(t_counters(pair->a).lanes != 0,
+				  t_port_makes_lanes());
+}

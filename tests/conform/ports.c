@@ -131,3 +131,9 @@ void t_port_list(void)
 	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
 		fprintf(stderr, "  %s\n", ports[i].name);
 }
+
+bool t_port_makes_lanes(void)
+{
+	return !strcmp(t_port->name, "local") ||
+	       !strcmp(t_port->name, "inproc");
+}

@@ -27,36 +27,6 @@ static struct t_pair open_that_waits(enum vmb_wait_mode wait, uint32_t flags)
 	return t_pair_open_with(&p);
 }
 
-static struct vmb_counters counters_of(struct vmb_endpoint *ep)
-{
-	struct vmb_counters c = {.size = sizeof(c)};
-
-	t_ok(vmb_query_counters(ep, &c));
-	return c;
-}
-
-/* Where the port has none, the engine carries everything. */
-static bool port_makes_lanes(void)
-{
-	return !strcmp(t_port->name, "local") ||
-	       !strcmp(t_port->name, "inproc");
-}
-
-/* Until the daemon has answered, messages take the engine. */
-static void exchange_until_lane(struct t_pair *pair)
-{
-	double begin = t_seconds();
-
-	for (unsigned i = 0;
-	     i < MANY || (port_makes_lanes() && !counters_of(pair->a).lanes &&
-			  t_seconds() - begin < T_MS / 1000);
-	     i++)
-		t_exchange(pair, i, 8);
-	if (strcmp(t_port->name, "env")) /* that may be any */
-		ck_assert_uint_eq(counters_of(pair->a).lanes != 0,
-				  port_makes_lanes());
-}
-
 START_TEST(every_wait_mode_takes_a_lane)
 {
 	static const size_t sizes[] = {0,    8,	    40,	   41,	   96,	   97,
@@ -66,12 +36,12 @@ START_TEST(every_wait_mode_takes_a_lane)
 	struct t_pair pair = open_that_waits(modes[_i], 0);
 	uint64_t through;
 
-	exchange_until_lane(&pair);
-	through = counters_of(pair.b).lane_arrivals;
+	t_exchange_until_lane(&pair);
+	through = t_counters(pair.b).lane_arrivals;
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		t_exchange(&pair, i, sizes[i]);
-	if (port_makes_lanes())
-		ck_assert_uint_ge(counters_of(pair.b).lane_arrivals,
+	if (t_port_makes_lanes())
+		ck_assert_uint_ge(t_counters(pair.b).lane_arrivals,
 				  through + sizeof(sizes) / sizeof(sizes[0]));
 	t_pair_close(&pair);
 }
@@ -83,11 +53,11 @@ START_TEST(long_messages_are_read_from_their_sender)
 	struct t_pair pair = open_that_waits(VMB_WAIT_ADAPTIVE, 0);
 	bool direct = !strcmp(t_port->name, "local");
 
-	exchange_until_lane(&pair);
+	t_exchange_until_lane(&pair);
 	for (unsigned i = 0; i < 5; i++)
 		t_exchange(&pair, i, (i + 1) * 300001);
 	if (strcmp(t_port->name, "env"))
-		ck_assert_uint_eq(counters_of(pair.b).direct, direct ? 5 : 0);
+		ck_assert_uint_eq(t_counters(pair.b).direct, direct ? 5 : 0);
 	t_pair_close(&pair);
 }
 END_TEST
@@ -113,15 +83,15 @@ START_TEST(lanes_that_are_slept_beside_are_given_back)
 	uint64_t before, after = 0;
 	unsigned i = MANY;
 
-	exchange_until_lane(&pair);
+	t_exchange_until_lane(&pair);
 	do {
 		ck_assert_double_lt(t_seconds() - begin, T_MS / 1000);
 		sleep_once(pair.b, _i);
 		t_ok(vmb_progress(pair.b)); /* END */
 		t_ok(vmb_progress(pair.a)); /* OFF */
-		before = counters_of(pair.b).lane_arrivals;
+		before = t_counters(pair.b).lane_arrivals;
 		t_exchange(&pair, i++, 8);
-		after = counters_of(pair.b).lane_arrivals;
+		after = t_counters(pair.b).lane_arrivals;
 	} while (after != before);
 	t_pair_close(&pair);
 }
@@ -136,7 +106,7 @@ static void await_more(struct vmb_endpoint *ep, size_t counter, uint64_t was)
 	do {
 		ck_assert_double_lt(t_seconds(), end);
 		sched_yield();
-		c = counters_of(ep);
+		c = t_counters(ep);
 	} while (*(uint64_t *)((char *)&c + counter) <= was);
 }
 
@@ -147,18 +117,18 @@ START_TEST(lanes_outlive_sleeps_in_the_background)
 		open_that_waits(VMB_WAIT_ADAPTIVE, VMB_OPEN_BACKGROUND);
 	struct vmb_counters before, now;
 
-	exchange_until_lane(&pair);
-	before = now = counters_of(pair.b);
+	t_exchange_until_lane(&pair);
+	before = now = t_counters(pair.b);
 	for (unsigned i = 0; i < SLEEPS; i++) {
 		await_more(pair.b, offsetof(struct vmb_counters, sleeps),
 			   now.sleeps);
-		now = counters_of(pair.b);
+		now = t_counters(pair.b);
 		t_finish(pair.a, t_isend(pair.a, pair.to_b, i, "x", 1));
 		await_more(pair.b, offsetof(struct vmb_counters, unexpected),
 			   now.unexpected);
 	}
-	if (port_makes_lanes())
-		ck_assert_uint_eq(counters_of(pair.b).lane_arrivals,
+	if (t_port_makes_lanes())
+		ck_assert_uint_eq(t_counters(pair.b).lane_arrivals,
 				  before.lane_arrivals + SLEEPS);
 	t_pair_close(&pair);
 }

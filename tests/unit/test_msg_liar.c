@@ -273,6 +273,51 @@ START_TEST(answers_to_a_deaf_peer_go_with_it)
 }
 END_TEST
 
+/* Somebody may have accepted an offer that was withdrawn meanwhile. */
+START_TEST(cts_for_no_send_is_refused)
+{
+	struct vmb_wire_cts cts = {.number = 1, .want = 100}, none = {0};
+
+	lie(VMB_MSG_CTS, 77, &cts, VMB_WIRE_CTS_SHORT);
+	ck_assert_uint_eq(liar->heard[VMB_MSG_ABORT], 1);
+	ck_assert_uint_eq(liar->last_hdr, 77);
+	lie(VMB_MSG_CTS, 78, &none, sizeof(none)); /* not a CTS at all */
+	lie(VMB_MSG_CTS, 78, &cts, 7);
+	ck_assert_uint_eq(liar->heard[VMB_MSG_ABORT], 1);
+	expect_nonsense(3);
+}
+END_TEST
+
+START_TEST(refusals_to_a_deaf_peer_are_bounded)
+{
+	enum {
+		FLOOD = 3000,
+		KEPT = 256
+	};
+	struct vmb_wire_cts cts = {.number = 1, .want = 100};
+	struct vmb_segment s = {&cts, VMB_WIRE_CTS_SHORT};
+	struct m_end *deaf =
+		m_open(&(struct m_options){.raw = true, .eq_slots = 64});
+	struct vmb_peer *to = m_peer(deaf, a);
+	unsigned sent = 0, most = 0;
+
+	for (unsigned i = 0; i < FLOOD; i++) {
+		sent += !vmb_am_post(&deaf->am, to, VMB_MSG_CTS, i, &s, 1, 0,
+				     s.len, VMB_AM_TRY);
+		t_nic_settle();
+		ck_assert_int_ge(vmb_msg_progress(a->msg), 0);
+		most = a->am.kept > most ? a->am.kept : most;
+	}
+	ck_assert_uint_gt(sent, 2 * KEPT);
+	ck_assert_uint_ge(most, KEPT);
+	/* and what the engine gives back of those that were posted */
+	ck_assert_uint_lt(most, 2 * KEPT);
+	m_settle(); /* now it listens */
+	ck_assert_uint_gt(deaf->heard[VMB_MSG_ABORT], KEPT);
+	ck_assert_uint_eq(a->am.kept, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("msg_liar");
@@ -288,6 +333,8 @@ int main(void)
 	tcase_add_test(lies, stream_beyond_its_end_is_refused);
 	tcase_add_test(lies, peer_that_reads_nothing_holds_up_only_itself);
 	tcase_add_test(lies, answers_to_a_deaf_peer_go_with_it);
+	tcase_add_test(lies, cts_for_no_send_is_refused);
+	tcase_add_test(lies, refusals_to_a_deaf_peer_are_bounded);
 	suite_add_tcase(suite, lies);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
