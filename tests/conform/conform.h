@@ -89,6 +89,15 @@ void t_settle(struct t_pair *pair);
 void t_fill(void *buf, size_t len, unsigned seed);
 void t_verify(const void *buf, size_t len, unsigned seed);
 
+/* A transfer or an offer, as its done is told: t_note_end(). */
+struct t_ended {
+	unsigned count;
+	int code;
+	uint64_t moved;
+};
+
+void t_note_end(struct vmb_endpoint *ep, int code, uint64_t moved,
+		void *context);
 struct vmb_counters t_counters(struct vmb_endpoint *ep);
 bool t_addr_equal(struct vmb_addr a, struct vmb_addr b);
 double t_seconds(void);

@@ -280,3 +280,14 @@ void t_exchange_until_lane(struct t_pair *pair)
 		ck_assert_uint_eq(t_counters(pair->a).lanes != 0,
 				  t_port_makes_lanes());
 }
+
+void t_note_end(struct vmb_endpoint *ep, int code, uint64_t moved,
+		void *context)
+{
+	struct t_ended *e = context;
+
+	(void)ep;
+	e->code = code;
+	e->moved = moved;
+	__atomic_add_fetch(&e->count, 1, __ATOMIC_RELEASE);
+}

@@ -215,23 +215,6 @@ END_TEST
 
 /* ---- transfers --------------------------------------------------------------------- */
 
-struct ended {
-	unsigned count;
-	int code;
-	uint64_t moved;
-};
-
-static void note_end(struct vmb_endpoint *ep, int code, uint64_t moved,
-		     void *context)
-{
-	struct ended *e = context;
-
-	(void)ep;
-	e->count++;
-	e->code = code;
-	e->moved = moved;
-}
-
 /* Two pieces of memory, of either kind, that each other may reach. */
 struct window {
 	struct t_pair pair;
@@ -278,17 +261,17 @@ static void window_close(struct window *w)
 }
 
 static int put(struct window *w, uint64_t at, uint64_t remote, uint64_t len,
-	       struct ended *e)
+	       struct t_ended *e)
 {
 	return vmb_am_put(w->pair.a, w->pair.to_b, w->our_mem, at, w->key,
-			  remote, len, note_end, e);
+			  remote, len, t_note_end, e);
 }
 
 static int get(struct window *w, uint64_t at, uint64_t remote, uint64_t len,
-	       struct ended *e)
+	       struct t_ended *e)
 {
 	return vmb_am_get(w->pair.a, w->pair.to_b, w->our_mem, at, w->key,
-			  remote, len, note_end, e);
+			  remote, len, t_note_end, e);
 }
 
 static const size_t sizes[] = {1, 40, 4096, 65537, 3u << 20};
@@ -298,7 +281,7 @@ START_TEST(put_and_get_move_the_bytes)
 	size_t len = sizes[_i / 2];
 	struct window w =
 		window_open(len, _i % 2, VMB_REMOTE_READ | VMB_REMOTE_WRITE);
-	struct ended e = {0};
+	struct t_ended e = {0};
 
 	t_fill(w.ours, len, 1);
 	t_ok(put(&w, 0, 0, len, &e));
@@ -321,7 +304,7 @@ START_TEST(offsets_count_from_the_registration)
 {
 	struct window w = window_open(10000, _i, VMB_REMOTE_WRITE);
 	struct vmb_mem *inner;
-	struct ended e = {0};
+	struct t_ended e = {0};
 
 	t_fill(w.ours + 1000, 500, 3);
 	t_ok(put(&w, 1000, 7000, 500, &e));
@@ -332,7 +315,7 @@ START_TEST(offsets_count_from_the_registration)
 
 	t_ok(vmb_register(w.ours + 1000, 500, 0, &inner));
 	t_ok(vmb_am_put(w.pair.a, w.pair.to_b, inner, 0, w.key, 100, 500,
-			note_end, &e));
+			t_note_end, &e));
 	until_count(&w.pair, &e.count, 2);
 	t_verify(w.theirs + 100, 500, 3);
 	t_ok(vmb_deregister(inner));
@@ -344,7 +327,7 @@ START_TEST(transfers_past_the_end_are_refused)
 {
 	struct window w =
 		window_open(10000, _i, VMB_REMOTE_READ | VMB_REMOTE_WRITE);
-	struct ended e = {0};
+	struct t_ended e = {0};
 
 	/* ours: at once */
 	t_fails(put(&w, 0, 0, 10001, &e), -ERANGE);
@@ -376,7 +359,7 @@ START_TEST(a_registered_part_ends_at_its_bytes)
 	};
 	struct window w = window_open(20000, _i, 0);
 	struct vmb_mem *part;
-	struct ended e = {0};
+	struct t_ended e = {0};
 
 	t_ok(vmb_register(w.theirs + AT, LEN,
 			  VMB_REMOTE_READ | VMB_REMOTE_WRITE, &part));
@@ -409,7 +392,7 @@ START_TEST(access_is_what_was_granted)
 {
 	struct window r = window_open(100, _i, VMB_REMOTE_READ);
 	struct window none = window_open(100, _i, 0);
-	struct ended e = {0};
+	struct t_ended e = {0};
 
 	t_ok(put(&r, 0, 0, 100, &e));
 	until_count(&r.pair, &e.count, 1);
@@ -428,7 +411,7 @@ END_TEST
 START_TEST(keys_of_ended_registrations_are_stale)
 {
 	struct window w = window_open(100, _i, VMB_REMOTE_WRITE);
-	struct ended e = {0};
+	struct t_ended e = {0};
 
 	t_ok(vmb_deregister(w.their_mem));
 	w.their_mem = NULL;
@@ -474,7 +457,7 @@ START_TEST(many_transfers_all_end)
 	struct window w =
 		window_open(100000, true, VMB_REMOTE_READ | VMB_REMOTE_WRITE);
 	double end = t_seconds() + T_MS / 1000;
-	struct ended e = {0};
+	struct t_ended e = {0};
 	unsigned posted = 0;
 	int rc;
 
@@ -498,14 +481,14 @@ START_TEST(fence_orders_a_message_after_a_put)
 {
 	size_t len = 2u << 20;
 	struct window w = window_open(len, _i, VMB_REMOTE_WRITE);
-	struct ended e = {0}, fence = {0};
+	struct t_ended e = {0}, fence = {0};
 	struct vmb_req *recv, *send;
 
 	for (unsigned round = 0; round < 5; round++) {
 		t_fill(w.ours, len, round);
 		recv = t_irecv(w.pair.b, 1, VMB_MATCH_ALL, NULL, 0);
 		t_ok(put(&w, 0, 0, len, &e));
-		t_ok(vmb_am_fence(w.pair.a, note_end, &fence));
+		t_ok(vmb_am_fence(w.pair.a, t_note_end, &fence));
 		send = t_isend(w.pair.a, w.pair.to_b, 1, NULL, 0);
 		t_finish_pair(&w.pair, w.pair.b, recv);
 		t_verify(w.theirs, len, round); /* at once, not later */

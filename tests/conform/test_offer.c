@@ -17,30 +17,13 @@
 #define DIRECT 65536u /* VMB_LANE_DIRECT: longer ones are */
 #define OFFER_AM 7u   /* active message with an offer */
 
-struct ended {
-	unsigned count;
-	int code;
-	uint64_t moved;
-};
-
-static void note_end(struct vmb_endpoint *ep, int code, uint64_t moved,
-		     void *context)
-{
-	struct ended *e = context;
-
-	(void)ep;
-	e->code = code;
-	e->moved = moved;
-	__atomic_add_fetch(&e->count, 1, __ATOMIC_RELEASE);
-}
-
 static void progress(struct t_pair *pair)
 {
 	t_ok(vmb_progress(pair->a));
 	t_ok(vmb_progress(pair->b));
 }
 
-static void until_ended(struct t_pair *pair, const struct ended *e,
+static void until_ended(struct t_pair *pair, const struct t_ended *e,
 			unsigned count)
 {
 	double end = t_seconds() + T_MS / 1000;
@@ -52,7 +35,7 @@ static void until_ended(struct t_pair *pair, const struct ended *e,
 	ck_assert_uint_eq(e->count, count);
 }
 
-static void expect(struct t_pair *pair, const struct ended *e, int code,
+static void expect(struct t_pair *pair, const struct t_ended *e, int code,
 		   uint64_t moved)
 {
 	until_ended(pair, e, 1);
@@ -76,18 +59,18 @@ static struct t_pair open_pair(bool with_lane)
 }
 
 static struct vmb_am_offer offer(struct t_pair *pair, void *ptr, size_t len,
-				 struct ended *e)
+				 struct t_ended *e)
 {
 	struct vmb_am_offer o;
 
-	t_ok(vmb_am_offer(pair->a, pair->to_b, ptr, len, note_end, e, &o));
+	t_ok(vmb_am_offer(pair->a, pair->to_b, ptr, len, t_note_end, e, &o));
 	return o;
 }
 
 static void accept_it(struct t_pair *pair, const struct vmb_am_offer *o,
-		      void *ptr, size_t len, struct ended *e)
+		      void *ptr, size_t len, struct t_ended *e)
 {
-	t_ok(vmb_am_accept(pair->b, pair->to_a, o, ptr, len, note_end, e));
+	t_ok(vmb_am_accept(pair->b, pair->to_a, o, ptr, len, t_note_end, e));
 }
 
 /* ---- what is moved ----------------------------------------------------------- */
@@ -99,7 +82,7 @@ START_TEST(an_offer_is_accepted)
 	struct t_pair pair = open_pair(_i % 2);
 	size_t len = sizes[_i / 2];
 	char *from = malloc(len + 1), *to = malloc(len + 1);
-	struct ended sent = {0}, got = {0};
+	struct t_ended sent = {0}, got = {0};
 	struct vmb_am_offer o;
 
 	t_fill(from, len, 3);
@@ -128,7 +111,7 @@ START_TEST(the_shorter_memory_counts)
 	};
 	struct t_pair pair = open_pair(_i % 2);
 	char *from = malloc(LONG), *to = malloc(LONG);
-	struct ended sent = {0}, got = {0};
+	struct t_ended sent = {0}, got = {0};
 	struct vmb_am_offer o;
 
 	t_fill(from, LONG, 1);
@@ -140,7 +123,7 @@ START_TEST(the_shorter_memory_counts)
 	t_verify(to, SHORT, 1);
 	ck_assert_int_eq(to[SHORT], 'x');
 
-	sent = got = (struct ended){0};
+	sent = got = (struct t_ended){0};
 	o = offer(&pair, from, SHORT, &sent);
 	memset(to, 'x', LONG);
 	accept_it(&pair, &o, to, LONG, &got);
@@ -149,7 +132,7 @@ START_TEST(the_shorter_memory_counts)
 	t_verify(to, SHORT, 1);
 	ck_assert_int_eq(to[SHORT], 'x');
 
-	sent = got = (struct ended){0};
+	sent = got = (struct t_ended){0};
 	o = offer(&pair, from, LONG, &sent);
 	accept_it(&pair, &o, NULL, 0, &got);
 	expect(&pair, &got, -EMSGSIZE, 0);
@@ -168,7 +151,7 @@ START_TEST(nobody_need_hear_of_the_end)
 	struct t_pair pair = open_pair(_i % 2);
 	char *from = malloc(LEN), *to = calloc(1, LEN);
 	struct vmb_am_offer o;
-	struct ended got = {0};
+	struct t_ended got = {0};
 
 	t_fill(from, LEN, 2);
 	t_ok(vmb_am_offer(pair.a, pair.to_b, from, LEN, NULL, NULL, &o));
@@ -190,7 +173,7 @@ enum {
 };
 
 struct taker {
-	struct ended got;
+	struct t_ended got;
 	char *to;
 	int rc;
 };
@@ -205,7 +188,7 @@ static void take_up(struct vmb_endpoint *ep, const struct vmb_am_msg *msg,
 	ck_assert_uint_eq(msg->len, sizeof(o));
 	memcpy(&o, msg->data, sizeof(o));
 	rc = vmb_am_accept(ep, msg->source, &o, t->to + msg->hdr * EACH, EACH,
-			   note_end, &t->got);
+			   t_note_end, &t->got);
 	t->rc = t->rc ? t->rc : rc;
 }
 
@@ -226,7 +209,7 @@ START_TEST(many_are_under_way)
 	struct t_pair pair = open_pair(_i % 2);
 	char *from = malloc(MANY * EACH);
 	struct taker t = {.to = calloc(MANY, EACH)};
-	struct ended sent = {0};
+	struct t_ended sent = {0};
 
 	t_ok(vmb_am_register(pair.b, OFFER_AM, take_up, &t));
 	for (unsigned i = 0; i < MANY; i++) {
@@ -286,7 +269,7 @@ START_TEST(done_may_offer_the_next)
 	t_ok(vmb_am_offer(pair.a, pair.to_b, c.from, EACH, next_offer, &c,
 			  &c.o));
 	for (unsigned i = 0; i <= 50; i++) {
-		struct ended got = {0};
+		struct t_ended got = {0};
 		double end = t_seconds() + T_MS / 1000;
 
 		memset(to, 0, EACH);
@@ -310,7 +293,7 @@ END_TEST
 /* ---- the end by one side --------------------------------------------------- */
 
 /* -EFAULT where the claim, or the key, is found to be gone. */
-static void expect_refusal(struct t_pair *pair, const struct ended *got)
+static void expect_refusal(struct t_pair *pair, const struct t_ended *got)
 {
 	until_ended(pair, got, 1);
 	ck_assert_msg(got->code == -ECONNABORTED || got->code == -EFAULT, "%d",
@@ -323,7 +306,7 @@ START_TEST(a_withdrawn_offer_is_ours_again)
 	size_t len = sizes[1 + _i / 2];
 	struct t_pair pair = open_pair(_i % 2);
 	char *from = malloc(len), *to = calloc(1, len), *blank;
-	struct ended sent = {0}, got = {0};
+	struct t_ended sent = {0}, got = {0};
 	struct vmb_am_offer o;
 
 	t_fill(from, len, 1);
@@ -350,7 +333,7 @@ START_TEST(withdrawn_while_it_is_copied)
 	};
 	struct t_pair pair = open_pair(_i % 2);
 	char *from = malloc(LEN), *to = malloc(LEN);
-	struct ended sent = {0}, got = {0};
+	struct t_ended sent = {0}, got = {0};
 	struct vmb_am_offer o;
 
 	t_fill(from, LEN, 1);
@@ -380,13 +363,13 @@ START_TEST(an_offer_is_accepted_once)
 	};
 	struct t_pair pair = open_pair(_i % 2);
 	char *from = malloc(LEN), *to = malloc(LEN), *more = calloc(1, LEN);
-	struct ended sent = {0}, got = {0}, again = {0};
+	struct t_ended sent = {0}, got = {0}, again = {0};
 	struct vmb_am_offer o;
 
 	t_fill(from, LEN, 1);
 	o = offer(&pair, from, LEN, &sent);
 	accept_it(&pair, &o, to, LEN, &got);
-	t_fails(vmb_am_accept(pair.b, pair.to_a, &o, more, LEN, note_end,
+	t_fails(vmb_am_accept(pair.b, pair.to_a, &o, more, LEN, t_note_end,
 			      &again),
 		-EALREADY);
 	expect(&pair, &got, 0, LEN);
@@ -409,21 +392,21 @@ START_TEST(closing_ends_both)
 	struct t_pair pair = open_pair(_i % 2);
 	char *from = malloc(LEN), *to = malloc(LEN);
 	struct vmb_endpoint *rest = acceptor ? pair.a : pair.b;
-	struct ended e = {0};
+	struct t_ended e = {0};
 	struct vmb_am_offer o;
 	double end = t_seconds() + T_MS / 1000;
 
 	t_ok(vmb_am_offer(pair.a, pair.to_b, from, LEN,
-			  acceptor ? note_end : NULL, &e, &o));
+			  acceptor ? t_note_end : NULL, &e, &o));
 	send_offer(&pair, &o, 0); /* nobody hears of whom he never met */
 	t_ok(vmb_close(acceptor ? pair.b : pair.a));
 	if (!acceptor) {
-		int rc = vmb_am_accept(pair.b, pair.to_a, &o, to, LEN, note_end,
-				       &e);
+		int rc = vmb_am_accept(pair.b, pair.to_a, &o, to, LEN,
+				       t_note_end, &e);
 
 		/* known by now, or found out */
 		ck_assert(!rc || rc == -ECONNRESET);
-		e = rc ? (struct ended){1, rc, 0} : e;
+		e = rc ? (struct t_ended){1, rc, 0} : e;
 	}
 	while (!e.count) {
 		t_ok(vmb_progress(rest));
@@ -432,10 +415,10 @@ START_TEST(closing_ends_both)
 	ck_assert_int_eq(e.code, -ECONNRESET);
 	/* and nothing is begun any more */
 	t_fails(vmb_am_offer(rest, acceptor ? pair.to_b : pair.to_a, from, LEN,
-			     note_end, &e, &o),
+			     t_note_end, &e, &o),
 		-ECONNRESET);
 	t_fails(vmb_am_accept(rest, acceptor ? pair.to_b : pair.to_a, &o, to,
-			      LEN, note_end, &e),
+			      LEN, t_note_end, &e),
 		-ECONNRESET);
 	t_ok(vmb_close(rest));
 	free(from);
@@ -450,7 +433,7 @@ START_TEST(disconnecting_takes_offers_back)
 	};
 	struct t_pair pair = open_pair(_i % 2);
 	char *from = malloc(LEN);
-	struct ended sent = {0};
+	struct t_ended sent = {0};
 	struct vmb_am_offer o = offer(&pair, from, LEN, &sent);
 
 	t_ok(vmb_disconnect(pair.a, pair.to_b));
@@ -472,14 +455,14 @@ START_TEST(an_offer_to_another_is_none)
 	struct vmb_endpoint *thief = t_open(NULL);
 	struct vmb_addr to_a = t_connect(thief, pair.a);
 	char *from = malloc(LEN), *to = malloc(LEN), *loot = calloc(1, LEN);
-	struct ended sent = {0}, got = {0}, stolen = {0};
+	struct t_ended sent = {0}, got = {0}, stolen = {0};
 	struct vmb_am_offer o;
 	double end = t_seconds() + T_MS / 1000;
 
 	/* the key of a region would say more: see docs/trust.md */
 	memset(from, 's', LEN);
 	o = offer(&pair, from, LEN, &sent);
-	t_ok(vmb_am_accept(thief, to_a, &o, loot, LEN, note_end, &stolen));
+	t_ok(vmb_am_accept(thief, to_a, &o, loot, LEN, t_note_end, &stolen));
 	while (!stolen.count) {
 		t_ok(vmb_progress(thief));
 		progress(&pair);
@@ -509,7 +492,7 @@ START_TEST(false_offers_end_with_an_error)
 	};
 	struct t_pair pair = open_pair(_i % 2);
 	char *from = malloc(LEN), *to = malloc(LEN);
-	struct ended sent = {0}, got = {0};
+	struct t_ended sent = {0}, got = {0};
 	struct vmb_am_offer good = offer(&pair, from, LEN, &sent);
 	unsigned taken = 0;
 
@@ -519,7 +502,7 @@ START_TEST(false_offers_end_with_an_error)
 		int rc;
 
 		o.word[rand() % 5] ^= 1ull << rand() % 64;
-		rc = vmb_am_accept(pair.b, pair.to_a, &o, to, LEN, note_end,
+		rc = vmb_am_accept(pair.b, pair.to_a, &o, to, LEN, t_note_end,
 				   &got);
 		ck_assert_msg(!rc || rc == -EINVAL || rc == -EALREADY, "%d",
 			      rc);
@@ -601,7 +584,7 @@ START_TEST(a_sleeper_carries_it_out)
 	struct t_pair pair = t_pair_open_with(&p);
 	char *from = malloc(LEN), *to = malloc(LEN), hello[8];
 	struct waiter w = {.ep = pair.b};
-	struct ended sent = {0}, got = {0};
+	struct t_ended sent = {0}, got = {0};
 	double end = t_seconds() + T_MS / 1000;
 	struct vmb_am_offer o;
 	struct vmb_req *last;
@@ -634,7 +617,7 @@ START_TEST(a_sleeper_tells_of_a_withdrawal)
 		.size = sizeof(p), .id = VMB_ANY_ID, .wait = VMB_WAIT_BLOCK};
 	struct t_pair pair = t_pair_open_with(&p);
 	struct waiter w = {.ep = pair.a};
-	struct ended sent = {0};
+	struct t_ended sent = {0};
 	double end = t_seconds() + T_MS / 1000;
 	struct vmb_am_offer o;
 	char hello[8] = "hello";
