@@ -126,6 +126,44 @@ repeat()
 	echo "50 runs"
 }
 
+# GETs that the engine has done so far for those who are attached
+gets()
+{
+	"$build/xen-ctl/vmbctl/vmbctl" --socket "$work/socket" counters --json |
+		jq '[.[].gets] | add // 0'
+}
+
+# Without lanes the engine fetches what is offered, and counts it.
+fetched()
+{
+	local most=0 now running
+
+	VMB_LANES=0 job 2 --short standard both_ways >"$work/job" 2>&1 &
+	running=$!
+	while kill -0 $running 2>/dev/null; do
+		now=$(gets)
+		[ "$now" -le "$most" ] || most=$now
+	done
+	wait $running || {
+		cat "$work/job"
+		fail "without lanes"
+	}
+	echo "$most messages fetched"
+	[ "$most" -gt 0 ]
+}
+
+# All long messages are offered, none is, and all are put or got with a key.
+offers()
+{
+	fetched || fail "nothing was offered"
+	OMPI_MCA_btl_vmb_offer_min=1 must job 2 --short $messages
+	OMPI_MCA_btl_vmb_offer_min=1000000000 must job 2 --short $messages
+	if OMPI_MCA_btl_vmb_offer_min=1000000000 fetched; then
+		fail "offered in spite of btl_vmb_offer_min"
+	fi
+	OMPI_MCA_btl_vmb_flags=send,inplace,put must job 2 --short $messages
+}
+
 # mpirun ends the job of a rank that died, and says so by its status.
 killed()
 {
@@ -222,6 +260,7 @@ alone) alone ;;
 	threads) must job 2 --threads --short $messages threads ;;
 	repeat) repeat ;;
 	killed) killed ;;
+	offers) offers ;;
 	mixed) must mixed ;;
 	examples) must examples ;;
 	netpipe) netpipe ;;
