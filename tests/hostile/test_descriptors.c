@@ -5,21 +5,27 @@
  *
  * Flow:  liar -> raw bytes in its own area -> engine: code, fault record,
  *        error event; honest pair -> engine: as if nobody lied
+ * Owns:  the engine, in this process: what the process holds after a test is
+ *        compared with what it held before.
  */
 #include <check.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "support/inproc.h"
+#include "witness.h"
 
+static struct t_raw_usage before;
 static struct t_client liar, a, b;
 static uint64_t own_key, peer_key; /* 8 KiB of the liar, 8 KiB of a */
 static uint64_t closed_key;	   /* of a, allows no remote access */
 static void *own, *theirs, *closed;
 
-static void start_with(unsigned threads)
+static void open_all(unsigned threads)
 {
 	t_nic_start(&(struct vmb_nic_config){
 		.threads = threads, .endpoints_max = 64, .spin_us = 50});
@@ -36,6 +42,27 @@ static void start_with(unsigned threads)
 			 0);
 }
 
+static void close_all(void)
+{
+	liar.port->ops->mem_free(liar.port, own, 8192, own_key);
+	a.port->ops->mem_free(a.port, theirs, 8192, peer_key);
+	a.port->ops->mem_deregister(a.port, closed_key);
+	free(closed);
+	t_client_close(&liar);
+	t_client_close(&a);
+	t_client_close(&b);
+	t_nic_stop();
+}
+
+/* Once in vain, so that what is made at first use is made. */
+static void start_with(unsigned threads)
+{
+	open_all(threads);
+	close_all();
+	before = t_raw_usage(getpid());
+	open_all(threads);
+}
+
 static void start(void)
 {
 	start_with(0);
@@ -48,14 +75,8 @@ static void start_threads(void)
 
 static void stop(void)
 {
-	liar.port->ops->mem_free(liar.port, own, 8192, own_key);
-	a.port->ops->mem_free(a.port, theirs, 8192, peer_key);
-	a.port->ops->mem_deregister(a.port, closed_key);
-	free(closed);
-	t_client_close(&liar);
-	t_client_close(&a);
-	t_client_close(&b);
-	t_nic_stop();
+	close_all();
+	t_usage_is_as_before(getpid(), &before);
 }
 
 /* The honest pair exchanges and verifies n messages. */
@@ -424,6 +445,51 @@ START_TEST(send_to_nobody_bounces)
 }
 END_TEST
 
+/* ---- what is left ------------------------------------------------------------ */
+
+/* Every descriptor that faults, one that bounces, one that is refused. */
+static void tell_all_lies(void)
+{
+	const struct vmb_slot_rdma nowhere = {.local_key = own_key, .len = 8};
+	struct vmb_slot slot, event;
+
+	slot = (struct vmb_slot){.op = VMB_OP_GET, .peer = a.pep.handle};
+	memcpy(slot.payload, &nowhere, sizeof(nowhere));
+	t_client_post(&liar, &slot);
+	t_client_expect(&liar, VMB_EV_DONE, &event);
+	t_client_send(&liar, 0, 0, 0, NULL, 0);
+	t_client_expect(&liar, VMB_EV_BOUNCE, &event);
+	for (unsigned i = 0; i < vmb_array_size(nonsense); i++) {
+		slot = nonsense[i].slot;
+		slot.peer = a.pep.handle;
+		t_client_post(&liar, &slot);
+		t_client_expect(&liar, VMB_EV_FAULT, &event);
+		t_client_reopen(&liar);
+	}
+}
+
+#define ROUNDS 200
+#define LEAST_LEAK 16u /* bytes; the allocator gives no less */
+
+/* The fixture allows for what allocators keep; here each byte counts. */
+START_TEST(lies_leave_nothing_behind)
+{
+	struct t_raw_usage first, last;
+	size_t bytes;
+
+	tell_all_lies();
+	first = t_raw_usage(getpid());
+	bytes = mallinfo2().uordblks;
+	for (int i = 0; i < ROUNDS; i++)
+		tell_all_lies();
+	ck_assert_uint_lt(mallinfo2().uordblks, bytes + ROUNDS * LEAST_LEAK);
+	last = t_raw_usage(getpid());
+	ck_assert_uint_eq(last.fds, first.fds);
+	ck_assert_uint_lt(last.maps, first.maps + ROUNDS);
+	honest_traffic(100);
+}
+END_TEST
+
 /* ---- the log ------------------------------------------------------------------- */
 
 START_TEST(fault_log_is_bounded_and_counts_what_it_lost)
@@ -482,21 +548,9 @@ START_TEST(doorbell_rewritten_while_read_hurts_nobody)
 	for (int round = 0; round < 30; round++) {
 		/* a faulted liar comes back under another handle */
 		if (vmb_load_relaxed(&liar.ctl->state) == VMB_STATE_FAULTED) {
-			struct vmb_geometry g = liar.pep.geometry;
-			struct vmb_port *port = liar.port;
-
 			vmb_store_relaxed(&liar_stops, 1);
 			pthread_join(thread, NULL);
-			port->ops->endpoint_close(port, &liar.pep);
-			ck_assert_int_eq(
-				port->ops->endpoint_open(port, VMB_ID_ANY, 0,
-							 &g, &liar.pep),
-				0);
-			liar.ctl = (void *)((uint8_t *)liar.pep.area +
-					    VMB_AREA_CONTROL);
-			liar.doorbell.slots = liar.pep.area;
-			liar.events.slots = (void *)((uint8_t *)liar.pep.area +
-						     VMB_AREA_EQ);
+			t_client_reopen(&liar);
 			vmb_store_relaxed(&liar_stops, 0);
 			pthread_create(&thread, NULL, scribble,
 				       (void *)(uintptr_t)round);
@@ -531,6 +585,7 @@ int main(void)
 			    0, (int)vmb_array_size(refusals));
 	tcase_add_loop_test(stepped, send_from_a_refused_address_bounces, 0, 5);
 	tcase_add_loop_test(stepped, send_to_nobody_bounces, 0, 6);
+	tcase_add_test(stepped, lies_leave_nothing_behind);
 	tcase_add_test(stepped, fault_log_is_bounded_and_counts_what_it_lost);
 	suite_add_tcase(s, stepped);
 

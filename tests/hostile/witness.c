@@ -59,23 +59,28 @@ void t_witness_start(void)
 	t_witness.before = t_raw_usage(t_witness.daemon.pid);
 }
 
-void t_witness_stop(void)
+void t_usage_is_as_before(pid_t pid, const struct t_raw_usage *before)
 {
 	struct t_raw_usage after;
 	uint64_t limit = vmb_now_ns() + 5000000000ull;
 
+	/* clients that left before hello, and threads, end a little later */
+	do {
+		after = t_raw_usage(pid);
+	} while (
+		(after.fds != before->fds || after.threads > before->threads) &&
+		vmb_now_ns() < limit);
+	ck_assert_uint_eq(after.fds, before->fds);
+	ck_assert_uint_le(after.threads, before->threads);
+	ck_assert_uint_le(after.maps, before->maps + MAPS_SLACK);
+	ck_assert_int_le(after.rss_kb, before->rss_kb + RSS_SLACK_KB);
+}
+
+void t_witness_stop(void)
+{
 	t_witness_is_served();
 	t_raw_wait_clients(t_witness.daemon.socket, 1);
-	/* what left before hello, and threads that end, are not counted there */
-	do {
-		after = t_raw_usage(t_witness.daemon.pid);
-	} while ((after.fds != t_witness.before.fds ||
-		  after.threads > t_witness.before.threads) &&
-		 vmb_now_ns() < limit);
-	ck_assert_uint_eq(after.fds, t_witness.before.fds);
-	ck_assert_uint_le(after.threads, t_witness.before.threads);
-	ck_assert_uint_le(after.maps, t_witness.before.maps + MAPS_SLACK);
-	ck_assert_int_le(after.rss_kb, t_witness.before.rss_kb + RSS_SLACK_KB);
+	t_usage_is_as_before(t_witness.daemon.pid, &t_witness.before);
 	t_raw_endpoint_drop(&t_witness.ep);
 	close(t_witness.fd);
 	t_daemon_stop(&t_witness.daemon);

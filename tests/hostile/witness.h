@@ -21,6 +21,9 @@ extern struct t_witness t_witness;
 void t_witness_start(void);
 void t_witness_stop(void);
 
+/* Does this process hold what it held? Fails when something leaked. */
+void t_usage_is_as_before(pid_t pid, const struct t_raw_usage *before);
+
 /* One round through the engine and through the control thread. */
 void t_witness_is_served(void);
 

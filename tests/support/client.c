@@ -15,19 +15,10 @@
 
 #define PATIENCE_NS 10000000000ull
 
-void t_client_open(struct t_client *c, const char *domain,
-		   const struct vmb_geometry *geometry)
+static void open_endpoint(struct t_client *c, const struct vmb_geometry *g)
 {
-	static const struct vmb_geometry smallest = {
-		.eq_slots = VMB_EQ_SLOTS_MIN,
-		.rx_bytes = VMB_RX_BYTES_MIN,
-		.tx_bytes = VMB_TX_BYTES_MIN,
-	};
-	const struct vmb_geometry *g = geometry ? geometry : &smallest;
 	uint8_t *area;
 
-	memset(c, 0, sizeof(*c));
-	ck_assert_int_eq(t_port_inproc.open(NULL, domain, &c->port), 0);
 	ck_assert_int_eq(t_port_inproc.endpoint_open(c->port, VMB_ID_ANY, 0, g,
 						     &c->pep),
 			 0);
@@ -40,6 +31,28 @@ void t_client_open(struct t_client *c, const char *domain,
 		      VMB_DOORBELL_SLOTS, vmb_low(c->ctl->consumed));
 	vmb_ring_init(&c->events, area + VMB_AREA_EQ, g->eq_slots,
 		      vmb_low(c->ctl->consumed));
+}
+
+void t_client_open(struct t_client *c, const char *domain,
+		   const struct vmb_geometry *geometry)
+{
+	static const struct vmb_geometry smallest = {
+		.eq_slots = VMB_EQ_SLOTS_MIN,
+		.rx_bytes = VMB_RX_BYTES_MIN,
+		.tx_bytes = VMB_TX_BYTES_MIN,
+	};
+
+	memset(c, 0, sizeof(*c));
+	ck_assert_int_eq(t_port_inproc.open(NULL, domain, &c->port), 0);
+	open_endpoint(c, geometry ? geometry : &smallest);
+}
+
+void t_client_reopen(struct t_client *c)
+{
+	struct vmb_geometry g = c->pep.geometry;
+
+	t_port_inproc.endpoint_close(c->port, &c->pep);
+	open_endpoint(c, &g);
 }
 
 void t_client_close(struct t_client *c)

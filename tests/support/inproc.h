@@ -95,6 +95,8 @@ struct t_client {
 void t_client_open(struct t_client *c, const char *domain,
 		   const struct vmb_geometry *geometry);
 void t_client_close(struct t_client *c);
+/* Close its endpoint and open another, of the same sizes. */
+void t_client_reopen(struct t_client *c);
 
 /* Post as it is, but for seq. Waits for a free doorbell slot. */
 void t_client_post(struct t_client *c, const struct vmb_slot *slot);
