@@ -44,6 +44,7 @@ static const char *const fault_texts[] = {
 	"impossible value in the store",
 	"storm of events that bring nothing",
 	"nonsense written into a lane, or a lane of others",
+	"control request with a value that cannot be",
 };
 _Static_assert(vmb_array_size(fault_texts) ==
 		       VMB_NIC_FAULT_END - VMB_NIC_FAULT_RING,
@@ -108,10 +109,10 @@ void vmb_faults_record(struct vmb_nic_endpoint *ep, unsigned op, unsigned code,
 
 void vmb_nic_fault_report(struct vmb_nic *nic,
 			  const struct vmb_nic_domain *domain, unsigned code,
-			  uint64_t value)
+			  uint32_t op, uint64_t value)
 {
 	struct vmb_nic_fault fault = {
-		.domain = domain->id, .code = code, .address = value};
+		.domain = domain->id, .op = op, .code = code, .address = value};
 
 	record(nic, &fault);
 }

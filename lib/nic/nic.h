@@ -177,7 +177,7 @@ struct vmb_nic_fault {
 	uint64_t number;  /* counts from 0 since start */
 	uint32_t domain;
 	uint32_t handle;
-	uint32_t op;	  /* VMB_OP_* of the descriptor, 0: none */
+	uint32_t op;	  /* VMB_OP_*, or VMB_CTL_*: see below; 0: none */
 	uint32_t code;	  /* VMB_CODE_* or VMB_NIC_FAULT_* */
 	uint64_t key;	  /* region, or 0 */
 	uint64_t address; /* offset in the region, ring position, or value */
@@ -204,12 +204,13 @@ size_t vmb_nic_faults(struct vmb_nic *nic, struct vmb_nic_fault *records,
 #define VMB_NIC_FAULT_NODE 70u	  /* what it wrote to the store; state */
 #define VMB_NIC_FAULT_STORM 71u	  /* events that bring nothing; how many */
 #define VMB_NIC_FAULT_LANE 72u	  /* nonsense in a lane, or no right to it */
-#define VMB_NIC_FAULT_END 73u
+#define VMB_NIC_FAULT_VALUE 73u	  /* that no request has; its op: VMB_CTL_* */
+#define VMB_NIC_FAULT_END 74u
 
-/* Record one; value: see there. Any thread. */
+/* Record one; op: 0 but where it says so; value: see there. Any thread. */
 void vmb_nic_fault_report(struct vmb_nic *nic,
 			  const struct vmb_nic_domain *domain, unsigned fault,
-			  uint64_t value);
+			  uint32_t op, uint64_t value);
 
 /* Text of a VMB_CODE_* or VMB_NIC_FAULT_*; never NULL. */
 const char *vmb_nic_code_text(unsigned code);

@@ -258,6 +258,8 @@ START_TEST(a_lie_is_refused_and_counted)
 		ck_assert_int_eq(t_guest_call(&liar, &r, NULL),
 				 lies[_i].status);
 		ck_assert_uint_eq(t_vmbd_faults(&v, lies[_i].fault), i);
+		/* and not once more, as a process's */
+		ck_assert_uint_eq(t_vmbd_faults(&v, VMB_NIC_FAULT_VALUE), 0);
 		ck_assert_uint_eq(t_xen_usage().pages,
 				  i < XEN_LIES_MAX ? before.pages
 						   : 2 + witness.pages);

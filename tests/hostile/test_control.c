@@ -38,16 +38,58 @@ static void expect_refusal(int fd, const void *msg, size_t len, const int *fds,
 	ck_assert_uint_eq(r.fd_count, 0);
 }
 
-/* Records in the daemon's fault log so far; the last one is of a request. */
+/* The newest record of the daemon's fault log. */
+static const char *last_record(void)
+{
+	return t_raw_ask(t_witness.daemon.socket,
+			 "{\"cmd\":\"faults\",\"max\":1}");
+}
+
+/* Records so far. */
+static long recorded(void)
+{
+	const char *answer = last_record();
+
+	return strstr(answer, "\"number\"") ? t_raw_number(answer, "number") + 1
+					    : 0;
+}
+
+/* The same; the last one is of what is no request at all. */
 static long records(void)
 {
-	const char *answer = t_raw_ask(t_witness.daemon.socket,
-				       "{\"cmd\":\"faults\",\"max\":1}");
+	long count = recorded();
 
-	if (!strstr(answer, "\"number\""))
-		return 0;
-	ck_assert_int_eq(t_raw_number(answer, "code"), VMB_NIC_FAULT_REQUEST);
-	return t_raw_number(answer, "number") + 1;
+	if (count)
+		ck_assert_int_eq(t_raw_number(last_record(), "code"),
+				 VMB_NIC_FAULT_REQUEST);
+	return count;
+}
+
+/* Since there were `before`, there is one more: who did what with which value. */
+static void expect_record(long before, const char *op, uint64_t value)
+{
+	char pattern[64];
+	const char *answer;
+
+	ck_assert_int_eq(recorded(), before + 1);
+	answer = last_record();
+	ck_assert_int_eq(t_raw_number(answer, "code"), VMB_NIC_FAULT_VALUE);
+	ck_assert_int_gt(t_raw_number(answer, "domain"), 0);
+	/* a number in the log ends where those of JSON's readers do */
+	ck_assert_int_eq(t_raw_number(answer, "address"),
+			 (long)vmb_min(value, (uint64_t)INT64_MAX));
+	snprintf(pattern, sizeof(pattern), "\"op\":\"%s\"", op);
+	ck_assert_msg(strstr(answer, pattern), "no %s in %s", pattern, answer);
+}
+
+/* Refused, and in the fault log. */
+static void expect_lie(int fd, const union vmb_ctl_any *msg, const int *memory,
+		       int status, const char *op, uint64_t value)
+{
+	long before = recorded();
+
+	expect_refusal(fd, msg, msg->head.len, memory, memory ? 1 : 0, status);
+	expect_record(before, op, value);
 }
 
 /* Looped over the operations. */
@@ -149,16 +191,64 @@ START_TEST(reserved_field_that_is_not_zero_is_refused)
 	t_request_fill(&msg, VMB_CTL_LOOKUP);
 	msg.lookup.kind = VMB_LOOKUP_NIC;
 	msg.lookup.name[79] = 1;
-	expect_refusal(fd, &msg, msg.head.len, NULL, 0, -EINVAL);
+	expect_lie(fd, &msg, NULL, -EINVAL, "lookup", VMB_LOOKUP_NIC);
 	t_request_fill(&msg, VMB_CTL_LOOKUP);
 	msg.lookup.kind = VMB_LOOKUP_NAME;
 	memset(msg.lookup.name, 'a', sizeof(msg.lookup.name));
-	expect_refusal(fd, &msg, msg.head.len, NULL, 0, -EINVAL);
+	expect_lie(fd, &msg, NULL, -EINVAL, "lookup", VMB_LOOKUP_NAME);
+	t_request_fill(&msg, VMB_CTL_LOOKUP);
+	msg.lookup.kind = VMB_LOOKUP_HANDLE + 1;
+	expect_lie(fd, &msg, NULL, -EINVAL, "lookup", VMB_LOOKUP_HANDLE + 1);
 	t_request_fill(&msg, VMB_CTL_HELLO);
 	msg.hello.reserved_a0 = 1;
 	expect_refusal(fresh, &msg, msg.head.len, NULL, 0, -EINVAL);
 	close(fd);
 	close(fresh);
+}
+END_TEST
+
+START_TEST(what_is_not_its_own_is_refused)
+{
+	int fd = t_raw_attach(t_witness.daemon.socket, "");
+	union vmb_ctl_any msg;
+	uint64_t key;
+
+	t_request_fill(&msg, VMB_CTL_HELLO); /* it has said it */
+	expect_lie(fd, &msg, NULL, -EALREADY, "hello", 0);
+	t_request_fill(&msg, VMB_CTL_CLOSE);
+	msg.close.handle = t_witness.ep.open.handle;
+	expect_lie(fd, &msg, NULL, -ENOENT, "close", msg.close.handle);
+	ck_assert_int_eq(t_raw_register_memfd(t_witness.fd, 4096, &key), 0);
+	t_request_fill(&msg, VMB_CTL_DEREGISTER);
+	msg.dereg.key = key;
+	/* the log is shown to others: it has no secret part of a key */
+	expect_lie(fd, &msg, NULL, -ENOENT, "deregister", VMB_KEY_INDEX(key));
+	ck_assert_int_eq(t_raw_deregister(t_witness.fd, key), 0);
+	close(fd);
+}
+END_TEST
+
+/* What happens to correct programs is told to them, and to nobody else. */
+START_TEST(daily_life_leaves_no_record)
+{
+	int fd = t_raw_attach(t_witness.daemon.socket, "");
+	union vmb_ctl_any msg;
+	long before = recorded();
+
+	ck_assert_int_eq(t_raw_open(fd, 5, 0, NULL, NULL), 0);
+	ck_assert_int_eq(t_raw_open(fd, 5, 0, NULL, NULL), -EBUSY);
+	t_request_fill(&msg, VMB_CTL_LOOKUP);
+	msg.lookup.kind = VMB_LOOKUP_NAME;
+	memcpy(msg.lookup.name, "nobody", 6);
+	expect_refusal(fd, &msg, msg.head.len, NULL, 0, -ENOENT);
+	t_request_fill(&msg, VMB_CTL_CONNECT);
+	msg.connect.nic_id = 1;
+	expect_refusal(fd, &msg, msg.head.len, NULL, 0, -ENXIO);
+	t_request_fill(&msg, VMB_CTL_REGISTER);
+	msg.reg.kind = VMB_REGION_GRANT;
+	expect_refusal(fd, &msg, msg.head.len, NULL, 0, -EOPNOTSUPP);
+	ck_assert_int_eq(recorded(), before);
+	close(fd);
 }
 END_TEST
 
@@ -282,6 +372,16 @@ static uint64_t offered(void)
 	return r.msg.lane.ticket;
 }
 
+/* Refused by client 0's daemon, and in the fault log. */
+static void expect_lane_lie(struct vmb_ctl_lane lane, uint64_t value)
+{
+	struct t_raw_reply r;
+	long before = recorded();
+
+	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -EINVAL);
+	expect_record(before, "lane", value);
+}
+
 START_TEST(lane_offer_that_cannot_be_is_refused)
 {
 	struct vmb_ctl_lane lane;
@@ -291,12 +391,15 @@ START_TEST(lane_offer_that_cannot_be_is_refused)
 	lane = good_offer();
 	lane.handle = pair.handle[1]; /* of another client */
 	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -ENOENT);
+	ck_assert_int_eq(t_raw_number(last_record(), "code"),
+			 VMB_NIC_FAULT_LANE);
+	ck_assert_int_eq(recorded(), 1);
 	lane = good_offer();
 	lane.peer = 0x12340001;
 	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -ENOENT);
 	lane = good_offer();
 	lane.ticket = 1;
-	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -EINVAL);
+	expect_lane_lie(lane, pair.handle[0]);
 	for (unsigned i = 0; i < 6; i++) {
 		static const uint32_t slots[] = {0, 32, 100, 256, 256, 8192};
 		static const uint32_t bytes[] = {65536, 65536, 65536,
@@ -305,11 +408,21 @@ START_TEST(lane_offer_that_cannot_be_is_refused)
 		lane = good_offer();
 		lane.slots = slots[i];
 		lane.bytes = bytes[i];
-		ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -EINVAL);
+		expect_lane_lie(lane, i == 3 || i == 4 ? bytes[i] : slots[i]);
 	}
 	lane = good_offer();
 	lane.kind = 4;
-	ck_assert_int_eq(lane_call(pair.fd[0], lane, &r), -EINVAL);
+	expect_lane_lie(lane, 4);
+	/* accepts and closes with what no accept or close has */
+	lane = (struct vmb_ctl_lane){.kind = VMB_LANE_ACCEPT,
+				     .handle = pair.handle[0],
+				     .peer = pair.handle[1],
+				     .slots = 64};
+	expect_lane_lie(lane, pair.handle[0]);
+	lane = (struct vmb_ctl_lane){.kind = VMB_LANE_CLOSE,
+				     .ticket = offered(),
+				     .reason = VMB_CODE_COUNT};
+	expect_lane_lie(lane, VMB_CODE_COUNT);
 	pair_close();
 }
 END_TEST
@@ -564,10 +677,15 @@ START_TEST(wrong_descriptor_is_refused)
 	if (thing < 0)
 		goto out; /* this machine has no such thing */
 	t_request_fill(&msg, VMB_CTL_OPEN);
-	expect_refusal(fd, &msg, msg.head.len, &thing, 1, descriptors[_i].area);
+	expect_lie(fd, &msg, &thing, descriptors[_i].area, "open", VMB_ID_ANY);
 	t_request_fill(&msg, VMB_CTL_REGISTER);
-	ck_assert_int_eq(t_raw_call(fd, &msg, VMB_CTL_REGISTER, &thing, 1, &r),
-			 descriptors[_i].region);
+	if (descriptors[_i].region)
+		expect_lie(fd, &msg, &thing, descriptors[_i].region, "register",
+			   0);
+	else
+		ck_assert_int_eq(t_raw_call(fd, &msg, VMB_CTL_REGISTER, &thing,
+					    1, &r),
+				 0);
 	ck_assert_int_eq(t_raw_open(fd, VMB_ID_ANY, 0, NULL, NULL), 0);
 	close(thing);
 out:
@@ -595,7 +713,10 @@ START_TEST(geometry_out_of_range_is_refused)
 
 	t_request_fill(&msg, VMB_CTL_OPEN);
 	msg.open.geometry = bad_geometries[_i];
-	expect_refusal(fd, &msg, msg.head.len, &memfd, 1, -EINVAL);
+	expect_lie(fd, &msg, &memfd, -EINVAL, "open", VMB_ID_ANY);
+	t_request_fill(&msg, VMB_CTL_OPEN);
+	msg.open.id = VMB_ID_MAX + 1;
+	expect_lie(fd, &msg, &memfd, -EINVAL, "open", VMB_ID_MAX + 1);
 	close(memfd);
 	close(fd);
 }
@@ -626,7 +747,30 @@ START_TEST(region_out_of_range_is_refused)
 	msg.reg.access = bad_regions[_i].access;
 	msg.reg.base = bad_regions[_i].base;
 	msg.reg.len = bad_regions[_i].len;
-	expect_refusal(fd, &msg, msg.head.len, NULL, 0, bad_regions[_i].status);
+	if (bad_regions[_i].status == -EINVAL)
+		expect_lie(fd, &msg, NULL, -EINVAL, "register", msg.reg.base);
+	else
+		expect_refusal(fd, &msg, msg.head.len, NULL, 0,
+			       bad_regions[_i].status);
+	close(fd);
+}
+END_TEST
+
+/* Its answer comes when a helper thread has looked. */
+START_TEST(process_memory_that_is_not_there_is_refused)
+{
+	struct vmb_ctl_hello_reply reply;
+	int fd = t_raw_connect(t_witness.daemon.socket);
+	union vmb_ctl_any msg;
+
+	ck_assert_int_eq(t_raw_hello(fd, "", &reply), 0);
+	t_request_fill(&msg, VMB_CTL_REGISTER);
+	msg.reg.kind = VMB_REGION_PROCESS;
+	msg.reg.base = 0x1000;
+	if (reply.features & VMB_FEATURE_PROCESS_MEMORY)
+		expect_lie(fd, &msg, NULL, -EFAULT, "register", 0x1000);
+	else
+		expect_refusal(fd, &msg, msg.head.len, NULL, 0, -EOPNOTSUPP);
 	close(fd);
 }
 END_TEST
@@ -659,11 +803,15 @@ START_TEST(only_a_range_inside_of_the_file_is_registered)
 	uint64_t key;
 
 	for (int i = 0; i < 100; i++) {
+		long before = recorded();
+
 		ck_assert_int_eq(t_raw_register_part(fd, memfd, parts[_i].base,
 						     parts[_i].len, &key),
 				 parts[_i].status);
 		if (!parts[_i].status)
 			ck_assert_int_eq(t_raw_deregister(fd, key), 0);
+		else
+			expect_record(before, "register", parts[_i].base);
 	}
 	close(memfd);
 	close(fd);
@@ -696,6 +844,8 @@ static void add_messages(Suite *s)
 			    VMB_CTL_LANE + 1);
 	tcase_add_test(t, unknown_operation_is_refused);
 	tcase_add_test(t, reserved_field_that_is_not_zero_is_refused);
+	tcase_add_test(t, what_is_not_its_own_is_refused);
+	tcase_add_test(t, daily_life_leaves_no_record);
 	tcase_add_test(t, client_that_talks_nonsense_is_sent_away);
 	tcase_add_test(t, random_messages_harm_nobody);
 }
@@ -716,6 +866,7 @@ static void add_descriptors(Suite *s)
 			    vmb_array_size(bad_geometries));
 	tcase_add_loop_test(t, region_out_of_range_is_refused, 0,
 			    vmb_array_size(bad_regions));
+	tcase_add_test(t, process_memory_that_is_not_there_is_refused);
 	tcase_add_loop_test(t, only_a_range_inside_of_the_file_is_registered, 0,
 			    vmb_array_size(parts));
 }

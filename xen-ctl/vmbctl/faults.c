@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * faults.c - what the engine refused, and why: a table, or with --follow a
+ * faults.c - what was refused, and why: a table, or with --follow a
  * line for each new record until interrupted.
  */
 #include <errno.h>

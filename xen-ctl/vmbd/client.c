@@ -54,11 +54,10 @@ static void say_lost(const struct vmbd_client *c)
 			 vmbd_client_owner(c, owner), c->log_lost);
 }
 
-void vmbd_client_warn(struct vmbd_client *c, const char *format, ...)
+static void warn(struct vmbd_client *c, const char *format, va_list args)
 {
 	uint64_t second = vmb_now_ns() / 1000000000u;
 	char text[320], owner[VMBD_OWNER_BYTES];
-	va_list args;
 
 	if (second != c->log_second) {
 		say_lost(c);
@@ -69,11 +68,45 @@ void vmbd_client_warn(struct vmbd_client *c, const char *format, ...)
 		c->log_lost++;
 		return;
 	}
-	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
 	vmb_warn("client %u (%s): %s", c->number, vmbd_client_owner(c, owner),
 		 text);
+}
+
+void vmbd_client_warn(struct vmbd_client *c, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	warn(c, format, args);
+	va_end(args);
+}
+
+void vmbd_client_lied(struct vmbd_client *c, uint32_t op, uint64_t value,
+		      const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	warn(c, format, args);
+	va_end(args);
+	vmb_nic_fault_report(c->d->nic, c->domain->nic, VMB_NIC_FAULT_VALUE, op,
+			     value);
+}
+
+/* Of a guest's pages its platform has recorded what was wrong with them. */
+void vmbd_client_memory_refused(struct vmbd_client *c, uint32_t op,
+				uint64_t value, int err)
+{
+	bool lie = err == -EBADF || err == -EPERM || err == -EACCES ||
+		   err == -EINVAL || err == -EFAULT;
+	const char *name = vmbd_control_name(op);
+
+	if (lie && !c->who.guest)
+		vmbd_client_lied(c, op, value, "%s refused: %s", name,
+				 strerror(-err));
+	else
+		vmbd_client_warn(c, "%s refused: %s", name, strerror(-err));
 }
 
 /* ---- memory ------------------------------------------------------------- */

@@ -62,4 +62,16 @@ void vmbd_client_unmap(struct vmbd_client *client,
 void vmbd_client_warn(struct vmbd_client *client, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/*
+ * No correct client asks for that: the warning, and a record in the fault log
+ * with the operation, VMB_CTL_*, and the value that cannot be.
+ */
+void vmbd_client_lied(struct vmbd_client *client, uint32_t op, uint64_t value,
+		      const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* The same when its memory is the lie; else there was no room for it. */
+void vmbd_client_memory_refused(struct vmbd_client *client, uint32_t op,
+				uint64_t value, int err);
+
 #endif

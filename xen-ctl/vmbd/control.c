@@ -57,7 +57,7 @@ static int do_hello(struct call *call)
 	int err;
 
 	if (c->domain) {
-		vmbd_client_warn(c, "second hello");
+		vmbd_client_lied(c, VMB_CTL_HELLO, 0, "second hello");
 		return -EALREADY;
 	}
 	if (hello->abi_major != VMB_ABI_MAJOR) {
@@ -111,7 +111,8 @@ static int do_close(struct call *call)
 
 	e = vmbd_endpoint_by_handle(c->d, call->msg->close.handle);
 	if (!e || e->client != c) {
-		vmbd_client_warn(c, "close refused: handle 0x%x is not its own",
+		vmbd_client_lied(c, VMB_CTL_CLOSE, call->msg->close.handle,
+				 "close refused: handle 0x%x is not its own",
 				 call->msg->close.handle);
 		return -ENOENT;
 	}
@@ -140,7 +141,8 @@ static int do_deregister(struct call *call)
 
 	region = vmbd_region_by_key(call->client, call->msg->dereg.key);
 	if (!region) {
-		vmbd_client_warn(call->client,
+		vmbd_client_lied(call->client, VMB_CTL_DEREGISTER,
+				 VMB_KEY_INDEX(call->msg->dereg.key),
 				 "deregister refused: the key is not its own");
 		return -ENOENT;
 	}
@@ -180,11 +182,13 @@ static int do_connect(struct call *call)
 	return 0;
 }
 
-/* Fields that this kind of lookup does not use are 0. */
+/* A kind that there is, and the fields that it does not use are 0. */
 static bool is_plain_lookup(const struct vmb_ctl_lookup *l)
 {
 	static const char no_name[VMB_NAME_BYTES];
 
+	if (l->kind < VMB_LOOKUP_NAME || l->kind > VMB_LOOKUP_HANDLE)
+		return false;
 	if (l->id || l->session)
 		return false;
 	if (l->kind != VMB_LOOKUP_NIC && l->nic_id)
@@ -220,7 +224,10 @@ static int do_lookup(struct call *call)
 	int err = 0;
 
 	if (!is_plain_lookup(request)) {
-		vmbd_client_warn(c, "lookup refused: unused fields are not 0");
+		vmbd_client_lied(c, VMB_CTL_LOOKUP, request->kind,
+				 "lookup refused: kind %u, or unused fields "
+				 "are not 0",
+				 request->kind);
 		return -EINVAL;
 	}
 	if (request->kind == VMB_LOOKUP_NAME)
@@ -228,10 +235,8 @@ static int do_lookup(struct call *call)
 					   c->domain->board);
 	else if (request->kind == VMB_LOOKUP_NIC)
 		board = vmbd_board_by_nic(c->d, request->nic_id);
-	else if (request->kind == VMB_LOOKUP_HANDLE)
-		err = lookup_handle(c, request->handle, reply, &board);
 	else
-		err = -EINVAL;
+		err = lookup_handle(c, request->handle, reply, &board);
 	if (err)
 		return err;
 	if (!sees_board(c, board))
@@ -300,6 +305,13 @@ static const struct operation *operation_of(const union vmb_ctl_any *msg)
 	return &operations[op];
 }
 
+const char *vmbd_control_name(uint32_t op)
+{
+	if (op >= vmb_array_size(operations) || !operations[op].handle)
+		return "none";
+	return operations[op].name;
+}
+
 unsigned vmbd_control_attachments(const struct vmbd_client *c,
 				  const union vmb_ctl_any *msg, size_t len)
 {
@@ -363,7 +375,7 @@ static int refuse(struct vmbd_client *c, const struct vmb_platform_request *r,
 	c->strikes++;
 	if (c->domain)
 		vmb_nic_fault_report(c->d->nic, c->domain->nic,
-				     VMB_NIC_FAULT_REQUEST, r->msg->head.op);
+				     VMB_NIC_FAULT_REQUEST, 0, r->msg->head.op);
 	vmbd_client_warn(c, "message of %zu bytes, operation %u (%s): %s",
 			 r->len, r->msg->head.op,
 			 operation ? operation->name : "none", what);
@@ -423,7 +435,8 @@ int vmbd_control_memory_ready(struct vmbd_client *c, int status)
 	uint64_t key = VMB_KEY_NONE;
 
 	if (status)
-		vmbd_client_warn(c, "register refused: %s", strerror(-status));
+		vmbd_client_memory_refused(c, VMB_CTL_REGISTER, c->pending.base,
+					   status);
 	else
 		status = vmbd_region_finish(c, &c->pending, &key);
 	reply.reg_reply.key = key;

@@ -48,14 +48,15 @@ static int check_request(struct vmbd_client *c,
 	const struct vmb_geometry *g = &request->geometry;
 
 	if (request->id > VMB_ID_MAX && request->id != VMB_ID_ANY) {
-		vmbd_client_warn(c, "open refused: id %u is over %u",
-				 request->id, VMB_ID_MAX);
+		vmbd_client_lied(c, VMB_CTL_OPEN, request->id,
+				 "open refused: id %u is over %u", request->id,
+				 VMB_ID_MAX);
 		return -EINVAL;
 	}
 	if (!is_size(g->eq_slots, VMB_EQ_SLOTS_MIN, VMB_EQ_SLOTS_MAX) ||
 	    !is_size(g->rx_bytes, VMB_RX_BYTES_MIN, VMB_RX_BYTES_MAX) ||
 	    !is_size(g->tx_bytes, VMB_TX_BYTES_MIN, VMB_TX_BYTES_MAX)) {
-		vmbd_client_warn(c,
+		vmbd_client_lied(c, VMB_CTL_OPEN, request->id,
 				 "open refused: sizes %u slots, %u and %u "
 				 "bytes are out of range or no powers of two",
 				 g->eq_slots, g->rx_bytes, g->tx_bytes);
@@ -186,8 +187,7 @@ int vmbd_endpoint_open(struct vmbd_client *c,
 	if (!err)
 		err = acquire(e, attachment);
 	if (err) {
-		vmbd_client_warn(c, "open of endpoint %d refused: %s",
-				 (int)request->id, strerror(-err));
+		vmbd_client_memory_refused(c, VMB_CTL_OPEN, request->id, err);
 		free(e);
 		return err;
 	}

@@ -99,7 +99,7 @@ void vmbd_guest_lied(struct vmbd_guest *guest, unsigned fault, uint64_t value)
 	struct vmbd *d = guest->platform->d;
 
 	guest->faults++;
-	vmb_nic_fault_report(d->nic, guest->domain->nic, fault, value);
+	vmb_nic_fault_report(d->nic, guest->domain->nic, fault, 0, value);
 	vmb_warn("guest %s: %s (0x%llx)", guest->who.name,
 		 vmb_nic_code_text(fault), (unsigned long long)value);
 }

@@ -123,6 +123,24 @@ static bool was_of(const struct vmbd_client *owner, uint64_t ticket)
 	return false;
 }
 
+/* ---- lies ---------------------------------------------------------------- */
+
+/* A lane of others. */
+static int lie(struct vmbd_client *c, uint64_t value, const char *what)
+{
+	vmbd_client_warn(c, "lane refused: %s", what);
+	vmb_nic_fault_report(c->d->nic, c->domain->nic, VMB_NIC_FAULT_LANE, 0,
+			     value);
+	return -ENOENT;
+}
+
+/* No lane at all. */
+static int nonsense(struct vmbd_client *c, uint64_t value, const char *what)
+{
+	vmbd_client_lied(c, VMB_CTL_LANE, value, "lane refused: %s", what);
+	return -EINVAL;
+}
+
 /* ---- offer -------------------------------------------------------------- */
 
 static struct vmbd_endpoint *own(struct vmbd_client *c, uint32_t handle)
@@ -190,19 +208,14 @@ static int do_offer(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 		vmbd_endpoint_by_handle(c->d, request->peer);
 	int err;
 
-	if (!receiver || request->ticket || request->reason || request->guest) {
-		vmbd_client_warn(c,
-				 "lane refused: not its endpoint 0x%x, or "
-				 "unused fields are not 0",
-				 request->handle);
-		return receiver ? -EINVAL : -ENOENT;
-	}
-	if (!is_size(request->slots, VMB_LANE_SLOTS_MIN, VMB_LANE_SLOTS_MAX) ||
-	    !is_size(request->bytes, VMB_LANE_BYTES_MIN, VMB_LANE_BYTES_MAX)) {
-		vmbd_client_warn(c, "lane refused: sizes %u and %u",
-				 request->slots, request->bytes);
-		return -EINVAL;
-	}
+	if (!receiver)
+		return lie(c, request->handle, "not its endpoint");
+	if (request->ticket || request->reason || request->guest)
+		return nonsense(c, request->handle, "unused fields are not 0");
+	if (!is_size(request->slots, VMB_LANE_SLOTS_MIN, VMB_LANE_SLOTS_MAX))
+		return nonsense(c, request->slots, "number of slots");
+	if (!is_size(request->bytes, VMB_LANE_BYTES_MIN, VMB_LANE_BYTES_MAX))
+		return nonsense(c, request->bytes, "bytes of the buffers");
 	if (!vmbd_client_sees(c, sender))
 		return -ENOENT; /* it closed meanwhile, or is none of its */
 	err = make(receiver, sender, request, lane);
@@ -212,14 +225,6 @@ static int do_offer(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 }
 
 /* ---- accept, close ------------------------------------------------------ */
-
-static int lie(struct vmbd_client *c, uint64_t value, const char *what)
-{
-	vmbd_client_warn(c, "lane refused: %s", what);
-	vmb_nic_fault_report(c->d->nic, c->domain->nic, VMB_NIC_FAULT_LANE,
-			     value);
-	return -ENOENT;
-}
 
 static int do_accept(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 		     struct vmbd_lane **lane)
@@ -231,7 +236,7 @@ static int do_accept(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 		return lie(c, request->handle, "not its endpoint");
 	if (request->slots || request->bytes || request->reason ||
 	    request->guest)
-		return -EINVAL;
+		return nonsense(c, request->handle, "unused fields are not 0");
 	if (!vmbd_client_sees(c, receiver))
 		return -ENOENT; /* it closed meanwhile, or is none of its */
 	*lane = by_ticket(receiver->client, request->ticket);
@@ -254,7 +259,7 @@ static void note_lie(struct vmbd_client *c, const struct vmbd_lane *lane,
 			 lane->sender, vmb_nic_code_text(reason));
 	if (sender)
 		vmb_nic_fault_report(c->d->nic, sender->client->domain->nic,
-				     VMB_NIC_FAULT_LANE, lane->sender);
+				     VMB_NIC_FAULT_LANE, 0, lane->sender);
 }
 
 static int do_close(struct vmbd_client *c, const struct vmb_ctl_lane *request)
@@ -268,7 +273,8 @@ static int do_close(struct vmbd_client *c, const struct vmb_ctl_lane *request)
 	if (request->handle || request->peer || request->slots ||
 	    request->bytes || request->guest ||
 	    request->reason >= VMB_CODE_COUNT)
-		return -EINVAL;
+		return nonsense(c, request->reason,
+				"reason, or unused fields are not 0");
 	if (request->reason)
 		note_lie(c, lane, request->reason);
 	end(lane);
@@ -278,7 +284,7 @@ static int do_close(struct vmbd_client *c, const struct vmb_ctl_lane *request)
 int vmbd_lane_request(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 		      struct vmb_ctl_lane *reply, struct vmbd_lane **lane)
 {
-	int err = -EINVAL;
+	int err;
 
 	reply->kind = request->kind;
 	if (request->kind == VMB_LANE_OFFER)
@@ -287,6 +293,8 @@ int vmbd_lane_request(struct vmbd_client *c, const struct vmb_ctl_lane *request,
 		err = do_accept(c, request, lane);
 	else if (request->kind == VMB_LANE_CLOSE)
 		err = do_close(c, request);
+	else
+		err = nonsense(c, request->kind, "unknown kind");
 	if (err)
 		*lane = NULL; /* nothing is given */
 	if (!*lane)

@@ -62,7 +62,11 @@ static int check_request(struct vmbd_client *c,
 	}
 	if (!what)
 		return 0;
-	vmbd_client_warn(c, "register refused: it has %s", what);
+	if (err == -EINVAL)
+		vmbd_client_lied(c, VMB_CTL_REGISTER, r->base,
+				 "register refused: it has %s", what);
+	else
+		vmbd_client_warn(c, "register refused: it has %s", what);
 	return err;
 }
 
@@ -179,7 +183,7 @@ int vmbd_region_add(struct vmbd_client *c, const struct vmb_ctl_register *r,
 	if (err == -EINPROGRESS)
 		return err;
 	if (err) {
-		vmbd_client_warn(c, "register refused: %s", strerror(-err));
+		vmbd_client_memory_refused(c, VMB_CTL_REGISTER, r->base, err);
 		return err;
 	}
 	return enter(c, &memory, r->access, key);

@@ -20,6 +20,7 @@
 
 #include "base/barrier.h"
 #include "board.h"
+#include "control.h"
 #include "domain.h"
 #include "endpoint.h"
 #include "guest.h"
@@ -428,7 +429,7 @@ json_t *vmbd_report_peers(struct vmbd *d)
 
 /* ---- faults ------------------------------------------------------------- */
 
-static const char *op_name(uint32_t op)
+static const char *op_name(const struct vmb_nic_fault *f)
 {
 	static const char *const names[] = {
 		[VMB_OP_SEND] = "send",
@@ -437,7 +438,10 @@ static const char *op_name(uint32_t op)
 		[VMB_OP_FENCE] = "fence",
 	};
 
-	return op < vmb_array_size(names) && names[op] ? names[op] : "none";
+	if (f->code == VMB_NIC_FAULT_VALUE)
+		return vmbd_control_name(f->op);
+	return f->op < vmb_array_size(names) && names[f->op] ? names[f->op]
+							     : "none";
 }
 
 static void format_time(uint64_t time_ns, char *text, size_t size)
@@ -463,7 +467,7 @@ static json_t *fault_row(struct vmbd *d, const struct vmb_nic_fault *f)
 			 "number", number(f->number), "time", time, "domain",
 			 (int)f->domain, "domain_name",
 			 domain ? domain->name : "", "handle",
-			 (json_int_t)f->handle, "op", op_name(f->op), "reason",
+			 (json_int_t)f->handle, "op", op_name(f), "reason",
 			 vmb_nic_code_text(f->code), "code", (int)f->code,
 			 "key_index", (int)VMB_KEY_INDEX(f->key), "address",
 			 number(f->address), "length", number(f->len));
