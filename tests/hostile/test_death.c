@@ -189,16 +189,6 @@ static _Noreturn void visitor_main(struct t_crowd *crowd, unsigned place,
 
 /* ---- any moment --------------------------------------------------------- */
 
-static uint64_t choose_seed(void)
-{
-	const char *given = getenv("VMB_SEED");
-	uint64_t seed = given ? strtoull(given, NULL, 0) : vmb_now_ns();
-
-	printf("death: VMB_SEED=%#llx\n", (unsigned long long)seed);
-	fflush(stdout);
-	return seed;
-}
-
 static unsigned choose_kills(void)
 {
 	const char *stress = getenv("VMB_STRESS");
@@ -266,7 +256,7 @@ START_TEST(any_moment_is_survived_by_all_others)
 {
 	struct t_crowd *crowd = t_crowd_start(t_witness.daemon.socket);
 	unsigned kills = choose_kills(), place;
-	uint64_t random = choose_seed();
+	uint64_t random = t_choose_seed("death");
 	pid_t pids[T_VISITORS];
 
 	for (place = 0; place < T_VISITORS; place++)

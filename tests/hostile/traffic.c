@@ -41,6 +41,16 @@ uint64_t t_mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
+uint64_t t_choose_seed(const char *test)
+{
+	const char *given = getenv("VMB_SEED");
+	uint64_t seed = given ? strtoull(given, NULL, 0) : vmb_now_ns();
+
+	printf("%s: VMB_SEED=%#llx\n", test, (unsigned long long)seed);
+	fflush(stdout);
+	return seed;
+}
+
 const unsigned char *t_bytes(uint64_t seed)
 {
 	static unsigned char *pattern;

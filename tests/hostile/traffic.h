@@ -83,5 +83,7 @@ size_t t_size(uint64_t seed);
 /* Is it how an operation ends whose peer died? */
 bool t_is_gone(int code);
 uint64_t t_mix(uint64_t seed);
+/* VMB_SEED, or one that is told, so that a failure can be repeated. */
+uint64_t t_choose_seed(const char *test);
 
 #endif
