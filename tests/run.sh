@@ -54,17 +54,25 @@ say()
 	printf '%s %s\n' "$(date +%T)" "$*"
 }
 
-# step NAME COMMAND...: one named step, its output in a log.
+# step NAME COMMAND...: one named step, its output in a log. 77: a skip, the
+# last line says why.
 step()
 {
 	local name=$1 begin=$SECONDS
 	shift
 
-	if "$@" >"$log/$name.log" 2>&1; then
+	"$@" >"$log/$name.log" 2>&1
+	case $? in
+	0)
 		passed=$((passed + 1))
 		say "ok      $name ($((SECONDS - begin)) s)"
 		return 0
-	fi
+		;;
+	77)
+		skip "$name" "$(tail -n 1 "$log/$name.log")"
+		return
+		;;
+	esac
 	failed=$((failed + 1))
 	say "FAILED  $name ($((SECONDS - begin)) s), the end of $log/$name.log:"
 	tail -n 40 "$log/$name.log" | sed 's/^/    /'

@@ -68,8 +68,6 @@ START_TEST(connect_times_out)
 	struct vmb_req *req;
 	int cancelled;
 
-	if (!t_port->hold_connects)
-		return;
 	t_port->hold_connects(true);
 	t_fails(vmb_connect(pair.a, t_nic_of(pair.b), t_id(pair.b), 0, 50,
 			    &addr),
@@ -371,7 +369,8 @@ Suite *t_connect_suite(void)
 	tcase_add_test(tc, connect_again_gives_an_equal_address);
 	tcase_add_test(tc, connect_to_self_gives_our_own_address);
 	tcase_add_test(tc, connect_errors_say_why);
-	tcase_add_test(tc, connect_times_out);
+	if (t_port->hold_connects)
+		tcase_add_test(tc, connect_times_out);
 	tcase_add_test(tc, iconnect_reports_the_address);
 	tcase_add_test(tc, iconnect_reports_errors);
 	tc = t_case(s, "address");

@@ -110,8 +110,6 @@ START_TEST(child_attaches_for_itself)
 	void *p;
 	pid_t pid;
 
-	if (!t_port->processes)
-		return;
 	t_ok(vmb_alloc(100000, &p));
 	for (int i = 0; i < 3; i++) {
 		pid = fork();
@@ -196,8 +194,6 @@ START_TEST(processes_exchange_messages)
 	uint32_t id;
 	pid_t pid;
 
-	if (!t_port->processes)
-		return;
 	out = malloc(room);
 	in = malloc(room);
 	pid = start_echo(&id);
@@ -232,8 +228,6 @@ START_TEST(killed_peer_is_reported)
 	int rc = 0, wait_status;
 	pid_t pid;
 
-	if (!t_port->processes)
-		return;
 	pid = start_echo(&id);
 	ep = t_open(NULL);
 	t_ok(vmb_connect(ep, t_nic_id(), id, 0, T_MS, &addr));
@@ -353,8 +347,6 @@ START_TEST(death_of_the_daemon_is_reported_by_each_call)
 	static char buf[1u << 20];
 	struct vmb_req *send, *recv;
 
-	if (!t_port->kill)
-		return;
 	pair = t_pair_open();
 	send = t_isend(pair.a, pair.to_b, 6, buf, sizeof(buf));
 	recv = t_irecv(pair.a, 7, VMB_MATCH_ALL, buf, 1);
@@ -385,8 +377,6 @@ START_TEST(restarted_daemon_serves_a_new_init)
 {
 	struct t_pair pair;
 
-	if (!t_port->kill)
-		return;
 	for (int i = 0; i < 3; i++) {
 		pair = t_pair_open();
 		t_exchange(&pair, 1, 100000);
@@ -409,8 +399,6 @@ START_TEST(init_without_daemon_says_so)
 {
 	int rc;
 
-	if (!t_port->kill)
-		return;
 	vmb_finalize();
 	t_port->kill();
 	rc = vmb_init();
@@ -428,13 +416,18 @@ Suite *t_process_suite(void)
 	TCase *tc = t_case(s, "fork");
 
 	tcase_add_test(tc, child_is_refused_until_init);
-	tcase_add_test(tc, child_attaches_for_itself);
-	tc = t_case(s, "two processes");
-	tcase_add_test(tc, processes_exchange_messages);
-	tcase_add_test(tc, killed_peer_is_reported);
-	tc = t_case(s, "daemon");
-	tcase_add_test(tc, death_of_the_daemon_is_reported_by_each_call);
-	tcase_add_test(tc, restarted_daemon_serves_a_new_init);
-	tcase_add_test(tc, init_without_daemon_says_so);
+	if (t_port->processes) {
+		tcase_add_test(tc, child_attaches_for_itself);
+		tc = t_case(s, "two processes");
+		tcase_add_test(tc, processes_exchange_messages);
+		tcase_add_test(tc, killed_peer_is_reported);
+	}
+	if (t_port->kill) {
+		tc = t_case(s, "daemon");
+		tcase_add_test(tc,
+			       death_of_the_daemon_is_reported_by_each_call);
+		tcase_add_test(tc, restarted_daemon_serves_a_new_init);
+		tcase_add_test(tc, init_without_daemon_says_so);
+	}
 	return s;
 }

@@ -22,6 +22,7 @@
 #include "base/util.h"
 #include "support/daemon.h"
 #include "support/raw.h"
+#include "support/skip.h"
 
 static struct t_daemon d;
 
@@ -314,6 +315,7 @@ START_TEST(process_memory_registers_when_it_is_there)
 	if (!(hello.features & VMB_FEATURE_PROCESS_MEMORY)) {
 		ck_assert_int_eq(t_raw_register_process(fd, at, 8192, &key),
 				 -EOPNOTSUPP);
+		t_skip("memory of processes is not reached here");
 		return;
 	}
 	ck_assert_int_eq(t_raw_register_process(fd, at, 8192, &key), 0);
@@ -580,5 +582,5 @@ int main(void)
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
-	return failed != 0;
+	return t_exit_status(failed);
 }

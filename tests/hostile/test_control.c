@@ -21,6 +21,7 @@
 #include "base/process.h"
 #include "base/util.h"
 #include "nic/nic.h"
+#include "support/skip.h"
 #include "witness.h"
 
 /* ---- messages ----------------------------------------------------------- */
@@ -674,8 +675,10 @@ START_TEST(wrong_descriptor_is_refused)
 	union vmb_ctl_any msg;
 	struct t_raw_reply r;
 
-	if (thing < 0)
-		goto out; /* this machine has no such thing */
+	if (thing < 0) {
+		t_skip(descriptors[_i].what); /* this machine has none */
+		goto out;
+	}
 	t_request_fill(&msg, VMB_CTL_OPEN);
 	expect_lie(fd, &msg, &thing, descriptors[_i].area, "open", VMB_ID_ANY);
 	t_request_fill(&msg, VMB_CTL_REGISTER);
@@ -883,5 +886,5 @@ int main(void)
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
-	return failed != 0;
+	return t_exit_status(failed);
 }

@@ -4,6 +4,7 @@
  * it does when it may keep nothing.
  */
 #include "test_regcache.h"
+#include "support/skip.h"
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -540,11 +541,10 @@ int main(void)
 	int failed;
 
 	if (!watching)
-		puts("left out: what is kept (no userfaultfd with "
-		     "write-protect mode here, or VMB_REGCACHE=0)");
+		t_skip(T_NOT_WATCHED);
 	runner = srunner_create(regcache_suite(watching));
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_exit_status(failed);
 }

@@ -26,6 +26,10 @@ void *t_map(size_t pages);
 /* Get and put; returns the key. */
 uint64_t t_touch(struct t_cache *t, const void *addr, size_t len);
 bool t_watching(struct t_cache *t);
+/* Why a test is left out that needs it. */
+#define T_NOT_WATCHED                                      \
+	"no userfaultfd with write-protect mode here, or " \
+	"VMB_REGCACHE=0"
 struct vmb_regcache_counters t_counters(struct t_cache *t);
 
 TCase *t_changes(void);	 /* test_regcache_changes.c */
