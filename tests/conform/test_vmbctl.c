@@ -111,6 +111,27 @@ static json_int_t integer(const json_t *object, const char *key)
 	return json_integer_value(value);
 }
 
+static const char *string(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	ck_assert_msg(json_is_string(value), "%s is no string", key);
+	return json_string_value(value);
+}
+
+static const json_t *row_named(const json_t *rows, const char *name)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		if (!strcmp(string(row, "name"), name))
+			return row;
+	}
+	ck_abort_msg("no row of %s", name);
+}
+
 /* ---- with a real daemon ------------------------------------------------- */
 
 struct bench {
@@ -244,6 +265,45 @@ START_TEST(peers_names_our_board)
 	ck_assert_int_eq(r.status, 0);
 	assert_has(r.out, b.port->hello.name);
 	assert_has(r.out, "blue");
+}
+END_TEST
+
+/* Of a text like 02:00:c0:ff:ee:01. */
+static uint64_t nic_of(const char *text)
+{
+	uint64_t nic_id = 0;
+
+	ck_assert_uint_eq(strlen(text), 17);
+	for (unsigned i = 0; i < 6; i++)
+		nic_id = nic_id << 8 | strtoul(text + 3 * i, NULL, 16);
+	return nic_id;
+}
+
+START_TEST(peers_are_rows_of_boards_with_their_endpoints)
+{
+	const json_t *row, *ids;
+	struct vmb_port *other;
+	json_t *rows;
+
+	ck_assert_int_eq(vmb_port_local.open(b.daemon.socket, "red", &other),
+			 0);
+	RUN(b.daemon.socket, &r, "peers", "--json");
+	ck_assert_int_eq(r.status, 0);
+	ck_assert_int_eq(r.err[0], 0);
+	rows = parse(r.out);
+	ck_assert_uint_eq(json_array_size(rows), 3); /* and the host's */
+	row = row_named(rows, b.port->hello.name);
+	ck_assert_str_eq(string(row, "domain"), "blue");
+	ck_assert_uint_eq(nic_of(string(row, "nic_id")), b.port->hello.nic_id);
+	ids = json_object_get(row, "endpoints");
+	ck_assert_uint_eq(json_array_size(ids), 1);
+	ck_assert_int_eq(json_integer_value(json_array_get(ids, 0)), 7);
+	row = row_named(rows, other->hello.name);
+	ck_assert_str_eq(string(row, "domain"), "red");
+	ids = json_object_get(row, "endpoints");
+	ck_assert(json_is_array(ids) && !json_array_size(ids));
+	json_decref(rows);
+	vmb_port_local.close(other);
 }
 END_TEST
 
@@ -520,15 +580,63 @@ START_TEST(limit_that_is_none_is_refused)
 }
 END_TEST
 
+static const char *const commands[] = {
+	"status",     "clients",   "guests",  "attach",	   "detach",
+	"domains",    "endpoints", "regions", "lanes",	   "peers",
+	"counters",   "faults",	   "limits",  "set-limit", "weights",
+	"set-weight", "top",
+};
+
+/* Lines of a text that begin with this. */
+static unsigned lines_with(const char *text, const char *begin)
+{
+	unsigned n = !strncmp(text, begin, strlen(begin));
+	char pattern[64];
+
+	snprintf(pattern, sizeof(pattern), "\n%s", begin);
+	for (; (text = strstr(text, pattern)); text++)
+		n++;
+	return n;
+}
+
+/* All of them are in the table above: the list ends with an empty line. */
 START_TEST(help_lists_the_commands)
 {
+	char line[64], *list, *end;
+
 	RUN("/x", &r, "--help");
 	ck_assert_int_eq(r.status, 0);
-	for (size_t i = 0; i < vmb_array_size(listings); i++)
-		assert_has(r.out, listings[i].command);
-	RUN("/x", &r, "top", "--help");
+	list = strstr(r.out, "Commands:\n");
+	ck_assert_ptr_nonnull(list);
+	end = strstr(list, "\n\n");
+	ck_assert_ptr_nonnull(end);
+	end[1] = '\0';
+	for (size_t i = 0; i < vmb_array_size(commands); i++) {
+		snprintf(line, sizeof(line), "  %s ", commands[i]);
+		ck_assert_msg(lines_with(list, line) == 1, "no%s", line);
+	}
+	ck_assert_uint_eq(lines_with(list, "  "), vmb_array_size(commands));
+}
+END_TEST
+
+/* Without a daemon: what it takes, what is common to all, and examples. */
+START_TEST(help_of_a_command_has_its_options_and_examples)
+{
+	const char *command = commands[_i];
+	char usage[64], example[64];
+
+	RUN("/x", &r, command, "--help");
 	ck_assert_int_eq(r.status, 0);
-	assert_has(r.out, "Examples:");
+	ck_assert_int_eq(r.err[0], 0);
+	snprintf(usage, sizeof(usage), "Usage: vmbctl %s [OPTION...]", command);
+	assert_has(r.out, usage);
+	assert_has(r.out, "--socket=PATH");
+	snprintf(example, sizeof(example), "Examples:\n  vmbctl %s", command);
+	assert_has(r.out, example);
+	RUN("/x", &r, command, "--no-such-option");
+	ck_assert_int_eq(r.status, 2);
+	ck_assert_int_eq(r.out[0], 0);
+	assert_has(r.err, "--no-such-option");
 }
 END_TEST
 
@@ -712,6 +820,7 @@ static TCase *daemon_case(void)
 			    vmb_array_size(listings));
 	tcase_add_test(c, region_key_stays_secret);
 	tcase_add_test(c, peers_names_our_board);
+	tcase_add_test(c, peers_are_rows_of_boards_with_their_endpoints);
 	tcase_add_test(c, counters_are_those_of_the_handle);
 	tcase_add_test(c, fault_is_listed_with_its_reason);
 	tcase_add_test(c, faults_follow_shows_new_records);
@@ -738,6 +847,9 @@ static Suite *vmbctl_suite(void)
 	tcase_add_loop_test(misuse, limit_that_is_none_is_refused, 0,
 			    vmb_array_size(bad_limits));
 	tcase_add_test(misuse, help_lists_the_commands);
+	tcase_add_loop_test(misuse,
+			    help_of_a_command_has_its_options_and_examples, 0,
+			    vmb_array_size(commands));
 	tcase_set_timeout(lies, 30);
 	tcase_add_loop_test(lies, statistics_that_lie_are_refused, 0,
 			    vmb_array_size(stats_lies));
