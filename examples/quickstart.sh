@@ -12,17 +12,20 @@ set -euo pipefail
 
 root=$(realpath "$(dirname "$(realpath "$0")")/..")
 build=$root/build/release
+built=no
 work= daemon= perf=
 
 usage()
 {
 	cat <<END
-usage: examples/quickstart.sh [--help]
+usage: examples/quickstart.sh [--built FOLDER | --help]
 
 Installs the Debian packages that are missing (as root or with sudo), builds
 vmbypass in build/release, starts a private daemon, runs a ping-pong between
 two processes and a short verified measurement, shows what the daemon sees,
 and stops everything. May be run again at any time.
+
+  --built FOLDER  the programs of that build; nothing is installed or built
 END
 }
 
@@ -86,6 +89,7 @@ look_until_busy()
 
 case ${1:-} in
 '') ;;
+--built) built=yes build=$(realpath "${2:?--built needs a folder}") ;;
 -h | --help) usage && exit 0 ;;
 *) usage >&2 && exit 2 ;;
 esac
@@ -97,13 +101,15 @@ work=$(mktemp -d)
 export VMB_SOCKET=$work/vmbd.sock VMB_PORT=local
 unset VMB_DOMAIN
 
-say "packages"
-"$root/tests/packages.sh" build
-echo "all there"
+if [ $built = no ]; then
+	say "packages"
+	"$root/tests/packages.sh" build
+	echo "all there"
 
-say "build (in build/release; a minute the first time)"
-build_it
-echo "built"
+	say "build (in build/release; a minute the first time)"
+	build_it
+	echo "built"
+fi
 
 say "a daemon of our own"
 start_daemon

@@ -1,0 +1,130 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# results.sh VMBD PROGRAM... - the benches that no other test runs, short, with
+# a daemon of their own: they end well, each point has the fields that the page
+# of the program names, and as many messages as were asked for. No time is
+# judged.
+#
+# Flow:  vmb-fair, vmb-match, vmb-open --json -> jq
+# Owns:  a folder for the results; the daemons are the programs' own.
+set -euo pipefail
+
+vmbd=$1
+shift
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+bad=0
+
+complain()
+{
+	echo "results: $*" >&2
+	bad=1
+}
+
+# measure PROGRAM OPTION...: its points in $work/points
+measure()
+{
+	name=$(basename "$1")
+	rm -f "$work/points"
+	"$@" --daemon "$vmbd" --rounds 1 --count none --quiet \
+		--json "$work/points" >"$work/table" 2>"$work/err" ||
+		complain "$name fails: $(cat "$work/err")"
+	[ ! -s "$work/err" ] || complain "$name: $(cat "$work/err")"
+	# beside JSON in a file there is the table, a line for each point
+	[ "$(grep -Ec "$lines" "$work/table")" = "$(wc -l <"$work/points")" ] ||
+		complain "$name: the table has other points: $(cat "$work/table")"
+}
+
+# so WHAT FILTER: the points, as an array, are so
+so()
+{
+	jq -se "$2" "$work/points" >/dev/null ||
+		complain "$name: not so: $1: $(cat "$work/points")"
+}
+
+# The columns of an array of points, joined.
+common='all(.bench == $b and .impl == "vmb-local" and .daemon == "private" and
+	.rounds.count == 1 and (.commit | type) == "string" and
+	.syscalls_by == "not counted")'
+
+times='all(.lat_ns | .min > 0 and .min <= .p50 and .p50 <= .p99 and
+	.p99 <= .p999 and .p999 <= .max)'
+
+results_fair()
+{
+	local way
+
+	lines='^(alone|together) '
+	for way in "" --get; do
+		# shellcheck disable=SC2086 # an option or none
+		measure "$1" --domains 3 --small 2 --large-bytes 64K \
+			--time 300 $way
+		so "all fields" "\"fair\" as \$b | $common"
+		so "each small one and a large one alone, all together" \
+			'map([.test, .domain, .small]) == [
+			["alone", 0, true], ["alone", 1, true],
+			["alone", 2, false], ["together", 0, true],
+			["together", 1, true], ["together", 2, false]]'
+		so "sizes" 'all(.size == (if .small then 64 else 65536 end))'
+		so "all moved something" 'all(.iters > 0 and .bw_MBps > 0)'
+		so "times of small ones alone" \
+			"all(.small == (.lat_ns != null)) and
+			(map(select(.small)) | $times)"
+		so "indexes, once" \
+			'map(select(has("jain"))) | length == 1 and
+			(.[0] | .test == "together" and .jain_large == 1 and
+			([.jain, .jain_entitled] | all(. > 0 and . <= 1)))'
+	done
+}
+
+results_match()
+{
+	lines='^(posted|unexpected) '
+	measure "$1" --depth 50 --iters 200
+	so "all fields" "\"match\" as \$b | $common"
+	so "one, the last, any; of receives and of messages" \
+		'map([.test, .depth, .position]) == [
+		["posted", 1, "last"], ["posted", 50, "last"],
+		["posted", 50, "random"], ["unexpected", 1, "last"],
+		["unexpected", 50, "last"], ["unexpected", 50, "random"]]'
+	so "all were matched" 'all(.iters == 200 and .size == 8)'
+	so "times" "$times"
+	so "compared with one" 'all((.depth == 1) == (.floor_ratio == null))'
+}
+
+results_open()
+{
+	lines='^(open|close) '
+	measure "$1" --endpoints 20 --iters 30
+	so "all fields" "\"open\" as \$b | $common"
+	so "alone, and beside others" 'map([.test, .beside]) == [["open", 0],
+		["close", 0], ["open", 20], ["close", 20]]'
+	so "all were opened" 'all(.iters == 30)'
+	so "times" "$times"
+	so "calls, not messages" 'all(has("rate_mps") | not)'
+	# the engine maps the whole area of each
+	so "memory, once" 'map(has("memory")) == [false, false, true, false] and
+		(.[2].memory | .area_kib > 0 and .resident_kib > 0 and
+		.engine_kib >= .area_kib)'
+}
+
+# Where no daemon serves, and where there is no program to start.
+fails()
+{
+	local status=0 message=$1
+	shift
+
+	"$@" --quiet >"$work/out" 2>"$work/err" || status=$?
+	[ $status = 1 ] || complain "$*: status $status"
+	[ ! -s "$work/out" ] || complain "$*: has a result"
+	grep -q "$message" "$work/err" || complain "$*: $(cat "$work/err")"
+}
+
+for program; do
+	"results_${program##*-}" "$program"
+	VMB_SOCKET=$work/none fails "no vmbd answers at $work/none" \
+		"$program" --daemon none
+	fails "cannot start $work/none" "$program" --daemon "$work/none"
+done
+exit $bad
