@@ -447,7 +447,7 @@ static void lay_off(struct vmb_nic_endpoint *ep)
 /* A cold one: is it to be hot? */
 static bool look(struct vmb_nic_endpoint *ep)
 {
-	if (vmb_unlikely(vmb_load_relaxed(&ep->state) != VMB_STATE_OPEN)) {
+	if (vmb_unlikely(vmb_observe(&ep->state) != VMB_STATE_OPEN)) {
 		if (!ep->laid_off)
 			lay_off(ep);
 		return false;
@@ -557,7 +557,7 @@ static void cool_idle(struct vmb_engine *engine)
 			struct vmb_nic_endpoint *ep = vmb_container_of(
 				l, struct vmb_nic_endpoint, place);
 
-			if (vmb_load_relaxed(&ep->state) != VMB_STATE_OPEN) {
+			if (vmb_observe(&ep->state) != VMB_STATE_OPEN) {
 				hot_remove(ep);
 				cold_add(ep);
 				lay_off(ep);

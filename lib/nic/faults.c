@@ -104,7 +104,8 @@ void vmb_faults_record(struct vmb_nic_endpoint *ep, unsigned op, unsigned code,
 	};
 
 	record(ep->nic, &fault);
-	vmb_count(&ep->stats->faults, 1);
+	/* not always by its own engine */
+	__atomic_fetch_add(&ep->stats->faults, 1, __ATOMIC_RELAXED);
 }
 
 void vmb_nic_fault_report(struct vmb_nic *nic,
@@ -149,17 +150,23 @@ size_t vmb_nic_faults(struct vmb_nic *nic, struct vmb_nic_fault *records,
 	return n;
 }
 
+/*
+ * Several engine threads may find a lie of one endpoint. The first one's code
+ * stands, and is there before the state is: who sees the state tells the code.
+ */
 void vmb_endpoint_fault(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 			unsigned op, unsigned code, uint64_t address)
 {
-	uint32_t open = VMB_STATE_OPEN;
+	uint32_t none = VMB_CODE_OK;
+	bool first =
+		__atomic_compare_exchange_n(&ep->fault_code, &none, code, false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 
-	if (!__atomic_compare_exchange_n(&ep->state, &open, VMB_STATE_FAULTED,
-					 false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_RELAXED))
+	if (first)
+		vmb_faults_record(ep, op, code, 0, address, 0);
+	vmb_publish(&ep->state, VMB_STATE_FAULTED); /* pairs with look() */
+	if (!first)
 		return;
-	vmb_faults_record(ep, op, code, 0, address, 0);
-	vmb_store_relaxed(&ep->fault_code, code);
 	vmb_store_relaxed(&ep->ctl->fault_code, code);
 	vmb_publish(&ep->ctl->state, VMB_STATE_FAULTED);
 	vmb_store_relaxed(&ep->stats->state, VMB_STATE_FAULTED);

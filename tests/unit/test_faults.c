@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_faults.c - endpoints that are faulted: what their own client hears, and
+ * what those hear who have to do with it.
+ *
+ * Flow:  struct t_end lies in its own pages -> engine -> events of all ends
+ * Owns:  three ends and two engines that the test steps.
+ * Trust: see support/ends.h; the time that a fault is recorded with is where
+ *        the test gets hold of the engine that does it.
+ */
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "nic/engine.h"
+#include "support/ends.h"
+
+static struct t_end a, b, c;
+
+static const struct vmb_geometry small = {
+	.eq_slots = 64, .rx_bytes = 8192, .tx_bytes = 8192};
+
+/* a and c belong to engine 0, b to engine 1. */
+static void setup(void)
+{
+	t_nic_start_stepped(&(struct vmb_nic_config){.endpoints_max = 16,
+						     .spin_us = 100},
+			    2);
+	t_end_open(&a, NULL, &small);
+	t_end_open(&b, NULL, &small);
+	t_end_open(&c, NULL, &small);
+}
+
+static void teardown(void)
+{
+	t_end_close(&a, 0);
+	t_end_close(&b, 0);
+	t_end_close(&c, 0);
+	t_nic_stop();
+}
+
+/* The linker sends clock_gettime() here; a fault's record has the real time. */
+static void (*while_recorded)(void);
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	if (clock == CLOCK_REALTIME && while_recorded)
+		while_recorded();
+	return __real_clock_gettime(clock, now);
+}
+
+static struct vmb_nic_endpoint *inside(const struct t_end *e)
+{
+	return t_nic()->endpoints[VMB_HANDLE_INDEX(e->am.pep.handle)];
+}
+
+static void post_short(struct t_end *from, struct t_end *to, unsigned count)
+{
+	while (count--)
+		ck_assert_int_eq(t_end_post(from, to, 0, 8, VMB_AM_QUEUE), 0);
+}
+
+/* The last event that the engine wrote. */
+static const struct vmb_slot *last_event(const struct t_end *e)
+{
+	const struct vmb_ring *events = &inside(e)->events;
+
+	return &events->slots[(events->pos - 1) & events->mask];
+}
+
+/* ---- its own client ---------------------------------------------------------- */
+
+static struct {
+	pthread_t thread;
+	uint32_t passes, stop;
+} other;
+
+static void *step_engine_1(void *arg)
+{
+	while (!vmb_load_relaxed(&other.stop)) {
+		t_nic_breathe_one(1);
+		__atomic_fetch_add(&other.passes, 1, __ATOMIC_RELAXED);
+	}
+	return arg;
+}
+
+/* Until b's engine has looked at everything, or has found out and waits. */
+static void let_engine_1_look(void)
+{
+	uint32_t begin = vmb_load_relaxed(&other.passes);
+
+	while (vmb_load_relaxed(&other.passes) - begin < 1000 &&
+	       !vmb_load_relaxed(&inside(&b)->laid_off))
+		;
+}
+
+/* Its own engine looks in the middle of what another one does to it. */
+START_TEST(fault_by_another_engine_tells_its_code)
+{
+	post_short(&a, &b, small.eq_slots - EVENTS_KEPT);
+	t_nic_settle();
+	vmb_publish(&b.am.ctl->consumed, vmb_pack(0x7fffffff, 0));
+	post_short(&a, &b, 1);
+	while_recorded = let_engine_1_look;
+	other.passes = other.stop = 0;
+	ck_assert_int_eq(
+		pthread_create(&other.thread, NULL, step_engine_1, NULL), 0);
+	while (inside(&b)->state == VMB_STATE_OPEN)
+		t_nic_breathe_one(0);
+	vmb_store_relaxed(&other.stop, 1);
+	pthread_join(other.thread, NULL);
+	while_recorded = NULL;
+	t_nic_settle();
+	ck_assert_uint_eq(last_event(&b)->op, VMB_EV_FAULT);
+	ck_assert_uint_eq(last_event(&b)->status, VMB_CODE_BAD_CONSUMER);
+	ck_assert_uint_eq(b.am.ctl->fault_code, VMB_CODE_BAD_CONSUMER);
+	ck_assert_uint_eq(inside(&b)->stats->faults, 1);
+}
+END_TEST
+
+static TCase *add_case(Suite *s, const char *name)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	suite_add_tcase(s, tc);
+	return tc;
+}
+
+static Suite *faults_suite(void)
+{
+	Suite *s = suite_create("faults");
+	TCase *tc = add_case(s, "client");
+
+	tcase_add_test(tc, fault_by_another_engine_tells_its_code);
+	return s;
+}
+
+int main(void)
+{
+	SRunner *r = srunner_create(faults_suite());
+	int failed;
+
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}
