@@ -72,10 +72,10 @@ struct vmb_segment {
 /* How an operation ended. */
 struct vmb_status {
 	/*
-	 * 0, or: -EMSGSIZE truncated; -ECONNRESET the peer closed or died;
-	 * -ESTALE the peer was closed and opened again; -ECONNREFUSED no such
-	 * endpoint is open; -EKEYREJECTED wrong key; -ENXIO no such nic;
-	 * -ETIMEDOUT; -ECANCELED vmb_disconnect(); -ECONNABORTED the sender
+	 * 0, or: -EMSGSIZE truncated; -ECONNRESET the peer closed, died or
+	 * was faulted; -ESTALE the peer was closed and opened again;
+	 * -ECONNREFUSED no such endpoint is open; -EKEYREJECTED wrong key;
+	 * -ENXIO no such nic; -ETIMEDOUT; -ECANCELED vmb_disconnect(); -ECONNABORTED the sender
 	 * gave up, its request timed out; -EFAULT memory that cannot be
 	 * reached; -ENOBUFS resources ran out; -EPIPE; -EIO; or what
 	 * vmb_icomplete() was given

@@ -39,7 +39,7 @@ struct vmb_peer {
 	uint32_t session; /* 0: not known yet */
 	uint64_t nic_id;  /* 0: not known yet */
 	uint32_t id;
-	bool gone;    /* closed or died: sends fail with -ECONNRESET */
+	bool gone;    /* closed, died, faulted: sends fail with -ECONNRESET */
 	bool blocked; /* bounced us: sends wait in `waiting` */
 	bool resume;  /* room again: the next descriptor says VMB_F_RESUME */
 	bool queued;  /* `waiting` is not empty */
@@ -112,7 +112,7 @@ typedef void (*vmb_am_undelivered_fn)(struct vmb_am *am,
 typedef void (*vmb_am_rdma_fn)(struct vmb_am *am, int code, uint64_t moved,
 			       void *arg);
 
-/* A peer closed or died; called once, after its last message. */
+/* A peer closed, died or was faulted; called once, after its last message. */
 typedef void (*vmb_am_gone_fn)(struct vmb_am *am, struct vmb_peer *peer,
 			       void *arg);
 

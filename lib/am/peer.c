@@ -272,7 +272,7 @@ static void call_undelivered(struct vmb_am *am, const struct vmb_am_arrival *a,
 {
 	bool outer = am->in_handler;
 
-	if (!am->undelivered)
+	if (!am->undelivered || id == VMB_AM_LANE_ID) /* nobody's but ours */
 		return;
 	am->in_handler = true;
 	am->undelivered(am, a, id, code, am->upper_arg);

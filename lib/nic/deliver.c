@@ -139,6 +139,27 @@ void vmb_events_gone(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	vmb_events_pay(engine, ep);
 }
 
+/* Whoever takes the note tells of it, so that it is told once. */
+static void tell_gone(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		      const struct vmb_nic_endpoint *gone)
+{
+	if (vmb_bit_take(ep->peers, gone->index))
+		vmb_events_gone(engine, ep, gone->handle);
+}
+
+void vmb_events_tell_gone(struct vmb_engine *engine,
+			  const struct vmb_nic_endpoint *gone)
+{
+	struct vmb_nic *nic = gone->nic;
+
+	for (uint32_t i = 0; i < vmb_load_relaxed(&nic->index_top); i++) {
+		struct vmb_nic_endpoint *ep = vmb_observe(&nic->endpoints[i]);
+
+		if (ep && ep != gone)
+			tell_gone(engine, ep, gone);
+	}
+}
+
 /* Pays one kind; leaves the slots that our completions need. */
 static bool pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		unsigned op, uint32_t handle)
@@ -329,12 +350,12 @@ static void bounce_no_room(struct vmb_engine *engine,
 	}
 	acquaint(ep, to); /* it may go instead of having room */
 	bounce(engine, ep, slot, ext, VMB_CODE_NO_ROOM);
-	/* blocked before watch, and before the look whether it was laid off:
-	 * see vmb_events_room_again() and lay_off() */
+	/* blocked before watch, acquainted before the look whether it was laid
+	 * off: see vmb_events_room_again() and lay_off() */
 	vmb_arm_fence();
 	watch_room(engine, to);
 	if (vmb_unlikely(vmb_load_relaxed(&to->state) != VMB_STATE_OPEN))
-		owe_room(engine, ep, to->index);
+		tell_gone(engine, ep, to);
 }
 
 /*

@@ -423,7 +423,7 @@ static struct vmb_nic_domain *domain_of(struct vmb_engine *engine,
 				shares[0]);
 }
 
-/* The endpoint was faulted: tell its client, drop what it had under way. */
+/* The endpoint was faulted: tell its client and its peers, drop what it had. */
 static void lay_off(struct vmb_nic_endpoint *ep)
 {
 	struct vmb_slot event = {
@@ -439,9 +439,10 @@ static void lay_off(struct vmb_nic_endpoint *ep)
 		vmb_ring_commit(&ep->events, &event);
 	vmb_events_unlock(ep);
 	vmb_engine_touch(ep->engine, ep);
-	/* who waits for it hears when it sends again that it is gone */
+	/* who waits for room, in a lane, or for an answer: it is as good as gone.
+	 * Who delivered to it noted that under its lock, before we had it. */
 	vmb_arm_fence(); /* pairs with that in bounce_no_room() */
-	vmb_events_tell_room(ep->engine, ep);
+	vmb_events_tell_gone(ep->engine, ep);
 }
 
 /* A cold one: is it to be hot? */

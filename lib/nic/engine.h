@@ -249,6 +249,9 @@ void vmb_events_done(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		     uint64_t cookie, unsigned code, uint64_t moved);
 void vmb_events_gone(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		     uint32_t handle);
+/* The same to all that have exchanged messages with it. */
+void vmb_events_tell_gone(struct vmb_engine *engine,
+			  const struct vmb_nic_endpoint *gone);
 /* Write the GONE and ROOM events that are owed, as far as there is room. */
 void vmb_events_pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep);
 /* Tell those who wait for room at ep to send again. Returns their number. */
@@ -379,6 +382,17 @@ static inline void vmb_bit_clear(uint64_t *bits, uint32_t i)
 {
 	__atomic_fetch_and(&bits[i / 64], ~(1ull << (i % 64)),
 			   __ATOMIC_RELAXED);
+}
+
+/* Clear it. Was it set? */
+static inline bool vmb_bit_take(uint64_t *bits, uint32_t i)
+{
+	if (!vmb_bit(bits, i))
+		return false;
+	return __atomic_fetch_and(&bits[i / 64], ~(1ull << (i % 64)),
+				  __ATOMIC_RELAXED) >>
+		       (i % 64) &
+	       1;
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "am/lane.h"
 #include "nic/engine.h"
 #include "support/ends.h"
 
@@ -122,6 +123,82 @@ START_TEST(fault_by_another_engine_tells_its_code)
 }
 END_TEST
 
+/* ---- its peers --------------------------------------------------------------- */
+
+/* The next descriptor of it that the engine takes is a lie. */
+static void lie(struct t_end *e)
+{
+	vmb_ring_commit(&e->am.doorbell, &(struct vmb_slot){.op = 99});
+	e->am.port->ops->kick(&e->am.pep);
+}
+
+/* They hear once, however it ends after that; others do not. */
+START_TEST(peers_hear_of_a_fault_once)
+{
+	post_short(&a, &b, 1);
+	t_ends_until(b.received[0] == 1, &a, &b);
+	lie(&b);
+	t_ends_until(a.gone == 1, &a, &c);
+	ck_assert_uint_eq(c.gone, 0);
+	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY), -ECONNRESET);
+	t_end_close(&b, 0);
+	t_nic_settle();
+	ck_assert_int_eq(vmb_am_poll(&a.am, 64), 0);
+	ck_assert_int_eq(vmb_am_poll(&c.am, 64), 0);
+	t_end_open(&b, NULL, &small);
+}
+END_TEST
+
+/* c has never reached b: its first message finds a lie in place of room. */
+START_TEST(who_finds_no_room_in_a_lie_hears_at_once)
+{
+	post_short(&a, &b, small.eq_slots - EVENTS_KEPT);
+	t_nic_settle();
+	vmb_publish(&b.am.ctl->consumed, vmb_pack(0x7fffffff, 0));
+	post_short(&c, &b, 1);
+	while (inside(&b)->state == VMB_STATE_OPEN)
+		t_nic_breathe_one(0);
+	ck_assert(!inside(&b)->laid_off);
+	while (vmb_am_poll(&c.am, 64) > 0)
+		;
+	ck_assert_uint_eq(c.gone, 1);
+	ck_assert_uint_eq(c.undelivered[0], 1);
+	ck_assert_int_eq(c.code, -ECONNRESET);
+	ck_assert_uint_eq(a.gone, 0);
+	t_ends_until(a.gone == 1, &a, &c);
+	ck_assert_uint_eq(c.gone, 1);
+}
+END_TEST
+
+/*
+ * Nobody will read the lane any more, nor close the endpoint. A word about the
+ * lane itself that comes back is no message that anybody posted.
+ */
+START_TEST(waiting_in_a_lane_of_a_faulted_receiver_ends)
+{
+	vmb_am_set_lanes(&a.am, 1, 1);
+	vmb_am_set_lanes(&b.am, 1, 1);
+	while (!t_end_peer(&a, &b)->lane_on) {
+		post_short(&a, &b, 1);
+		t_ends_until(b.received[0] == a.sent[0], &a, &b);
+	}
+	while (!t_end_post(&a, &b, 0, 64, VMB_AM_TRY))
+		;
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert_int_eq(t_end_post(&a, &b, 1, 300, VMB_AM_QUEUE), 0);
+	t_nic_settle();
+	vmb_lane_owe(&a.am, t_end_peer(&a, &b), VMB_LANE_LOOK);
+	vmb_lanes_speak(&a.am);
+	lie(&b);
+	while (!inside(&b)->laid_off)
+		t_nic_breathe_one(1);
+	t_ends_until(inside(&a)->stats->bounces == 1, &a);
+	t_ends_until(a.gone == 1 && !vmb_am_due(&a.am), &a);
+	ck_assert_uint_eq(a.undelivered[1], 10);
+	ck_assert_int_eq(a.code, -ECONNRESET);
+}
+END_TEST
+
 static TCase *add_case(Suite *s, const char *name)
 {
 	TCase *tc = tcase_create(name);
@@ -138,6 +215,10 @@ static Suite *faults_suite(void)
 	TCase *tc = add_case(s, "client");
 
 	tcase_add_test(tc, fault_by_another_engine_tells_its_code);
+	tc = add_case(s, "peers");
+	tcase_add_test(tc, peers_hear_of_a_fault_once);
+	tcase_add_test(tc, who_finds_no_room_in_a_lie_hears_at_once);
+	tcase_add_test(tc, waiting_in_a_lane_of_a_faulted_receiver_ends);
 	return s;
 }
 

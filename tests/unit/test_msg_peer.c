@@ -184,7 +184,15 @@ START_TEST(disconnect_of_ourselves_is_harmless)
 }
 END_TEST
 
-START_TEST(peer_that_closes_ends_what_is_pending)
+/* It lies to the engine, and is not closed. */
+static void fault(struct m_end *e)
+{
+	vmb_ring_commit(&e->am.doorbell, &(struct vmb_slot){.op = 99});
+	e->am.port->ops->kick(&e->am.pep);
+}
+
+/* looped: it closes; it is faulted */
+START_TEST(peer_that_goes_ends_what_is_pending)
 {
 	struct m_end *c = m_open(NULL);
 	uint8_t *buf = m_payload(LARGE, 1), *to = m_blank(LARGE);
@@ -196,7 +204,10 @@ START_TEST(peer_that_closes_ends_what_is_pending)
 	m_send(c, a, buf, 60, 5, true);
 	m_send(c, a, buf, LARGE, 4, false);
 	m_settle();
-	m_close(c);
+	if (_i)
+		fault(c);
+	else
+		m_close(c);
 	m_expect(a, sync, -ECONNRESET, 10, 0);
 	m_expect(a, large, -ECONNRESET, LARGE, 0);
 	ck_assert(vmb_msg_owns(a->msg, recv));
@@ -548,7 +559,7 @@ int main(void)
 	tcase_add_test(end, disconnect_ends_what_is_pending);
 	tcase_add_test(end, disconnect_waits_for_the_memory_of_a_fetch);
 	tcase_add_test(end, disconnect_of_ourselves_is_harmless);
-	tcase_add_test(end, peer_that_closes_ends_what_is_pending);
+	tcase_add_loop_test(end, peer_that_goes_ends_what_is_pending, 0, 2);
 	tcase_add_loop_test(end, send_to_a_closed_peer_fails_by_its_status, 0,
 			    2);
 	tcase_add_test(end, peer_that_closes_in_a_stream_ends_it);

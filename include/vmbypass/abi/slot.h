@@ -38,7 +38,7 @@
 #define VMB_EV_DONE 0x42   /* a PUT, GET or FENCE of ours ended */
 #define VMB_EV_BOUNCE 0x43 /* a SEND of ours comes back, @status says why */
 #define VMB_EV_ROOM 0x44   /* @peer, which bounced us, has room again */
-#define VMB_EV_GONE 0x45   /* @peer, whom we exchanged messages with, closed */
+#define VMB_EV_GONE 0x45   /* @peer, whom we have met, closed or was faulted */
 #define VMB_EV_FAULT 0x46  /* this endpoint is faulted; @hdr is the position */
 
 /* Flags. Unknown flags fault the endpoint. */
