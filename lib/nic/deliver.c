@@ -318,6 +318,7 @@ static void bounce(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 {
 	struct vmb_slot event = *slot;
 
+	ep->held = false; /* whatever it waited for */
 	event.op = VMB_EV_BOUNCE;
 	event.status = (uint8_t)code;
 	event.flags &= (uint8_t)~VMB_F_RESUME;
@@ -370,10 +371,7 @@ static bool may_hold(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 		ep->held = true;
 		ep->held_ns = engine->now_ns;
 	}
-	if (engine->now_ns - ep->held_ns < engine->nic->hold_ns)
-		return true;
-	ep->held = false;
-	return false;
+	return engine->now_ns - ep->held_ns < engine->nic->hold_ns;
 }
 
 static int64_t hold_or_bounce(struct vmb_engine *engine,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nic/engine.h"
 #include "support/inproc.h"
 
 static struct t_client a, b;
@@ -279,6 +280,43 @@ START_TEST(held_messages_arrive_in_order_without_a_bounce)
 			ck_assert_uint_eq(event.hdr, seen++);
 	}
 	ck_assert_uint_eq(sa->bounces, 0);
+}
+END_TEST
+
+/* As many as there is room for, taken. */
+static void fill_up(uint32_t handle)
+{
+	for (unsigned i = 0; i < VMB_EQ_SLOTS_MIN - EVENTS_KEPT; i++)
+		t_client_send(&a, handle, 0, i, NULL, 0);
+	t_nic_settle();
+}
+
+/* The next message that finds no room is held as long as any, not bounced. */
+START_TEST(peer_that_goes_ends_a_hold)
+{
+	struct vmb_nic_endpoint *inside;
+	struct vmb_slot event;
+	struct t_client c;
+
+	start_holding(10000000);
+	t_client_open(&c, NULL, NULL);
+	inside = t_nic()->endpoints[VMB_HANDLE_INDEX(a.pep.handle)];
+	fill_up(b.pep.handle);
+	fill_up(c.pep.handle);
+	t_client_send(&a, b.pep.handle, 0, 100, NULL, 0);
+	t_nic_settle();
+	ck_assert(inside->held);
+	t_client_close(&b);
+	inside->held_ns = 0; /* for long */
+	t_client_expect(&a, VMB_EV_GONE, &event);
+	t_client_expect(&a, VMB_EV_BOUNCE, &event);
+	ck_assert_uint_eq(event.status, VMB_CODE_PEER_GONE);
+	t_client_send(&a, c.pep.handle, 0, 101, NULL, 0);
+	t_nic_settle();
+	ck_assert(!t_client_next(&a, &event, 0, NULL));
+	ck_assert(inside->held);
+	t_client_close(&c);
+	t_client_open(&b, "blue", NULL);
 }
 END_TEST
 
@@ -733,6 +771,7 @@ int main(void)
 	tcase_add_test(t, unread_events_let_the_engine_sleep);
 	tcase_add_test(t, held_messages_arrive_in_order_without_a_bounce);
 	tcase_add_test(t, held_message_bounces_when_its_time_is_over);
+	tcase_add_test(t, peer_that_goes_ends_a_hold);
 	tcase_add_test(t, put_and_get_move_all_bytes);
 	tcase_add_test(t, put_of_nothing_is_done);
 	tcase_add_test(t, fence_holds_what_follows);
