@@ -567,6 +567,8 @@ static void cool_idle(struct vmb_engine *engine)
 			}
 		}
 	}
+	/* those of faulted ones, before a sleep */
+	vmb_engine_notify(engine);
 }
 
 unsigned vmb_engine_breathe(struct vmb_engine *engine)

@@ -123,14 +123,40 @@ START_TEST(fault_by_another_engine_tells_its_code)
 }
 END_TEST
 
-/* ---- its peers --------------------------------------------------------------- */
-
 /* The next descriptor of it that the engine takes is a lie. */
 static void lie(struct t_end *e)
 {
 	vmb_ring_commit(&e->am.doorbell, &(struct vmb_slot){.op = 99});
 	e->am.port->ops->kick(&e->am.pep);
 }
+
+static bool is_notified(struct t_end *e)
+{
+	return !e->am.port->ops->wait(&e->am.pep, 0);
+}
+
+/* A hot one, which is found out by the clock, after the clients were told. */
+START_TEST(sleeping_client_is_told_of_its_fault)
+{
+	post_short(&b, &b, 1);
+	t_ends_until(b.received[0] == 1, &b);
+	while (!inside(&b)->hot) {
+		post_short(&b, &b, 1);
+		t_nic_breathe_one(1);
+	}
+	t_ends_until(b.received[0] == b.sent[0], &b);
+	while (is_notified(&b))
+		;
+	ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+	lie(&b);
+	while (!inside(&b)->laid_off)
+		t_nic_breathe_one(1);
+	ck_assert(t_nic_may_sleep_one(1));
+	ck_assert(is_notified(&b));
+}
+END_TEST
+
+/* ---- its peers --------------------------------------------------------------- */
 
 /* They hear once, however it ends after that; others do not. */
 START_TEST(peers_hear_of_a_fault_once)
@@ -215,6 +241,7 @@ static Suite *faults_suite(void)
 	TCase *tc = add_case(s, "client");
 
 	tcase_add_test(tc, fault_by_another_engine_tells_its_code);
+	tcase_add_test(tc, sleeping_client_is_told_of_its_fault);
 	tc = add_case(s, "peers");
 	tcase_add_test(tc, peers_hear_of_a_fault_once);
 	tcase_add_test(tc, who_finds_no_room_in_a_lie_hears_at_once);
