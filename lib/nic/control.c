@@ -380,14 +380,20 @@ int vmb_nic_endpoint_add(struct vmb_nic *nic,
 	return 0;
 }
 
-/* An orderly close: what is in the doorbell page still goes its way. */
+/*
+ * An orderly close: what is in the doorbell page still goes its way, past what
+ * finds no room, which nobody waits for any more.
+ */
 static void flush(struct vmb_engine *engine, void *arg)
 {
 	struct vmb_nic_endpoint *ep = arg;
 
-	for (unsigned n = 0; n < VMB_DOORBELL_SLOTS; n++)
+	for (unsigned n = 0; n < VMB_DOORBELL_SLOTS; n++) {
+		ep->held = true;
+		ep->held_ns = engine->now_ns - engine->nic->hold_ns;
 		if (!vmb_engine_serve(ep, &(int64_t){ENGINE_QUANTUM_ALONE}))
 			break;
+	}
 	vmb_engine_notify(engine);
 }
 

@@ -320,6 +320,28 @@ START_TEST(peer_that_goes_ends_a_hold)
 }
 END_TEST
 
+/* A close does not wait for room, and what is behind goes its way. */
+START_TEST(close_flushes_past_a_held_message)
+{
+	struct vmb_slot event;
+	struct t_client c;
+
+	start_holding(10000000);
+	t_client_open(&c, NULL, NULL);
+	fill_up(b.pep.handle);
+	t_client_send(&a, b.pep.handle, 0, 100, NULL, 0);
+	t_client_send(&a, b.pep.handle, 0, 101, NULL, 0);
+	t_client_send(&a, c.pep.handle, 0, 102, NULL, 0);
+	t_nic_settle();
+	ck_assert(!t_client_next(&c, &event, 0, NULL));
+	t_client_close(&a);
+	t_client_expect(&c, VMB_EV_ARRIVE, &event);
+	ck_assert_uint_eq(event.hdr, 102);
+	t_client_close(&c);
+	t_client_open(&a, "red", NULL);
+}
+END_TEST
+
 /* One that does not read holds up the sender's other peers for so long only. */
 START_TEST(held_message_bounces_when_its_time_is_over)
 {
@@ -772,6 +794,7 @@ int main(void)
 	tcase_add_test(t, held_messages_arrive_in_order_without_a_bounce);
 	tcase_add_test(t, held_message_bounces_when_its_time_is_over);
 	tcase_add_test(t, peer_that_goes_ends_a_hold);
+	tcase_add_test(t, close_flushes_past_a_held_message);
 	tcase_add_test(t, put_and_get_move_all_bytes);
 	tcase_add_test(t, put_of_nothing_is_done);
 	tcase_add_test(t, fence_holds_what_follows);
