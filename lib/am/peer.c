@@ -349,6 +349,10 @@ void vmb_peer_gone(struct vmb_am *am, struct vmb_peer *peer)
 	pin(peer);
 	if (peer->lane_in)
 		vmb_lane_drain(am, peer);
+	if (peer->gone) { /* there was a lie in the lane, which ended it */
+		unpin(am, peer);
+		return;
+	}
 	peer->gone = true;
 	peer->blocked = peer->room = peer->resume = false;
 	fail_waiting(am, peer, -ECONNRESET, false);

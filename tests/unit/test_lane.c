@@ -666,6 +666,24 @@ START_TEST(sender_that_lies_is_found_out)
 }
 END_TEST
 
+/* Its last messages are taken when its successor is met; a lie is among them. */
+START_TEST(liar_that_is_replaced_is_gone_once)
+{
+	struct vmb_lane_out *out = bring_up(&a, &b);
+	uint32_t handle = a.am.pep.handle;
+	struct vmb_slot slot = {.op = VMB_EV_GONE};
+
+	post_small(&a, &b);
+	vmb_slot_store(&out->ring.slots[out->ring.pos & out->ring.mask], &slot,
+		       out->ring.pos + 1, VMB_SLOT_BYTES);
+	vmb_am_peer(&b.am, VMB_HANDLE(VMB_HANDLE_INDEX(handle),
+				      VMB_HANDLE_GEN(handle) + 1));
+	ck_assert_uint_eq(b.received[0], a.sent[0]);
+	ck_assert_uint_eq(b.am.counters.lane_lies, 1);
+	ck_assert_uint_eq(b.gone, 1);
+}
+END_TEST
+
 static void end_sender(struct vmb_am *am, const struct vmb_am_arrival *arrival,
 		       void *arg)
 {
@@ -871,6 +889,7 @@ static Suite *lane_suite(void)
 	tc = add_case(s, "liar");
 	tcase_add_loop_test(tc, sender_that_lies_is_found_out, 0,
 			    (int)vmb_array_size(sender_lies));
+	tcase_add_test(tc, liar_that_is_replaced_is_gone_once);
 	tcase_add_test(tc, handler_may_end_the_sender);
 	tcase_add_loop_test(tc, receiver_that_lies_is_found_out, 0, 4);
 	tcase_add_test(tc, what_a_liar_sent_before_arrives);
