@@ -69,7 +69,7 @@ uint32_t vmb_events_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 static bool has_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		     uint32_t slots, uint32_t len)
 {
-	uint32_t wanted = ep->active + EVENTS_KEPT + slots;
+	uint32_t wanted = vmb_load_relaxed(&ep->active) + EVENTS_KEPT + slots;
 	uint32_t bytes = 0;
 
 	if (len) {
@@ -164,7 +164,7 @@ void vmb_events_tell_gone(struct vmb_engine *engine,
 static bool pay(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		unsigned op, uint32_t handle)
 {
-	uint32_t wanted = ep->active + EVENTS_KEPT + 1;
+	uint32_t wanted = vmb_load_relaxed(&ep->active) + EVENTS_KEPT + 1;
 
 	if (vmb_events_room(engine, ep, wanted) < wanted)
 		return false;

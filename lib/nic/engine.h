@@ -102,7 +102,7 @@ struct vmb_nic_endpoint {
 	bool barrier;	     /* to arm it takes host->barrier(), too */
 	uint32_t watch_room; /* someone waits for room here: VMB_ROOM_* */
 	uint64_t room_seen;  /* `consumed` when that was last acted upon */
-	uint32_t active;     /* transfers under way */
+	uint32_t active;     /* transfers under way; any engine reads it */
 	struct vmb_list transfers;
 
 	/* event queue: under event_lock */

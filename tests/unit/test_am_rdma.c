@@ -237,6 +237,29 @@ START_TEST(try_refuses_beyond_the_table)
 }
 END_TEST
 
+/* b's engine asks what room there is at a, whose transfers come and go. */
+static void setup_two_engines(void)
+{
+	t_nic_start(&(struct vmb_nic_config){
+		.threads = 2, .endpoints_max = 64, .spin_us = 1000});
+	open_ends();
+	map_memory();
+}
+
+START_TEST(arrivals_beside_transfers_are_whole)
+{
+	unsigned begun = 0;
+
+	while (b.sent[0] < 2000) {
+		begun += !rdma(VMB_OP_GET, 0, 0, 64, VMB_AM_TRY);
+		t_end_post(&b, &a, 0, b.sent[0] % 200, VMB_AM_TRY);
+		t_ends_turn((struct t_end *[]){&a, &b}, 2);
+	}
+	t_ends_until(a.received[0] == 2000 && a.done == begun, &a, &b);
+	ck_assert_int_eq(a.code, 0);
+}
+END_TEST
+
 static TCase *add_case(Suite *s, const char *name, SFun up, SFun down)
 {
 	TCase *tc = tcase_create(name);
@@ -265,6 +288,8 @@ static Suite *rdma_suite(void)
 	tc = add_case(s, "stepped", setup_memory_stepped, teardown_memory);
 	tcase_add_loop_test(tc, fence_holds_what_follows, 0, 1);
 	tcase_add_loop_test(tc, fence_holds_what_follows, 80, 81);
+	tc = add_case(s, "two engines", setup_two_engines, teardown_memory);
+	tcase_add_test(tc, arrivals_beside_transfers_are_whole);
 	tc = add_case(s, "table", setup_stepped, close_ends);
 	tcase_add_test(tc, try_refuses_beyond_the_table);
 	return s;
