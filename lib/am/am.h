@@ -102,7 +102,8 @@ typedef void (*vmb_am_handler_fn)(struct vmb_am *am,
 
 /*
  * A post that was accepted could not be delivered (peer gone, bad peer):
- * called with the same id, hdr and payload. code is a negative errno.
+ * called with the same id, hdr and payload. code is a negative errno. Of a
+ * peer that goes: in the order of the posts, the last maybe after vmb_am_gone_fn.
  */
 typedef void (*vmb_am_undelivered_fn)(struct vmb_am *am,
 				      const struct vmb_am_arrival *a,

@@ -252,19 +252,6 @@ static void unblock(struct vmb_am *am, struct vmb_peer *peer)
 	set_ready(am, peer);
 }
 
-void vmb_peers_settle(struct vmb_am *am)
-{
-	struct vmb_list *pos, *tmp;
-
-	vmb_list_each_safe (pos, tmp, &am->settling) {
-		struct vmb_peer *peer =
-			vmb_container_of(pos, struct vmb_peer, ready_node);
-
-		if (!vmb_am_unsettled(am, peer))
-			unblock(am, peer);
-	}
-}
-
 /* ---- the end of a peer ------------------------------------------------------ */
 
 static void call_undelivered(struct vmb_am *am, const struct vmb_am_arrival *a,
@@ -292,23 +279,12 @@ static void move_forgotten(struct vmb_list *dst, struct vmb_list *src)
 	}
 }
 
-static void fail_waiting(struct vmb_am *am, struct vmb_peer *peer, int code,
-			 bool forget)
+/* Callbacks may come back here: the list is nobody else's. */
+static void fail_all(struct vmb_am *am, struct vmb_peer *peer,
+		     struct vmb_list *all, int code)
 {
-	struct vmb_list all;
-
-	/* callbacks may come back here: take everything off first */
-	vmb_list_init(&all);
-	move_all(&all, &peer->bounced);
-	move_all(&all, &peer->waiting);
-	if (peer->lane_out && forget)
-		move_forgotten(&all, &peer->lane_out->waiting);
-	else if (peer->lane_out)
-		move_all(&all, &peer->lane_out->waiting);
-	peer->queued = false;
-	set_ready(am, peer);
-	while (!vmb_list_empty(&all)) {
-		struct vmb_am_waiting *w = first_of(&all);
+	while (!vmb_list_empty(all)) {
+		struct vmb_am_waiting *w = first_of(all);
 		struct vmb_am_arrival a = {.peer = peer,
 					   .hdr = w->hdr,
 					   .data = w->data,
@@ -319,20 +295,98 @@ static void fail_waiting(struct vmb_am *am, struct vmb_peer *peer, int code,
 	}
 }
 
+static void fail_waiting(struct vmb_am *am, struct vmb_peer *peer, int code,
+			 bool forget)
+{
+	struct vmb_list all;
+
+	vmb_list_init(&all);
+	move_all(&all, &peer->bounced);
+	move_all(&all, &peer->waiting);
+	if (peer->lane_out && forget)
+		move_forgotten(&all, &peer->lane_out->waiting);
+	else if (peer->lane_out)
+		move_all(&all, &peer->lane_out->waiting);
+	peer->queued = false;
+	if (peer->gone)
+		peer->blocked = peer->room = false;
+	set_ready(am, peer);
+	fail_all(am, peer, &all, code);
+}
+
+static void fail_bounced(struct vmb_am *am, struct vmb_peer *peer, int code)
+{
+	struct vmb_list all;
+
+	vmb_list_init(&all);
+	move_all(&all, &peer->bounced);
+	fail_all(am, peer, &all, code);
+}
+
+/*
+ * It is gone. What came back is older than what the engine still has to give
+ * back, and what waits, in a lane last, is younger: it stays until that is seen.
+ */
+static void fail_in_order(struct vmb_am *am, struct vmb_peer *peer)
+{
+	fail_bounced(am, peer, -ECONNRESET);
+	if (peer->lane_out)
+		move_all(&peer->waiting, &peer->lane_out->waiting);
+	if (peer->forgotten || vmb_list_empty(&peer->waiting) ||
+	    !vmb_am_unsettled(am, peer)) {
+		fail_waiting(am, peer, -ECONNRESET, false);
+		return;
+	}
+	peer->blocked = peer->room = true; /* on settling */
+	set_ready(am, peer);
+}
+
+/* Nothing that was posted to it can come back any more. */
+static void end_of_posts(struct vmb_am *am, struct vmb_peer *peer)
+{
+	pin(peer);
+	fail_waiting(am, peer, -ECONNRESET, false);
+	unpin(am, peer);
+}
+
+void vmb_peers_settle(struct vmb_am *am)
+{
+	struct vmb_list *pos, *tmp, ended;
+
+	vmb_list_init(&ended);
+	vmb_list_each_safe (pos, tmp, &am->settling) {
+		struct vmb_peer *peer =
+			vmb_container_of(pos, struct vmb_peer, ready_node);
+
+		if (vmb_am_unsettled(am, peer))
+			continue;
+		if (!peer->gone) {
+			unblock(am, peer);
+			continue;
+		}
+		vmb_list_remove(&peer->ready_node);
+		vmb_list_append(&ended, &peer->ready_node);
+	}
+	/* callbacks may forget any of them */
+	while (!vmb_list_empty(&ended))
+		end_of_posts(am, vmb_list_first(&ended, struct vmb_peer,
+						ready_node));
+}
+
 void vmb_peer_undelivered(struct vmb_am *am, struct vmb_peer *peer,
 			  const struct vmb_slot *slot, const void *data,
 			  size_t len)
 {
 	struct vmb_am_arrival a = {
 		.peer = peer, .hdr = slot->hdr, .data = data, .len = len};
-	bool gone = slot->status == VMB_CODE_PEER_GONE ||
+	bool gone = peer->gone || slot->status == VMB_CODE_PEER_GONE ||
 		    slot->status == VMB_CODE_BAD_PEER;
 	int code = gone ? vmb_peer_gone_code(am, peer)
 			: vmb_am_errno(slot->status);
 
 	pin(peer);
 	if (gone) /* what bounced before is older than this one */
-		fail_waiting(am, peer, code, false);
+		fail_bounced(am, peer, code);
 	if (!peer->discard && !peer->forgotten)
 		call_undelivered(am, &a, slot->am, code);
 	if (gone)
@@ -355,7 +409,7 @@ void vmb_peer_gone(struct vmb_am *am, struct vmb_peer *peer)
 	}
 	peer->gone = true;
 	peer->blocked = peer->room = peer->resume = false;
-	fail_waiting(am, peer, -ECONNRESET, false);
+	fail_in_order(am, peer);
 	vmb_lane_peer_gone(am, peer);
 	if (am->gone && !peer->forgotten) {
 		am->in_handler = true;

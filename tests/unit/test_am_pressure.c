@@ -454,6 +454,63 @@ START_TEST(closing_receiver_gives_all_back_in_order)
 }
 END_TEST
 
+/* looped: a hears of it before what the engine has, or by that */
+START_TEST(what_is_under_way_comes_back_before_what_waits)
+{
+	if (_i) {
+		queue_many(&b, 0, 1);
+		t_ends_until(b.received[0] == 1, &a, &b);
+	}
+	queue_many(&b, 0, 500); /* some are in the doorbell page */
+	ck_assert_uint_lt(a.am.kept, 499);
+	t_end_close(&b, 0);
+	t_ends_until(!a.am.kept && a.undelivered[0] == 500, &a);
+	ck_assert_uint_eq(a.last_undelivered[0], a.sent[0] - 1);
+	ck_assert_uint_eq(a.gone, 1);
+	ck_assert(vmb_list_empty(&a.am.settling));
+	t_end_open(&b, NULL, &small);
+}
+END_TEST
+
+/* Its successor is met before a has seen what came back for want of room. */
+START_TEST(what_bounced_to_a_replaced_peer_comes_back)
+{
+	uint32_t handle = b.am.pep.handle;
+
+	post_short(&a, &b, 0, 200);
+	t_nic_settle();
+	ck_assert_uint_gt(inside(&a)->stats->bounces, 0);
+	vmb_am_peer(&a.am, VMB_HANDLE(VMB_HANDLE_INDEX(handle),
+				      VMB_HANDLE_GEN(handle) + 1));
+	ck_assert_uint_eq(a.gone, 1);
+	ck_assert_uint_eq(a.undelivered[0], 0);
+	while (a.am.kept) {
+		ck_assert_int_ge(vmb_am_poll(&a.am, 1), 0);
+		t_nic_settle();
+		ck_assert(!a.undelivered[0] || a.code == -ECONNRESET);
+	}
+	ck_assert_uint_eq(a.last_undelivered[0], 199);
+}
+END_TEST
+
+/* One that is forgotten meanwhile: nothing of it is left. */
+START_TEST(gone_peer_may_be_forgotten_while_things_wait)
+{
+	uint32_t handle = b.am.pep.handle;
+
+	queue_many(&b, 0, 200);
+	vmb_am_peer(&a.am, VMB_HANDLE(VMB_HANDLE_INDEX(handle),
+				      VMB_HANDLE_GEN(handle) + 1));
+	ck_assert(!vmb_list_empty(&a.am.settling));
+	vmb_am_forget_peer(&a.am, vmb_am_find_peer(&a.am, handle), -ECANCELED);
+	ck_assert(vmb_list_empty(&a.am.settling));
+	ck_assert_uint_eq(a.am.kept, 0);
+	ck_assert_int_eq(a.code, -ECANCELED);
+	for (int i = 0; i < 20; i++)
+		t_ends_turn((struct t_end *[]){&a}, 1);
+}
+END_TEST
+
 START_TEST(forgetting_gives_back_what_waits)
 {
 	struct vmb_peer *peer = t_end_peer(&a, &b);
@@ -538,6 +595,10 @@ static Suite *pressure_suite(void)
 	tcase_add_loop_test(tc, mixed_traffic_arrives_in_order, 0, 3);
 	tc = add_case(s, "forget", setup_stepped);
 	tcase_add_test(tc, closing_receiver_gives_all_back_in_order);
+	tcase_add_loop_test(tc, what_is_under_way_comes_back_before_what_waits,
+			    0, 2);
+	tcase_add_test(tc, what_bounced_to_a_replaced_peer_comes_back);
+	tcase_add_test(tc, gone_peer_may_be_forgotten_while_things_wait);
 	tcase_add_test(tc, forgetting_gives_back_what_waits);
 	tcase_add_test(tc, bounces_of_a_forgotten_peer_are_discarded);
 	tcase_add_test(tc, shell_of_a_peer_goes_when_it_goes);

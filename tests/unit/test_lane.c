@@ -332,6 +332,29 @@ START_TEST(what_waits_for_a_closed_receiver_comes_back)
 }
 END_TEST
 
+/*
+ * The peer is forgotten, but for a last word that waits in its lane, and goes
+ * while the engine has something of ours for it: nothing of it is left.
+ */
+START_TEST(last_word_to_a_forgotten_peer_goes_with_it)
+{
+	struct vmb_lane_out *out = bring_up(&a, &b);
+	struct vmb_peer *peer = out->peer;
+
+	while (t_end_post(&a, &b, 0, 64, VMB_AM_TRY) == 0)
+		;
+	ck_assert_int_eq(t_end_post(&a, &b, 1, 8, VMB_AM_LAST), 0);
+	vmb_lane_owe(&a.am, peer, VMB_LANE_LOOK);
+	vmb_lanes_speak(&a.am);
+	vmb_am_forget_peer(&a.am, peer, -ECANCELED);
+	ck_assert_uint_eq(a.am.kept, 1);
+	vmb_peer_gone(&a.am, peer); /* frees it */
+	ck_assert_ptr_null(vmb_peer_lookup(&a.am, b.am.pep.handle));
+	ck_assert_uint_eq(a.am.kept, 0);
+	ck_assert(vmb_list_empty(&a.am.settling));
+}
+END_TEST
+
 /* ---- room, fences ---------------------------------------------------------------- */
 
 START_TEST(full_lane_holds_back_and_loses_nothing)
@@ -871,6 +894,7 @@ static Suite *lane_suite(void)
 	tcase_add_loop_test(tc, silent_lane_gives_way_to_another, 0, 2);
 	tcase_add_test(tc, all_of_a_closed_peer_arrives_before_its_end);
 	tcase_add_test(tc, what_waits_for_a_closed_receiver_comes_back);
+	tcase_add_test(tc, last_word_to_a_forgotten_peer_goes_with_it);
 	tc = add_case(s, "room");
 	tcase_add_loop_test(tc, full_lane_holds_back_and_loses_nothing, 0, 2);
 	tcase_add_test(tc, stream_is_looked_for_less_often);
