@@ -36,6 +36,7 @@ struct vmb_msg_peer *vmb_msg_peer_get(struct vmb_msg *msg,
 	vmb_list_init(&mp->streams);
 	vmb_list_init(&mp->copies);
 	vmb_list_init(&mp->active);
+	vmb_list_init(&mp->sends);
 	vmb_list_init(&mp->unexpected);
 	vmb_index_init(&mp->announced, &msg->seed);
 	vmb_list_append(&msg->peers, &mp->node);
@@ -237,16 +238,24 @@ int vmb_msg_peers_drain(struct vmb_msg *msg)
 
 /* ---- the end of a peer ------------------------------------------------------------ */
 
-static void fail_list(struct vmb_msg *msg, struct vmb_list *list, int code)
+/* Whatever they wait for. */
+static void fail_sends(struct vmb_msg *msg, struct vmb_msg_peer *mp, int code)
+{
+	while (!vmb_list_empty(&mp->sends))
+		vmb_req_complete(msg,
+				 vmb_list_first(&mp->sends, struct vmb_req,
+						send.node),
+				 code, 0);
+}
+
+static void fail_receives(struct vmb_msg *msg, struct vmb_list *list, int code)
 {
 	struct vmb_list *l, *tmp;
 
 	vmb_list_each_safe (l, tmp, list) {
 		struct vmb_req *req = vmb_container_of(l, struct vmb_req, link);
 
-		if (req->kind == VMB_REQ_SEND)
-			vmb_req_complete(msg, req, code, 0);
-		else if (req->state == VMB_REQ_REPLYING)
+		if (req->state == VMB_REQ_REPLYING)
 			vmb_req_complete(msg, req, req->code, req->xfer_len);
 		else
 			vmb_fetch_abort(msg, req, code);
@@ -271,10 +280,9 @@ static void drop_replies(struct vmb_msg *msg, struct vmb_msg_peer *mp)
 
 static void peer_fail(struct vmb_msg *msg, struct vmb_msg_peer *mp, int code)
 {
-	fail_list(msg, &mp->active, code);
-	fail_list(msg, &mp->streams, code);
-	fail_list(msg, &mp->copies, code);
-	fail_list(msg, &mp->pending, code);
+	fail_sends(msg, mp, code);
+	fail_receives(msg, &mp->active, code);
+	fail_receives(msg, &mp->copies, code);
 }
 
 void vmb_msg_peer_gone(struct vmb_am *am, struct vmb_peer *peer, void *arg)
@@ -348,15 +356,14 @@ void vmb_msg_undelivered(struct vmb_am *am, const struct vmb_am_arrival *a,
 	struct vmb_msg *msg = arg;
 	uint64_t number = 0;
 
-	if (!mp)
+	/* one that has gone ends all that is under way, in order of posting */
+	if (!mp || !peer_lives(code))
 		return;
 	switch (id) {
 	case VMB_MSG_EAGER: /* its send has ended: nobody else to tell */
-		if (peer_lives(code))
-			vmb_error("endpoint %u: peer %#x cannot take a message "
-				  "of %zu bytes: %s",
-				  am->pep.id, a->peer->handle, a->len,
-				  strerror(-code));
+		vmb_error("endpoint %u: peer %#x cannot take a message "
+			  "of %zu bytes: %s",
+			  am->pep.id, a->peer->handle, a->len, strerror(-code));
 		return;
 	case VMB_MSG_EAGER_SYNC:
 	case VMB_MSG_RTS:
@@ -375,8 +382,7 @@ void vmb_msg_undelivered(struct vmb_am *am, const struct vmb_am_arrival *a,
 	if (!req)
 		return;
 	if (req->kind == VMB_REQ_SEND) {
-		if (peer_lives(code))
-			vmb_announce_withdraw(msg, req, true);
+		vmb_announce_withdraw(msg, req, true);
 		vmb_req_complete(msg, req, code, 0);
 	} else {
 		vmb_fetch_abort(msg, req, code);

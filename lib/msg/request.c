@@ -230,6 +230,8 @@ void vmb_req_detach(struct vmb_msg *msg, struct vmb_req *req)
 		vmb_fetch_release(msg, req);
 		break;
 	}
+	if (req->kind == VMB_REQ_SEND)
+		vmb_list_remove(&req->send.node);
 	req->state = VMB_REQ_MATCHED;
 	vmb_list_remove(&req->link);
 	vmb_list_remove(&req->timer);

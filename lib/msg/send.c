@@ -48,6 +48,8 @@ static int begin(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
 		*out = req;
 	vmb_timer_set(msg, req, msg->timeout_ns);
 	vmb_list_append(&mp->pending, &req->link);
+	vmb_list_init(&req->send.node);
+	vmb_list_append(&mp->sends, &req->send.node);
 	vmb_msg_peer_begin(msg, mp);
 	return 0;
 }

@@ -79,6 +79,7 @@ struct vmb_msg_peer {
 	struct vmb_list streams;    /*   vmb_req, served in turn */
 	struct vmb_list copies;	    /*   vmb_req, served in turn */
 	struct vmb_list active;	    /* vmb_req that wait for the peer */
+	struct vmb_list sends;	    /* those of them all, in order of posting */
 	struct vmb_list unexpected; /* vmb_unexpected */
 	struct vmb_index announced; /* vmb_announced, by its number */
 };
@@ -109,6 +110,7 @@ struct vmb_unexpected {
 };
 
 struct vmb_msg_send {
+	struct vmb_list node; /* vmb_msg_peer.sends */
 	struct vmb_regref ref;
 	uint64_t sent, want; /* DATA */
 	uint64_t remote;     /* number of the receive */

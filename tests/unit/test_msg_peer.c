@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "msg/state.h"
 #include "unit/msg_ends.h"
 
 #define ALL VMB_MATCH_ALL
@@ -215,6 +216,53 @@ START_TEST(peer_that_goes_ends_what_is_pending)
 	m_check(to, 50, 50, 1);
 	m_expect(a, m_recv(a, to, 60, 5, ALL), 0, 60, 60);
 	m_expect(a, m_recv(a, to, LARGE, 4, ALL), -ECONNRESET, LARGE, 0);
+}
+END_TEST
+
+/* They have ended, these first, in this order. */
+static void expect_ended(struct vmb_req *const *reqs, unsigned count, int code)
+{
+	m_until(vmb_msg_first_done(a->msg, 0, 0));
+	for (unsigned i = 0; i < count; i++) {
+		ck_assert_ptr_eq(vmb_msg_first_done(a->msg, 0, 0), reqs[i]);
+		m_expect(a, reqs[i], code, reqs[i]->msg_len, 0);
+	}
+}
+
+/* looped: it closes; it is disconnected. The first has come furthest. */
+START_TEST(sends_to_a_peer_that_goes_end_in_order)
+{
+	struct m_end *c = m_open(NULL);
+	struct vmb_req *sends[4];
+
+	t_port_refuse_register(true);
+	m_recv(c, m_blank(8 << 20), 8 << 20, 0, ALL);
+	for (unsigned i = 0; i < vmb_array_size(sends); i++)
+		sends[i] = m_send(a, c, m_payload(i ? 10 : 8 << 20, i),
+				  i ? 10 : 8 << 20, i, true);
+	m_until(m_count(a).pipelined == 1);
+	if (_i)
+		vmb_msg_disconnect(a->msg, m_peer(a, c));
+	else
+		m_close(c);
+	expect_ended(sends, vmb_array_size(sends),
+		     _i ? -ECANCELED : -ECONNRESET);
+}
+END_TEST
+
+/* The last ones came back for want of room, which is how a hears that it goes. */
+START_TEST(sends_that_came_back_end_behind_older_ones)
+{
+	struct m_end *c = m_open(&(struct m_options){.eq_slots = 64});
+	struct vmb_req *sends[62];
+
+	for (unsigned i = 0; i < vmb_array_size(sends); i++)
+		sends[i] = m_send(a, c, m_payload(10, i), 10, i, true);
+	t_nic_settle();
+	ck_assert_int_gt(vmb_msg_progress(a->msg), 0);
+	ck_assert_uint_eq(a->am.counters.bounced, 2);
+	m_close(c);
+	expect_ended(sends, vmb_array_size(sends), -ECONNRESET);
 }
 END_TEST
 
@@ -560,6 +608,8 @@ int main(void)
 	tcase_add_test(end, disconnect_waits_for_the_memory_of_a_fetch);
 	tcase_add_test(end, disconnect_of_ourselves_is_harmless);
 	tcase_add_loop_test(end, peer_that_goes_ends_what_is_pending, 0, 2);
+	tcase_add_loop_test(end, sends_to_a_peer_that_goes_end_in_order, 0, 2);
+	tcase_add_test(end, sends_that_came_back_end_behind_older_ones);
 	tcase_add_loop_test(end, send_to_a_closed_peer_fails_by_its_status, 0,
 			    2);
 	tcase_add_test(end, peer_that_closes_in_a_stream_ends_it);
