@@ -71,6 +71,8 @@ int vmb_msg_offer(struct vmb_msg *msg, struct vmb_peer *peer,
 	req->msg_len = len;
 	req->id = VMB_MSG_RTS;
 	req->send.registered = req->send.direct = false;
+	vmb_list_init(&req->send.node);
+	vmb_list_append(&mp->sends, &req->send.node);
 	*offer = (struct vmb_wire_offer){0};
 	offer->id = vmb_announce_describe(msg, req, &offer->rts);
 	msg->counters.rendezvous++;
