@@ -21,8 +21,9 @@
 #define STATUS_STOP 17
 
 static const struct far_half *const tables[] = {
-	t_checklist_far, t_codes_far, t_message_far, t_request_far,
-	t_handler_far,	 t_peer_far,  t_thread_far,
+	t_checklist_1_10_far, t_checklist_11_19_far, t_status_far,
+	t_message_far,	      t_request_far,	     t_handler_far,
+	t_peer_far,	      t_thread_far,
 };
 
 static struct peer *far_peer; /* set in a far half that has begun */

@@ -18,9 +18,10 @@ static const struct {
 	Suite *(*make)(void);
 } suites[] = {
 	{"checklist", t_checklist_suite}, {"codes", t_codes_suite},
-	{"message", t_message_suite},	  {"request", t_request_suite},
-	{"handler", t_handler_suite},	  {"peer", t_peer_suite},
-	{"thread", t_thread_suite},
+	{"argument", t_argument_suite},	  {"status", t_status_suite},
+	{"error", t_error_suite},	  {"message", t_message_suite},
+	{"request", t_request_suite},	  {"handler", t_handler_suite},
+	{"peer", t_peer_suite},		  {"thread", t_thread_suite},
 };
 
 #define SUITES (sizeof(suites) / sizeof(suites[0]))

@@ -90,8 +90,9 @@ struct far_half {
 };
 
 /* Each file of tests has a table, ended by {NULL}. */
-extern const struct far_half t_checklist_far[], t_codes_far[], t_message_far[],
-	t_request_far[], t_handler_far[], t_peer_far[], t_thread_far[];
+extern const struct far_half t_checklist_1_10_far[], t_checklist_11_19_far[],
+	t_status_far[], t_message_far[], t_request_far[], t_handler_far[],
+	t_peer_far[], t_thread_far[];
 
 /* Serve until killed, or until the near side says stop. */
 int t_far_main(uint32_t id);
@@ -135,7 +136,11 @@ void t_compute(double seconds);
 TCase *t_case(Suite *suite, const char *name);
 
 Suite *t_checklist_suite(void);
+void t_checklist_add_11_19(TCase *tc); /* its second file */
 Suite *t_codes_suite(void);
+Suite *t_argument_suite(void);
+Suite *t_status_suite(void);
+Suite *t_error_suite(void);
 Suite *t_message_suite(void);
 Suite *t_request_suite(void);
 Suite *t_handler_suite(void);

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_status.c - how requests end when they do not end well. (Truncation: row
+ * 10 of the checklist; peers that leave: test_peer.c; the daemon:
+ * test_daemon.c.)
+ *
+ * Flow:  near halves are libcheck tests; far halves have the same name
+ * Owns:  nothing.
+ * Trust: nothing.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mxtest.h"
+
+static mx_endpoint_t ep;
+static mx_endpoint_addr_t self;
+
+static mx_status_code_t ended(mx_request_t request)
+{
+	struct peer p = {.ep = ep};
+
+	return t_finish(&p, request).code;
+}
+
+START_TEST(timeout_ends_a_request)
+{
+	double start;
+	mx_request_t request;
+
+	t_attach();
+	ep = t_open();
+	T_OK(mx_get_endpoint_addr(ep, &self));
+	T_OK(mx_issend(ep, NULL, 0, self, 1, NULL, &request));
+	start = t_seconds();
+	T_OK(mx_set_request_timeout(ep, request, 1)); /* a second, see mx.md */
+	T_EQ(ended(request), MX_STATUS_TIMEOUT);
+	ck_assert(t_seconds() - start > 0.9);
+	T_OK(mx_set_request_timeout(ep, NULL, 1)); /* of all later ones */
+	T_OK(mx_issend(ep, NULL, 0, self, 1, NULL, &request));
+	T_OK(mx_set_request_timeout(ep, NULL, 0));
+	T_EQ(ended(request), MX_STATUS_TIMEOUT);
+	t_detach();
+}
+END_TEST
+
+START_TEST(iconnect_reports_by_status)
+{
+	static const struct {
+		uint32_t id, key;
+		mx_status_code_t code;
+	} cases[] = {
+		{300, 42, MX_STATUS_SUCCESS},
+		{300, 41, MX_STATUS_BAD_KEY},
+		{301, 0, MX_STATUS_ENDPOINT_CLOSED},
+		{65536, 0, MX_STATUS_BAD_ENDPOINT},
+	};
+	mx_endpoint_t locked;
+	mx_status_t status;
+	uint32_t result;
+
+	t_attach();
+	ep = t_open();
+	T_OK(mx_open_endpoint(0, 300, 42, NULL, 0, &locked));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		T_OK(mx_iconnect(ep, t_own_nic(), cases[i].id, cases[i].key,
+				 i + 10, &locked, &(mx_request_t){NULL}));
+		T_OK(mx_wait_any(ep, T_MS, i + 10, MX_MATCH_MASK_NONE, &status,
+				 &result));
+		T_EQ(result, 1);
+		T_EQ(status.code, cases[i].code);
+		ck_assert_uint_eq(status.match_info, i + 10);
+		ck_assert_ptr_eq(status.context, &locked);
+		if (!i)
+			self = status.source;
+	}
+	T_OK(mx_isend(ep, NULL, 0, self, 1, NULL, NULL)); /* it is usable */
+	T_OK(mx_wait_any(locked, 1, 0, 0, &status, &result));
+	T_OK(mx_iconnect(ep, t_own_nic(), 300, 42, 1, NULL, NULL));
+	t_detach();
+}
+END_TEST
+
+START_TEST(bad_destination_is_told_by_the_status)
+{
+	struct peer p = t_begin("dest");
+	mx_endpoint_addr_t nonsense = {{1, 2}};
+	mx_request_t request;
+	mx_status_t status;
+
+	T_OK(mx_isend(p.ep, NULL, 0, nonsense, 7, &p, &request));
+	status = t_finish(&p, request);
+	T_EQ(status.code, MX_STATUS_BAD_SESSION);
+	ck_assert_uint_eq(status.match_info, 7);
+	ck_assert_ptr_eq(status.context, &p);
+	T_OK(mx_issend(p.ep, NULL, 0, nonsense, 7, NULL, NULL)); /* forgotten */
+	t_end(&p);
+}
+END_TEST
+
+static void far_nothing(struct peer *p)
+{
+	(void)p;
+}
+
+/* Its sender gives up in the middle of a message in many pieces. */
+START_TEST(sender_that_gives_up_aborts_the_receive)
+{
+	struct peer p = t_begin("aborted");
+	size_t len = 64u << 20;
+	char *buf = t_alloc(len);
+	mx_segment_t two[2] = {{buf, 100}, {buf + 200, (uint32_t)len - 200}};
+	mx_request_t request;
+
+	T_OK(mx_isend(p.ep, two, 2, p.to, 1, NULL, &request));
+	t_take(&p, 3, 0); /* it is in the middle of it, and has stopped */
+	T_OK(mx_set_request_timeout(p.ep, request, 1000));
+	T_EQ(t_finish(&p, request).code, MX_STATUS_TIMEOUT);
+	t_finish_well(&p, t_isend(&p, 2, NULL, 0));
+	t_end(&p);
+	free(buf);
+}
+END_TEST
+
+/* Takes a little of it, then nothing until the sender must have given up. */
+static void far_aborted(struct peer *p)
+{
+	size_t len = 64u << 20;
+	char *buf = t_alloc(len);
+	mx_request_t request;
+	mx_segment_t seg = {buf, (uint32_t)len};
+	double end = t_seconds() + T_MS / 1000;
+
+	memset(buf, 1, len);
+	T_OK(mx_irecv(p->ep, &seg, 1, 1, MX_MATCH_MASK_NONE, NULL, &request));
+	while (((volatile char *)buf)[0]) {
+		T_OK(mx_progress(p->ep));
+		T_CHECK(t_seconds() < end);
+	}
+	T_OK(mx_disable_progression(p->ep));
+	T_OK(mx_isend(p->ep, NULL, 0, p->to, 3, NULL, NULL));
+	usleep(4000000); /* its limit is one second from then on */
+	T_OK(mx_reenable_progression(p->ep));
+	T_EQ(t_finish(p, request).code, MX_STATUS_ABORTED);
+	t_take(p, 2, 0);
+	free(buf);
+}
+
+/* ---- tables --------------------------------------------------------------------- */
+
+const struct far_half t_status_far[] = {
+	{"dest", far_nothing},
+	{"aborted", far_aborted},
+	{NULL, NULL},
+};
+
+Suite *t_status_suite(void)
+{
+	Suite *s = suite_create("status");
+	TCase *tc = t_case(s, "requests");
+
+	tcase_add_test(tc, timeout_ends_a_request);
+	tcase_add_test(tc, iconnect_reports_by_status);
+	tcase_add_test(tc, bad_destination_is_told_by_the_status);
+	tcase_add_test(tc, sender_that_gives_up_aborts_the_receive);
+	return s;
+}
