@@ -7,6 +7,7 @@
  * Owns:  the daemon, one at a time.
  * Trust: nothing.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -392,6 +393,55 @@ START_TEST(finalize_leaves_vmb_alone)
 }
 END_TEST
 
+/* ---- a nic that goes away ------------------------------------------------------------------------ */
+
+static uint64_t leaving; /* its name is still known; 0: none */
+
+/*
+ * In place of the library's, for libmyriexpress too: what it would have said a
+ * moment ago.
+ */
+int vmb_nic_id_to_name(uint64_t nic_id, char name[VMB_NAME_MAX])
+{
+	int (*inherited)(uint64_t, char *);
+
+	if (leaving && nic_id == leaving) {
+		strcpy(name, "leaving:0");
+		return 0;
+	}
+	*(void **)&inherited = dlsym(RTLD_NEXT, "vmb_nic_id_to_name");
+	ck_assert_ptr_nonnull(inherited);
+	return inherited(nic_id, name);
+}
+
+/* mx_iconnect() asks for the name first, which fails at once, and connects. */
+START_TEST(nic_that_leaves_during_a_connect_is_told_by_the_status)
+{
+	mx_request_t request = NULL;
+	mx_status_t status;
+	mx_endpoint_t ep;
+	uint32_t result;
+	uint64_t nobody;
+
+	start(NULL);
+	returns(mx_init(), 0);
+	ep = open_one();
+	nobody = own_nic() ^ 0x8000;
+	returns(mx_iconnect(ep, nobody, 1, 0, 5, &ep, &request),
+		MX_NIC_NOT_FOUND);
+	ck_assert_ptr_null(request);
+	leaving = nobody;
+	returns(mx_iconnect(ep, nobody, 1, 0, 5, &ep, &request), 0);
+	returns(mx_wait(ep, &request, T_MS, &status, &result), 0);
+	ck_assert_uint_eq(result, 1);
+	returns(status.code, MX_STATUS_ENDPOINT_UNKNOWN);
+	ck_assert_uint_eq(status.match_info, 5);
+	ck_assert_ptr_eq(status.context, &ep);
+	returns(mx_finalize(), 0);
+	t_daemon_stop(&vmbd);
+}
+END_TEST
+
 /* ---- the environment --------------------------------------------------------------------------------- */
 
 /*
@@ -479,6 +529,8 @@ int main(void)
 	tcase_add_test(tc, child_attaches_for_itself);
 	tcase_add_test(tc, outcomes_have_a_status);
 	tcase_add_test(tc, finalize_leaves_vmb_alone);
+	tcase_add_test(tc,
+		       nic_that_leaves_during_a_connect_is_told_by_the_status);
 	tcase_add_loop_test(tc, environment_of_mx_counts, 0, 3);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_ENV);

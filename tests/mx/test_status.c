@@ -10,6 +10,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "mxtest.h"
@@ -147,11 +148,123 @@ static void far_aborted(struct peer *p)
 	free(buf);
 }
 
+/* ---- memory that is not there ------------------------------------------------------ */
+
+#define LARGE (1u << 20)
+
+/* The message is announced, and taken back before anybody fetches it. */
+START_TEST(window_that_vanished_ends_the_receive)
+{
+	struct peer p = t_begin("window");
+	char *buf = t_alloc(LARGE);
+	mx_status_t status;
+
+	t_probe(&p, 1);
+	t_sync(&p);
+	t_take(&p, 2,
+	       0); /* the other half has disconnected us, and come back */
+	status = t_finish(&p, t_irecv(&p, 1, buf, LARGE));
+	T_EQ(status.code, MX_STATUS_BAD_RDMAWIN);
+	T_EQ(status.msg_length, LARGE);
+	T_EQ(status.xfer_length, 0);
+	t_take(&p, 3, LARGE); /* and what comes after it is well */
+	t_end(&p);
+	free(buf);
+}
+END_TEST
+
+static void far_window(struct peer *p)
+{
+	char *buf = t_alloc(LARGE);
+	mx_request_t request = t_isend(p, 1, buf, LARGE);
+	mx_endpoint_addr_t near = p->to;
+	uint64_t nic;
+	uint32_t id;
+
+	t_sync(p);
+	T_OK(mx_decompose_endpoint_addr(near, &nic, &id));
+	T_OK(mx_disconnect(p->ep, near));
+	T_EQ(t_finish(p, request).code, MX_STATUS_ENDPOINT_UNREACHABLE);
+	memset(buf, 1, LARGE); /* it is ours again */
+	T_OK(mx_connect(p->ep, nic, id, 0, T_MS, &p->to));
+	t_put(p, 2, 0);
+	t_put(p, 3, LARGE);
+	free(buf);
+}
+
+#define SCARCE 200u
+#define SCARCE_LEN 30000u
+#define SCARCE_SYNC 50u /* one of them is synchronous */
+
+#ifndef __SANITIZE_ADDRESS__ /* whose malloc() does not fail, but aborts */
+
+static void limit_memory(rlim_t most)
+{
+	struct rlimit limit;
+
+	T_EQ(getrlimit(RLIMIT_DATA, &limit), 0);
+	limit.rlim_cur = most < limit.rlim_max ? most : limit.rlim_max;
+	T_EQ(setrlimit(RLIMIT_DATA, &limit), 0);
+}
+
+/*
+ * They arrive where there is no memory left to keep them: the first few find
+ * what is free inside of the heap, 64 are kept without their data, and the rest
+ * waits.
+ */
+START_TEST(no_memory_is_told_to_both_sides)
+{
+	struct peer p = t_begin("scarce");
+	char *buf = t_alloc(SCARCE_LEN);
+	mx_status_code_t last = MX_STATUS_PENDING;
+
+	limit_memory(4096); /* none: 0 is not taken for a limit by Linux */
+	t_finish_well(&p, t_isend(&p, 1000, NULL, 0)); /* now they come */
+	t_probe(&p, SCARCE_SYNC + 1);
+	limit_memory(RLIM_INFINITY);
+	for (unsigned i = 0; i < SCARCE; i++) {
+		mx_status_t status =
+			t_finish(&p, t_irecv(&p, i, buf, SCARCE_LEN));
+
+		last = status.code;
+		T_CHECK(!last || last == MX_STATUS_NO_RESOURCES);
+		T_EQ(status.msg_length, SCARCE_LEN);
+		T_EQ(status.xfer_length, last ? 0 : SCARCE_LEN);
+		if (i == SCARCE_SYNC)
+			T_EQ(last, MX_STATUS_NO_RESOURCES);
+		if (!last)
+			t_verify(buf, SCARCE_LEN, 3);
+	}
+	T_EQ(last, MX_STATUS_SUCCESS); /* it had to wait, and came */
+	t_end(&p);
+	free(buf);
+}
+END_TEST
+
+#endif
+
+static void far_scarce(struct peer *p)
+{
+	char *buf = t_alloc(SCARCE_LEN);
+	mx_request_t requests[SCARCE];
+
+	t_fill(buf, SCARCE_LEN, 3);
+	t_take(p, 1000, 0);
+	for (unsigned i = 0; i < SCARCE; i++)
+		requests[i] = i == SCARCE_SYNC ? t_issend(p, i, buf, SCARCE_LEN)
+					       : t_isend(p, i, buf, SCARCE_LEN);
+	for (unsigned i = 0; i < SCARCE; i++)
+		T_EQ(t_finish(p, requests[i]).code,
+		     i == SCARCE_SYNC ? MX_STATUS_NO_RESOURCES
+				      : MX_STATUS_SUCCESS);
+	free(buf);
+}
+
 /* ---- tables --------------------------------------------------------------------- */
 
 const struct far_half t_status_far[] = {
-	{"dest", far_nothing},
-	{"aborted", far_aborted},
+	{"dest", far_nothing},	{"aborted", far_aborted},
+	{"window", far_window}, {"scarce", far_scarce},
 	{NULL, NULL},
 };
 
@@ -164,5 +277,9 @@ Suite *t_status_suite(void)
 	tcase_add_test(tc, iconnect_reports_by_status);
 	tcase_add_test(tc, bad_destination_is_told_by_the_status);
 	tcase_add_test(tc, sender_that_gives_up_aborts_the_receive);
+	tcase_add_test(tc, window_that_vanished_ends_the_receive);
+#ifndef __SANITIZE_ADDRESS__
+	tcase_add_test(tc, no_memory_is_told_to_both_sides);
+#endif
 	return s;
 }
