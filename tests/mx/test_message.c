@@ -205,6 +205,104 @@ static void far_placed(struct peer *p)
 	free(buf);
 }
 
+/* ---- what nobody receives yet -------------------------------------------------------- */
+
+#define PIECE 32768u /* bytes of a message; a little more is counted for it */
+#define OVER 100u /* messages that find no room, buffers under way included */
+
+static const struct {
+	uint32_t asked, bytes;
+} limits[] = {{1, 64u << 20}, {66u << 20, 66u << 20}}; /* see docs/mx.md */
+
+static mx_endpoint_t open_limited(uint32_t bytes)
+{
+	mx_param_t param = {.key = MX_PARAM_UNEXP_QUEUE_MAX};
+	mx_endpoint_t ep = NULL;
+
+	param.val.unexp_queue_max = bytes;
+	T_OK(mx_open_endpoint(0, MX_ANY_ENDPOINT, 0, &param, 1, &ep));
+	return ep;
+}
+
+/* One thread stands in for both. */
+static bool is_unexpected(struct peer *from, struct peer *to, uint64_t match)
+{
+	uint32_t result;
+
+	T_OK(mx_progress(from->ep));
+	T_OK(mx_iprobe(to->ep, match, MX_MATCH_MASK_NONE, NULL, &result));
+	return result != 0;
+}
+
+/* How many of the sends have ended when no other does any more. */
+static unsigned sends_ended(struct peer *from, struct peer *to,
+			    mx_request_t *sends, unsigned count)
+{
+	double since = t_seconds();
+	unsigned ended = 0;
+
+	while (ended < count && t_seconds() - since < 0.2) {
+		mx_status_t status;
+		uint32_t result;
+
+		T_OK(mx_progress(to->ep));
+		T_OK(mx_test(from->ep, &sends[ended], &status, &result));
+		if (!result)
+			continue;
+		T_EQ(status.code, MX_STATUS_SUCCESS);
+		ended++;
+		since = t_seconds();
+	}
+	return ended;
+}
+
+static void receive_all(struct peer *from, struct peer *to, unsigned count)
+{
+	double end = t_seconds() + T_MS / 1000 * t_slowness();
+	char *in = t_alloc(PIECE);
+
+	for (unsigned i = 0; i < count; i++) {
+		while (!is_unexpected(from, to, i))
+			T_CHECK(t_seconds() < end);
+		memset(in, 0, PIECE);
+		T_EQ(t_finish_well(to, t_irecv(to, i, in, PIECE)).xfer_length,
+		     PIECE);
+		t_verify(in, PIECE, 3);
+	}
+	free(in);
+}
+
+/* When it is emptied they go on, and everything arrives. */
+START_TEST(full_unexpected_queue_makes_senders_wait)
+{
+	unsigned most = limits[_i].bytes / PIECE, count = most + OVER, ended;
+	mx_request_t *sends = t_alloc(count * sizeof(*sends));
+	double end = t_seconds() + T_MS / 1000 * t_slowness();
+	char *out = t_alloc(PIECE);
+	struct peer from = {0}, to = {0};
+
+	t_attach();
+	from.ep = t_open();
+	to.ep = open_limited(limits[_i].asked);
+	from.to = t_connect(from.ep, to.ep);
+	t_fill(out, PIECE, 3);
+	for (unsigned i = 0; i < count; i++)
+		sends[i] = t_isend(&from, i, out, PIECE);
+	/* it takes what was asked for, and no more */
+	while (!is_unexpected(&from, &to, most - OVER / 2))
+		T_CHECK(t_seconds() < end);
+	ended = sends_ended(&from, &to, sends, count);
+	T_CHECK(ended < count);
+	T_CHECK(!is_unexpected(&from, &to, most));
+	receive_all(&from, &to, count);
+	for (unsigned i = ended; i < count; i++)
+		t_finish_well(&from, sends[i]);
+	t_detach();
+	free(sends);
+	free(out);
+}
+END_TEST
+
 /* ---- context ids ------------------------------------------------------------------- */
 
 /* The same results as without. */
@@ -344,6 +442,7 @@ Suite *t_message_suite(void)
 	tcase_add_test(tc, oldest_fitting_receive_is_taken);
 	tcase_add_test(tc, first_unexpected_message_that_fits_is_taken);
 	tcase_add_test(tc, earlier_data_are_in_place);
+	tcase_add_loop_test(tc, full_unexpected_queue_makes_senders_wait, 0, 2);
 	tcase_add_test(tc, context_ids_change_no_result);
 	tc = t_case(s, "names");
 	tcase_add_test(tc, names_lead_to_nics_and_back);
