@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "mxtest.h"
 
 #define LARGE (1u << 20)
@@ -122,6 +123,91 @@ static void far_restart(struct peer *p)
 	_Exit(0);
 }
 
+static void expect_source(struct peer *p, mx_endpoint_addr_t source, size_t len)
+{
+	char in[100];
+	mx_status_t status = t_finish_well(p, t_irecv(p, 4, in, sizeof(in)));
+
+	T_EQ(status.msg_length, len);
+	T_EQ(status.xfer_length, len);
+	t_verify(in, len, 4);
+	ck_assert_mem_eq(&status.source, &source, sizeof(source));
+}
+
+/* What one process has sent is its own, whoever has its place now. */
+START_TEST(messages_of_the_old_process_stay)
+{
+	struct peer p = t_begin("old_one"), now = p;
+	uint32_t session = session_of(p.to);
+	mx_status_code_t code;
+	mx_request_t request;
+	void *context = NULL;
+
+	t_probe(&p, 8);
+	T_OK(mx_set_endpoint_addr_context(p.to, &p));
+	t_finish_well(&p, t_isend(&p, 2, NULL, 0)); /* it leaves */
+	now.to = reconnect(&p);
+	t_finish_well(&now, t_issend(&now, CONTROL_START, "new_one", 8));
+	t_probe(&p, 5); /* the new one has sent, too */
+	expect_source(&p, p.to, 10);
+	expect_source(&now, now.to, 20);
+	t_take(&p, 8, 30); /* synchronous, but here */
+	/* the old address has its session and its context, and leads nowhere */
+	T_EQ(session_of(p.to), session);
+	T_OK(mx_get_endpoint_addr_context(p.to, &context));
+	ck_assert_ptr_eq(context, &p);
+	T_OK(mx_get_endpoint_addr_context(now.to, &context));
+	ck_assert_ptr_null(context);
+	T_OK(mx_issend(p.ep, NULL, 0, p.to, 6, NULL, &request));
+	code = t_finish(&p, request).code;
+	/* it may have been under way when we heard of the end */
+	T_CHECK(code == MX_STATUS_BAD_SESSION ||
+		code == MX_STATUS_ENDPOINT_CLOSED);
+	t_finish_well(&now, t_isend(&now, 7, NULL, 0));
+	t_end(&now);
+}
+END_TEST
+
+static void far_old_one(struct peer *p)
+{
+	char buf[30];
+
+	t_put(p, 4, 10);
+	t_fill(buf, sizeof(buf), 8);
+	t_issend(p, 8, buf, sizeof(buf));
+	t_take(p, 2, 0);
+	T_OK(mx_close_endpoint(p->ep));
+	_Exit(0);
+}
+
+static void far_new_one(struct peer *p)
+{
+	uint32_t result;
+
+	t_put(p, 4, 20);
+	t_put(p, 5, 0);
+	t_take(p, 7, 0);
+	/* it was for another one, and came before what we have received */
+	T_OK(mx_iprobe(p->ep, 6, MX_MATCH_MASK_NONE, NULL, &result));
+	T_EQ(result, 0);
+}
+
+/* Who disconnects the old one gets rid of them. */
+START_TEST(messages_of_the_old_process_are_dropped_by_disconnect)
+{
+	struct peer p = t_begin("old_one");
+	uint32_t result;
+
+	t_probe(&p, 4);
+	t_finish_well(&p, t_isend(&p, 2, NULL, 0));
+	reconnect(&p);
+	T_OK(mx_disconnect(p.ep, p.to));
+	T_OK(mx_iprobe(p.ep, 4, MX_MATCH_MASK_NONE, NULL, &result));
+	T_EQ(result, 0);
+	t_end_silent(&p);
+}
+END_TEST
+
 /* ---- disconnect ------------------------------------------------------------------------------ */
 
 START_TEST(disconnect_gives_everything_back)
@@ -190,6 +276,8 @@ static void far_untold(struct peer *p)
 const struct far_half t_peer_far[] = {
 	{"death", far_death},
 	{"restart", far_restart},
+	{"old_one", far_old_one},
+	{"new_one", far_new_one},
 	{"disconnect", far_disconnect},
 	{"untold", far_untold},
 	{NULL, NULL},
@@ -202,6 +290,9 @@ Suite *t_peer_suite(void)
 
 	tcase_add_test(tc, death_ends_what_is_pending);
 	tcase_add_test(tc, old_address_is_stale_after_a_restart);
+	tcase_add_test(tc, messages_of_the_old_process_stay);
+	tcase_add_test(tc,
+		       messages_of_the_old_process_are_dropped_by_disconnect);
 	tcase_add_test(tc, disconnect_gives_everything_back);
 	tcase_add_test(tc, peer_is_not_told_of_a_disconnect);
 	return s;
