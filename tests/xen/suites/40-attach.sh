@@ -35,6 +35,20 @@ detached()
 	guest_detach "$1" && guest "$1" 'rmmod vmbypass'
 }
 
+# peers_has NAME/ID: the table has that board, with a nic id, and the endpoint.
+peers_has()
+{
+	vmbctl peers >/tmp/peers || return 1
+	cat /tmp/peers
+	awk -v board="${1%/*}" -v id="${1#*/}" '
+	NR == 1 { head = $1 == "NAME" && $2 == "NIC-ID" }
+	$1 == board && $2 ~ /^02(:[0-9a-f][0-9a-f])+$/ && length($2) == 17 {
+		for (i = 3; i <= NF; i++)
+			found = found || $i == id
+	}
+	END { exit !(head && found) }' /tmp/peers
+}
+
 policy_default
 check "vmbd --xen starts" vmbd_need
 for name in pv1 pvh1; do
@@ -46,6 +60,11 @@ for name in pv1 pvh1; do
 	guest $name 'vmb-pingpong --serve --daemon none </dev/null \
 		>/tmp/serve.9 2>&1 & echo $! >/tmp/serve.9.pid'
 	until_true 60 guest $name 'grep -q serving /tmp/serve.9'
+	where=$(guest $name "sed -n 's/.*--connect //p' /tmp/serve.9")
+	equal "$name: its name is that of the guest and its board" \
+		"${where%/*}" "$name:0"
+	check "$name: vmbctl peers has the board and the endpoint" \
+		peers_has "$where"
 	refused "$name: the module is in use" guest $name 'rmmod vmbypass'
 	check "$name can be detached, whoever uses it" vmbctl detach $name
 	check "$name: the process that used it is told" until_true 30 \
