@@ -38,7 +38,17 @@ static void introduce(void)
 		vmb_version(), name, (unsigned long long)nic_id);
 }
 
-/* What MX's switches are called here; who has set those keeps them. */
+/*
+ * What MX's switches are called here; who has set those keeps them.
+ *
+ * Through the environment, because vmb has no other way to be told: vmb_init()
+ * takes no arguments, and both are of the process, not of an endpoint. Another
+ * vmb_init(), with a public structure and its rules, would be more than these
+ * two words are worth. The price: setenv() must not meet a getenv() of another
+ * thread. So it is called for those only who have set MX's switch, as a rule
+ * with putenv() just before mx_init(), and changes nothing the second time.
+ * Children inherit it beside MX's own.
+ */
 static void translate_environment(void)
 {
 	static const struct {
