@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "mx_internals/mx__driver_interface.h"
+#include "mx_internals/mx__fops.h"
 #include "mxtest.h"
 
 /* ---- a call for each code ------------------------------------------------------- */
@@ -20,6 +22,11 @@ static mx_endpoint_addr_t self;
 
 static mx_return_t bad_bad_bad(void)
 {
+	mx_endpt_handle_t board;
+
+	T_FAILS(mx_open_board(0, NULL), MX_BAD_BAD_BAD);
+	T_OK(mx_open_board(0, &board));
+	T_FAILS(mx__get_mapper_state(board, NULL), MX_BAD_BAD_BAD);
 	return mx_test(ep, NULL, NULL, NULL);
 }
 
@@ -37,6 +44,7 @@ static mx_return_t already_initialized(void)
 
 static mx_return_t not_initialized(void)
 {
+	mx_endpt_handle_t board;
 	mx_return_t code;
 
 	T_OK(mx_finalize());
@@ -44,6 +52,7 @@ static mx_return_t not_initialized(void)
 	T_FAILS(mx_hostname_to_nic_id((char *)(uintptr_t) "x", &(uint64_t){0}),
 		MX_NOT_INITIALIZED);
 	T_FAILS(mx_finalize(), MX_NOT_INITIALIZED);
+	T_FAILS(mx_open_board(0, &board), MX_NOT_INITIALIZED);
 	T_FAILS(mx_decompose_endpoint_addr(self, NULL, NULL),
 		MX_NOT_INITIALIZED);
 	T_OK(mx_init());
@@ -54,8 +63,14 @@ static mx_return_t not_initialized(void)
 static mx_return_t board_unknown(void)
 {
 	uint32_t board = 1, value;
+	mx_endpt_handle_t handle;
+	mx_mapper_state_t state;
 	uint64_t nic;
 
+	T_FAILS(mx_open_board(1, &handle), MX_BOARD_UNKNOWN);
+	T_FAILS(mx_open_board(-1, &handle), MX_BOARD_UNKNOWN);
+	T_FAILS(mx__get_mapper_state(MX__INVALID_HANDLE, &state),
+		MX_BOARD_UNKNOWN);
 	T_FAILS(mx_board_number_to_nic_id(1, &nic), MX_BOARD_UNKNOWN);
 	T_FAILS(mx_nic_id_to_board_number(1, &value), MX_BOARD_UNKNOWN);
 	T_FAILS(mx_get_info(NULL, MX_NUMA_NODE, &board, sizeof(board), &value,
@@ -196,6 +211,8 @@ static mx_return_t bad_info_length(void)
 	T_FAILS(mx_get_info(NULL, MX_PRODUCT_CODE, NULL, 0, ids, 3),
 		MX_BAD_INFO_LENGTH);
 	T_FAILS(mx_get_info(NULL, MX_COUNTERS_VALUES, NULL, 0, ids, 4),
+		MX_BAD_INFO_LENGTH);
+	T_FAILS(mx_get_info(NULL, MX_COUNTERS_LABELS, NULL, 0, ids, 16),
 		MX_BAD_INFO_LENGTH);
 	return mx_get_info(ep, MX_NIC_COUNT, NULL, 0, ids, 3);
 }

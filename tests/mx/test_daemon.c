@@ -186,10 +186,34 @@ static void *connect_it(void *arg)
 	return NULL;
 }
 
+static mx_return_t told;
+
+static mx_return_t note_error(char *str, mx_return_t ret)
+{
+	(void)str;
+	told = ret;
+	return ret;
+}
+
+/* A connect that nobody has answered belongs to the peer, too. */
+static void expect_disconnected(mx_endpoint_t ep, mx_endpoint_addr_t peer,
+				uint32_t id)
+{
+	mx_request_t request;
+	mx_status_t status;
+	uint32_t result;
+
+	returns(mx_iconnect(ep, own_nic(), id, 0, 2, NULL, &request), 0);
+	returns(mx_disconnect(ep, peer), 0);
+	returns(mx_wait(ep, &request, T_MS, &status, &result), 0);
+	ck_assert_uint_eq(result, 1);
+	returns(status.code, MX_STATUS_ENDPOINT_UNREACHABLE);
+}
+
 START_TEST(silence_times_out)
 {
 	struct caller c = {.timeout = MX_INFINITE};
-	mx_endpoint_addr_t addr;
+	mx_endpoint_addr_t addr, peer;
 	mx_request_t request;
 	mx_status_t status;
 	pthread_t thread;
@@ -199,8 +223,14 @@ START_TEST(silence_times_out)
 	returns(mx_init(), 0);
 	c.ep = open_one();
 	c.nic = own_nic();
+	open_one(); /* number 1 */
+	returns(mx_connect(c.ep, c.nic, 1, 0, T_MS, &peer), 0);
 	ck_assert_int_eq(kill(vmbd.pid, SIGSTOP), 0);
+	mx_set_error_handler(note_error); /* an error, unlike other limits */
 	returns(mx_connect(c.ep, c.nic, 4000, 0, 30, &addr), MX_TIMEOUT);
+	returns(told, MX_TIMEOUT);
+	mx_set_error_handler(MX_ERRORS_RETURN);
+	expect_disconnected(c.ep, peer, 1);
 	pthread_create(&thread, NULL, connect_it, &c);
 	while (!__atomic_load_n(&c.done, __ATOMIC_SEQ_CST)) {
 		returns(mx_wakeup(c.ep), 0); /* not remembered: again */

@@ -86,6 +86,31 @@ START_TEST(handler_is_told_of_requests)
 }
 END_TEST
 
+/* Time that has passed, and no result, are none; a connect that fails is. */
+START_TEST(handler_is_not_told_of_time)
+{
+	mx_request_t request;
+	mx_status_t status;
+	uint32_t result;
+
+	t_attach();
+	ep = t_open();
+	mx_set_error_handler(note_error);
+	T_OK(mx_irecv(ep, NULL, 0, 1, MX_MATCH_MASK_NONE, NULL, &request));
+	T_OK(mx_test(ep, &request, &status, &result));
+	T_OK(mx_wait(ep, &request, 1, &status, &result));
+	T_OK(mx_wait_any(ep, 1, 0, 0, &status, &result));
+	T_OK(mx_peek(ep, 1, &request, &result));
+	T_OK(mx_probe(ep, 1, 0, 0, &status, &result));
+	T_OK(mx_wakeup(ep));
+	ck_assert_str_eq(told, "");
+	T_FAILS(mx_connect(ep, t_own_nic(), 60000, 0, T_MS, &self),
+		MX_CONNECTION_FAILED);
+	T_EQ(told_code, MX_CONNECTION_FAILED);
+	t_detach();
+}
+END_TEST
+
 /* What a child says on standard error, and how it ends. */
 static int child_status(void (*run)(void), char *text, size_t size)
 {
@@ -189,6 +214,7 @@ Suite *t_error_suite(void)
 
 	tcase_add_test(tc, endpoints_handler_comes_before_the_global_one);
 	tcase_add_test(tc, handler_is_told_of_requests);
+	tcase_add_test(tc, handler_is_not_told_of_time);
 	tcase_add_test(tc, default_is_to_abort_and_say_why);
 	tcase_add_test(tc, second_init_is_not_fatal);
 	return s;

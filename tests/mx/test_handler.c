@@ -8,6 +8,7 @@
  * Owns:  nothing.
  * Trust: the handler may run in a thread of the library.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,6 +287,55 @@ static void far_off(struct peer *p)
 	t_put(p, 1000, 1);
 }
 
+/* Takes its time. */
+static mx_unexp_handler_action_t linger(void *context,
+					mx_endpoint_addr_t source,
+					uint64_t match, uint32_t length,
+					void *data)
+{
+	struct seen *s = context;
+
+	(void)source;
+	(void)match;
+	(void)length;
+	(void)data;
+	STORE(s->calls, 1);
+	t_compute(0.1);
+	STORE(s->calls, 2);
+	return MX_RECV_FINISHED;
+}
+
+static void *progress_until_called(void *arg)
+{
+	struct seen *s = arg;
+
+	wait_calls(s, 1);
+	return NULL;
+}
+
+START_TEST(disable_waits_for_a_handler_in_another_thread)
+{
+	double end = t_seconds() + T_MS / 1000;
+	struct seen s = {0};
+	mx_endpoint_addr_t self;
+	pthread_t thread;
+
+	t_attach();
+	s.ep = t_open();
+	T_OK(mx_get_endpoint_addr(s.ep, &self));
+	T_OK(mx_register_unexp_handler(s.ep, linger, &s));
+	T_EQ(pthread_create(&thread, NULL, progress_until_called, &s), 0);
+	T_OK(mx_isend(s.ep, NULL, 0, self, 1, NULL, NULL));
+	while (!LOAD(s.calls)) /* no progress by this thread */
+		T_CHECK(t_seconds() < end);
+	T_OK(mx_disable_progression(s.ep));
+	T_EQ(LOAD(s.calls), 2);
+	T_OK(mx_reenable_progression(s.ep));
+	T_EQ(pthread_join(thread, NULL), 0);
+	t_detach();
+}
+END_TEST
+
 /* ---- tables ------------------------------------------------------------------------------ */
 
 const struct far_half t_handler_far[] = {
@@ -306,5 +356,6 @@ Suite *t_handler_suite(void)
 	tcase_add_test(tc, queued_messages_are_not_replayed);
 	tc = t_case(s, "progression");
 	tcase_add_test(tc, nothing_is_processed_while_disabled);
+	tcase_add_test(tc, disable_waits_for_a_handler_in_another_thread);
 	return s;
 }

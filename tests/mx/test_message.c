@@ -205,6 +205,29 @@ static void far_placed(struct peer *p)
 	free(buf);
 }
 
+/* Nothing is taken of it, but it is gone. */
+START_TEST(receive_of_no_bytes_takes_a_message)
+{
+	struct peer p = {0};
+	mx_request_t request;
+	mx_status_t status;
+	uint32_t result;
+
+	t_attach();
+	p.ep = t_open();
+	T_OK(mx_get_endpoint_addr(p.ep, &p.to));
+	t_put(&p, 1, 5);
+	T_OK(mx_irecv(p.ep, NULL, 0, 1, MX_MATCH_MASK_NONE, NULL, &request));
+	status = t_finish(&p, request);
+	T_EQ(status.code, MX_STATUS_TRUNCATED);
+	T_EQ(status.msg_length, 5);
+	T_EQ(status.xfer_length, 0);
+	T_OK(mx_iprobe(p.ep, 0, 0, NULL, &result));
+	T_EQ(result, 0);
+	t_detach();
+}
+END_TEST
+
 /* ---- what nobody receives yet -------------------------------------------------------- */
 
 #define PIECE 32768u /* bytes of a message; a little more is counted for it */
@@ -396,10 +419,16 @@ START_TEST(info_answers_every_key)
 	T_OK(mx_get_info(NULL, MX_NIC_IDS, NULL, 0, ids, sizeof(ids)));
 	T_CHECK(ids[0] == t_own_nic() && ids[1] == 0);
 	T_CHECK(number(NULL, MX_MAX_NATIVE_ENDPOINTS) >= 1);
+	T_CHECK(number(NULL, MX_MAX_NATIVE_ENDPOINTS) <= 32); /* docs/mx.md */
 	T_CHECK(number(NULL, MX_NATIVE_REQUESTS) >= 6000);
 	T_EQ(number(NULL, MX_PORT_COUNT), 1);
 	T_CHECK(number(ep, MX_PIO_SEND_MAX) <= number(ep, MX_COPY_SEND_MAX));
 	T_EQ(number(ep, MX_NUMA_NODE), 0xffffffff);
+	T_EQ(number(ep, MX_NET_TYPE), MX_NET_ETHER);
+	T_EQ(number(ep, MX_LINE_SPEED), MX_SPEED_OPEN_MX);
+	/* an endpoint and a board: it is the endpoint's */
+	T_OK(mx_get_info(ep, MX_LINE_SPEED, &(uint32_t){7}, 4, &both, 4));
+	T_EQ(both, MX_SPEED_OPEN_MX);
 	for (int key = MX_PRODUCT_CODE; key <= MX_SERIAL_NUMBER; key++) {
 		T_OK(mx_get_info(ep, (mx_get_info_key_t)key, NULL, 0, text,
 				 sizeof(text)));
@@ -442,6 +471,7 @@ Suite *t_message_suite(void)
 	tcase_add_test(tc, oldest_fitting_receive_is_taken);
 	tcase_add_test(tc, first_unexpected_message_that_fits_is_taken);
 	tcase_add_test(tc, earlier_data_are_in_place);
+	tcase_add_test(tc, receive_of_no_bytes_takes_a_message);
 	tcase_add_loop_test(tc, full_unexpected_queue_makes_senders_wait, 0, 2);
 	tcase_add_test(tc, context_ids_change_no_result);
 	tc = t_case(s, "names");

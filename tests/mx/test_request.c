@@ -80,6 +80,31 @@ static void far_eager(struct peer *p)
 	free(buf);
 }
 
+/* Nothing has ended, so nothing is said of it. */
+START_TEST(status_is_untouched_without_a_result)
+{
+	mx_status_t status, before;
+	mx_request_t request;
+	struct peer p;
+	uint32_t r[6] = {7, 7, 7, 7, 7, 7};
+
+	open_self(&p);
+	request = t_irecv(&p, 1, NULL, 0);
+	memset(&status, 0xee, sizeof(status));
+	before = status;
+	T_OK(mx_test(p.ep, &request, &status, &r[0]));
+	T_OK(mx_wait(p.ep, &request, 1, &status, &r[1]));
+	T_OK(mx_test_any(p.ep, 0, 0, &status, &r[2]));
+	T_OK(mx_wait_any(p.ep, 1, 0, 0, &status, &r[3]));
+	T_OK(mx_iprobe(p.ep, 0, 0, &status, &r[4]));
+	T_OK(mx_probe(p.ep, 1, 0, 0, &status, &r[5]));
+	for (int i = 0; i < 6; i++)
+		T_EQ(r[i], 0);
+	ck_assert_mem_eq(&status, &before, sizeof(status));
+	t_detach();
+}
+END_TEST
+
 /* ---- order of completion ----------------------------------------------------------- */
 
 #define N 50
@@ -334,6 +359,7 @@ Suite *t_request_suite(void)
 	TCase *tc = t_case(s, "requests");
 
 	tcase_add_test(tc, eager_sends_need_no_receiver);
+	tcase_add_test(tc, status_is_untouched_without_a_result);
 	tcase_add_test(tc, peek_gives_sends_in_the_order_of_their_end);
 	tcase_add_test(tc, any_finds_by_match_bits_oldest_first);
 	tcase_add_test(tc, forgotten_requests_run_to_their_end);

@@ -28,7 +28,9 @@ static mx_status_code_t ended(mx_request_t request)
 START_TEST(timeout_ends_a_request)
 {
 	double start;
-	mx_request_t request;
+	mx_request_t request, receive;
+	mx_status_t status;
+	uint32_t result;
 
 	t_attach();
 	ep = t_open();
@@ -39,9 +41,12 @@ START_TEST(timeout_ends_a_request)
 	T_EQ(ended(request), MX_STATUS_TIMEOUT);
 	ck_assert(t_seconds() - start > 0.9);
 	T_OK(mx_set_request_timeout(ep, NULL, 1)); /* of all later ones */
+	T_OK(mx_irecv(ep, NULL, 0, 9, 9, NULL, &receive));
 	T_OK(mx_issend(ep, NULL, 0, self, 1, NULL, &request));
 	T_OK(mx_set_request_timeout(ep, NULL, 0));
 	T_EQ(ended(request), MX_STATUS_TIMEOUT);
+	T_OK(mx_test(ep, &receive, &status, &result));
+	T_EQ(result, 0); /* a receive waits for ever */
 	t_detach();
 }
 END_TEST
