@@ -395,6 +395,9 @@ START_TEST(hangup_reads_the_policy_again)
 }
 END_TEST
 
+#define TEN "xxxxxxxxxx"
+#define FIFTY TEN TEN TEN TEN TEN
+
 static const char *const bad_policies[] = {
 	"[default]\nweight = 257\n",
 	"[default]\nweight = -1\n",
@@ -414,6 +417,10 @@ static const char *const bad_policies[] = {
 	"[everybody]\nallow = yes\n",
 	"allow = yes\n",
 	"[default]\nno value\n",
+	/* what inih would cut, and take for less or for more than it is */
+	"[domain " FIFTY "]\nallow = yes\n",
+	"[default]\n; " FIFTY FIFTY FIFTY TEN TEN TEN TEN "xxxxxxx"
+	"allow = yes\n",
 };
 
 START_TEST(bad_policy_ends_with_78)

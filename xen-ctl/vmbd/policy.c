@@ -27,6 +27,7 @@
 #include "name.h"
 
 #define SECTIONS_MAX 4096u
+#define HEADING_MAX 48u /* bytes; inih cuts longer ones after one more */
 
 static const struct key {
 	const char *name;
@@ -115,7 +116,9 @@ const char *vmbd_section_kind_name(enum vmbd_section_kind kind)
 
 struct reader {
 	struct vmbd_policy *policy;
-	char error[256]; /* of the first line that is wrong */
+	FILE *file;
+	int line, no_line; /* the last one; the one that cannot be read */
+	char error[256];   /* of the first line that is wrong */
 };
 
 /* inih wants 0 for "wrong". */
@@ -132,6 +135,29 @@ static int wrong(struct reader *r, const char *format, ...)
 	vsnprintf(r->error, sizeof(r->error), format, args);
 	va_end(args);
 	return 0;
+}
+
+/*
+ * One line for inih, which would cut one that is too long and read its end,
+ * perhaps of a comment, as the next line.
+ */
+static char *next_line(char *line, int size, void *arg)
+{
+	struct reader *r = arg;
+	size_t room = 0;
+	char *whole = NULL;
+	ssize_t len = getline(&whole, &room, r->file);
+
+	r->line++;
+	if (len >= size || (len >= 0 && strlen(whole) != (size_t)len)) {
+		r->no_line = r->line;
+		wrong(r, "longer than %d bytes, or no text", size - 1);
+		len = -1;
+	}
+	if (len >= 0)
+		memcpy(line, whole, (size_t)len + 1);
+	free(whole);
+	return len >= 0 ? line : NULL;
 }
 
 static bool parse_number(const char *text, uint64_t *value, const char **rest)
@@ -227,6 +253,9 @@ static int parse_heading(struct reader *r, const char *heading,
 	const char *name = heading + len + strspn(heading + len, " \t");
 
 	memset(s, 0, sizeof(*s));
+	if (strlen(heading) > HEADING_MAX)
+		return wrong(r, "section [%s...: longer than %u bytes", heading,
+			     HEADING_MAX);
 	for (s->kind = VMBD_SECTION_DEFAULT; s->kind < VMBD_SECTIONS; s->kind++)
 		if (strlen(kind_names[s->kind]) == len &&
 		    !memcmp(heading, kind_names[s->kind], len))
@@ -303,7 +332,7 @@ static int on_line(void *arg, const char *heading, const char *name,
 	}
 	return wrong(r,
 		     "key %s: allowed are allow, endpoints, memory, weight, "
-		     "clients, regions, peers, attach",
+		     "clients, regions, lanes, peers, attach",
 		     name);
 }
 
@@ -328,18 +357,18 @@ static int check_file(FILE *file, const char *path)
 
 static int read_file(const char *path, struct vmbd_policy *policy)
 {
-	struct reader r = {.policy = policy};
-	FILE *file = fopen(path, "re");
+	struct reader r = {.policy = policy, .file = fopen(path, "re")};
 	int line, err;
 
-	if (!file) {
+	if (!r.file) {
 		err = -errno;
 		vmb_error("policy %s: %m", path);
 		return err;
 	}
-	err = check_file(file, path);
+	err = check_file(r.file, path);
 	if (!err) {
-		line = ini_parse_file(file, on_line, &r);
+		line = ini_parse_stream(next_line, &r, on_line, &r);
+		line = line ?: r.no_line;
 		if (line < 0)
 			err = -ENOMEM;
 		else if (line > 0)
@@ -350,7 +379,7 @@ static int read_file(const char *path, struct vmbd_policy *policy)
 					     : "neither [section], key = value "
 					       "nor ; comment");
 	}
-	fclose(file);
+	fclose(r.file);
 	return err;
 }
 
