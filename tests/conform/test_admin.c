@@ -88,6 +88,26 @@ static const char *const bad_requests[] = {
 	"{\"cmd\":\"faults\",\"max\":1e9}",
 };
 
+/* Numbers of 33 bits, whose last 32 are those of somebody. */
+START_TEST(number_that_is_none_is_nobody)
+{
+	int fd = t_raw_attach(d.socket, "w");
+	long client = t_raw_number(ask("{\"cmd\":\"clients\"}"), "client");
+	long domain = t_raw_number(ask("{\"cmd\":\"domains\"}"), "domain");
+	char request[128];
+
+	snprintf(request, sizeof(request),
+		 "{\"cmd\":\"set-limit\",\"client\":%lld,\"endpoints\":1}",
+		 client + (1ll << 32));
+	ck_assert_int_eq(t_raw_number(ask(request), "errno"), ENOENT);
+	snprintf(request, sizeof(request),
+		 "{\"cmd\":\"set-weight\",\"domain\":%lld,\"weight\":2}",
+		 domain - (1ll << 32));
+	ck_assert_int_eq(t_raw_number(ask(request), "errno"), ENOENT);
+	close(fd);
+}
+END_TEST
+
 START_TEST(bad_admin_request_is_answered_with_an_error)
 {
 	int fd = t_raw_attach(d.socket, "w");
@@ -187,6 +207,7 @@ static void add_admin(Suite *s)
 
 	tcase_add_test(t, set_limit_holds_for_a_client);
 	tcase_add_test(t, set_weight_holds_for_a_domain);
+	tcase_add_test(t, number_that_is_none_is_nobody);
 	tcase_add_loop_test(t, bad_admin_request_is_answered_with_an_error, 0,
 			    vmb_array_size(bad_requests));
 	tcase_add_test(t, regions_are_listed_without_the_secret_of_the_key);

@@ -97,14 +97,24 @@ static int do_stats(struct vmbd *d, const json_t *request,
 
 /* ---- changes ------------------------------------------------------------ */
 
+/* Numbers of clients and domains have 32 bits, those of JSON have 64. */
+static bool read_number(const json_t *given, uint32_t *number)
+{
+	json_int_t n = json_integer_value(given);
+
+	if (!json_is_integer(given) || n < 0 || n > UINT32_MAX)
+		return false;
+	*number = (uint32_t)n;
+	return true;
+}
+
 static struct vmbd_domain *find_domain(struct vmbd *d, const json_t *which)
 {
+	uint32_t id;
+
 	if (json_is_string(which) && *json_string_value(which))
 		return vmbd_domain_by_name(d, json_string_value(which));
-	if (json_is_integer(which))
-		return vmbd_domain_by_id(d,
-					 (uint32_t)json_integer_value(which));
-	return NULL;
+	return read_number(which, &id) ? vmbd_domain_by_id(d, id) : NULL;
 }
 
 /* The limits of the client or domain that the request names, or NULL. */
@@ -113,12 +123,12 @@ static struct vmbd_limits *find_limits(struct vmbd *d, const json_t *request)
 	const json_t *number = json_object_get(request, "client");
 	struct vmbd_domain *domain;
 	struct vmbd_client *c;
+	uint32_t which;
 
 	if (number) {
-		if (!json_is_integer(number))
-			return NULL;
-		c = vmbd_client_by_number(d,
-					  (uint32_t)json_integer_value(number));
+		c = read_number(number, &which)
+			    ? vmbd_client_by_number(d, which)
+			    : NULL;
 		return c ? &c->limits : NULL;
 	}
 	domain = find_domain(d, json_object_get(request, "domain"));
