@@ -87,13 +87,16 @@ static bool read_file(struct conf *c, const char *path)
 {
 	FILE *file = fopen(path, "re");
 	unsigned number = 0;
-	char line[256];
+	size_t room = 0;
+	char *line = NULL;
 
 	if (!file)
 		return false;
 	c->path = path;
-	while (fgets(line, sizeof(line), file))
+	/* whole ones: the end of a long comment is no setting */
+	while (getline(&line, &room, file) >= 0)
 		read_line(c, line, ++number);
+	free(line);
 	fclose(file);
 	return true;
 }

@@ -296,7 +296,7 @@ END_TEST
 
 START_TEST(bad_lines_of_a_file_fall_back)
 {
-	char own[128], other[128];
+	char own[128], other[128], comment[300];
 
 	make_home(own, other);
 	write_conf(own, "eager = 5000\nno such line\nbogus = 1\nwait = often\n"
@@ -306,6 +306,11 @@ START_TEST(bad_lines_of_a_file_fall_back)
 	write_conf(own, "eager = 4095\n");
 	eager_limit_is(8192);
 	write_conf(own, "\xff\xfe eager");
+	eager_limit_is(8192);
+	memset(comment, ' ', 255);
+	comment[0] = '#';
+	strcpy(comment + 255, "eager = 5000\n");
+	write_conf(own, comment);
 	eager_limit_is(8192);
 	remove_home(own, other);
 }
