@@ -7,7 +7,8 @@ target_include_directories(vmb_flags INTERFACE
 target_compile_definitions(vmb_flags INTERFACE _GNU_SOURCE)
 target_compile_options(vmb_flags INTERFACE
 	-Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes
-	-Wpointer-arith -Wvla -Wundef -Wformat=2 -fno-strict-aliasing)
+	-Wpointer-arith -Wvla -Wundef -Wformat=2 -fno-strict-aliasing
+	-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=) # __FILE__, also of others
 if(VMB_WERROR)
 	target_compile_options(vmb_flags INTERFACE -Werror)
 endif()

@@ -29,6 +29,14 @@ runs() {
 	grep -q "start vmbd" "$dir/out" || fail "$1: $(cat "$dir/out")"
 }
 
+# explains PROGRAM: it finds the library, and wants arguments
+explains() {
+	if LD_LIBRARY_PATH=$libdir "$1" >"$dir/out" 2>&1; then
+		fail "$1 ends well without arguments"
+	fi
+	grep -q usage "$dir/out" || fail "$1: $(cat "$dir/out")"
+}
+
 "$cmake" --install "$build" --prefix "$dir/stage" >"$dir/log" 2>&1 ||
 	fail "$(cat "$dir/log")"
 pc=$(find "$dir/stage" -name vmbypass.pc)
@@ -57,16 +65,15 @@ runs "$dir/mx_receive"
 "$cc" -Wall -Wextra -Werror $(package=myriexpress flags --cflags) \
 	"$source/examples/mx/mx_send.c" \
 	$(package=myriexpress flags --libs) -o "$dir/mx_send"
-if LD_LIBRARY_PATH=$libdir "$dir/mx_send" >"$dir/out" 2>&1; then
-	fail "mx_send ends well without arguments"
-fi
-grep -q usage "$dir/out" || fail "mx_send: $(cat "$dir/out")"
+explains "$dir/mx_send"
 echo "install: myriexpress ok"
 
 "$cmake" -S "$source/tests/abi/consumer" -B "$dir/consumer" \
 	-DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$dir/stage" \
-	-DEXAMPLE="$source/examples/hello.c" >"$dir/log" 2>&1 ||
+	-DEXAMPLE="$source/examples/hello.c" \
+	-DMX_EXAMPLE="$source/examples/mx/mx_send.c" >"$dir/log" 2>&1 ||
 	fail "$(cat "$dir/log")"
 "$cmake" --build "$dir/consumer" >"$dir/log" 2>&1 || fail "$(cat "$dir/log")"
 runs "$dir/consumer/hello"
+explains "$dir/consumer/mx_send"
 echo "install: find_package ok"
