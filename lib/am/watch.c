@@ -51,6 +51,7 @@ struct vmb_watch {
 	uint32_t broken; /* the descriptor is gone, no further events */
 	uint32_t tail;
 	uint32_t taken; /* value of `begun` that was taken in full */
+	uint32_t stopping;
 	struct vmb_watch_change queue[WATCH_QUEUE];
 
 	int fd, maps_fd, stop_fd;
@@ -125,7 +126,8 @@ static void *watch_run(void *arg)
 	struct pollfd fds[2] = {{.fd = w->fd, .events = POLLIN},
 				{.fd = w->stop_fd, .events = POLLIN}};
 
-	while (!fds[1].revents) {
+	/* acquire: what was done with the descriptor ends before it does */
+	while (!vmb_observe(&w->stopping)) {
 		if (poll(fds, 2, -1) < 0)
 			continue; /* a debugger's signal */
 		if (fds[0].revents && read_events(w))
@@ -207,6 +209,7 @@ int vmb_watch_start(struct vmb_watch *w)
 void vmb_watch_close(struct vmb_watch *w)
 {
 	if (w->started) {
+		vmb_publish(&w->stopping, 1u);
 		eventfd_write(w->stop_fd, 1);
 		pthread_join(w->thread, NULL);
 		w->fd = -1; /* the thread closed it */
