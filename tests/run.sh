@@ -217,7 +217,7 @@ stage_tsan()
 	build tsan build/tsan --preset tsan -DCMAKE_C_FLAGS=-Wno-tsan || return
 	# gcc 12's runtime cannot place its shadow under much randomisation
 	setarch -R true 2>/dev/null && wrap=(setarch -R)
-	tests tsan build/tsan -L 'unit|stress'
+	tests tsan build/tsan -L 'unit|stress|threads'
 	wrap=()
 }
 
