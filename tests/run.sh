@@ -247,7 +247,7 @@ fuzz_one()
 
 stage_fuzz()
 {
-	local seconds=30 target
+	local seconds=20 target
 
 	if ! compgen -G 'tests/fuzz/*.c' >/dev/null; then
 		skip fuzz "there are no fuzz targets"

@@ -21,7 +21,6 @@
 #define RNDV_EAGER_LIMIT (4u << 10)
 #define MAX_SEND_SIZE (32u << 10)
 #define PIPELINE_FRAGMENT (1u << 20)
-#define PIPELINE_MIN (128u << 10)
 #define OFFER_MIN (128u << 10)
 
 #define FRAGMENTS_AT_ONCE 16
@@ -319,7 +318,8 @@ static int register_params(void)
 	btl->btl_max_send_size = MAX_SEND_SIZE;
 	btl->btl_rdma_pipeline_send_length = PIPELINE_FRAGMENT;
 	btl->btl_rdma_pipeline_frag_size = PIPELINE_FRAGMENT;
-	btl->btl_min_rdma_pipeline_size = PIPELINE_MIN;
+	/* what is not offered is sent: a put is the engine's alone */
+	btl->btl_min_rdma_pipeline_size = SIZE_MAX;
 	btl->btl_put_limit = btl->btl_get_limit = SIZE_MAX;
 	btl->btl_flags = MCA_BTL_FLAGS_SEND | MCA_BTL_FLAGS_SEND_INPLACE |
 			 MCA_BTL_FLAGS_GET;

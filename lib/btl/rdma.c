@@ -81,10 +81,12 @@ registration_of(mca_btl_base_registration_handle_t *handle)
 
 OBJ_CLASS_INSTANCE(btl_offer_t, opal_free_list_item_t, NULL, NULL);
 
-static bool is_message(const btl_peer_t *peer, uint32_t flags)
+static bool is_message(const struct btl_module *m, const btl_peer_t *peer,
+		       uint32_t flags)
 {
-	return peer && (flags & MCA_BTL_REG_FLAG_ACCESS_ANY) ==
-			       MCA_BTL_REG_FLAG_REMOTE_READ;
+	return peer && m->super.btl_flags & MCA_BTL_FLAGS_GET &&
+	       (flags & MCA_BTL_REG_FLAG_ACCESS_ANY) ==
+		       MCA_BTL_REG_FLAG_REMOTE_READ;
 }
 
 /* NULL: it is sent in fragments. */
@@ -128,7 +130,7 @@ vmb_btl_register_mem(mca_btl_base_module_t *btl,
 	struct btl_module *m = (struct btl_module *)btl;
 	struct btl_registration *reg;
 
-	if (is_message(peer, flags))
+	if (is_message(m, peer, flags))
 		return offer(m, peer, base, size);
 	reg = registered(m, base, size,
 			 (int32_t)(flags & MCA_BTL_REG_FLAG_ACCESS_ANY));

@@ -161,7 +161,9 @@ offers()
 	if OMPI_MCA_btl_vmb_offer_min=1000000000 fetched; then
 		fail "offered in spite of btl_vmb_offer_min"
 	fi
-	OMPI_MCA_btl_vmb_flags=send,inplace,put must job 2 --short $messages
+	OMPI_MCA_btl_vmb_flags=send,inplace,put \
+		OMPI_MCA_btl_vmb_min_rdma_pipeline_size=32768 \
+		must job 2 --short $messages
 }
 
 # mpirun ends the job of a rank that died, and says so by its status.
