@@ -215,6 +215,23 @@ declare -A under_way=() # process numbers of what runs now
 
 # Whatever ends this script ends them: timeout(1) hands the signal on to its
 # group, and kills what does not listen.
+# Processes of an MPI job: see mpi_start.
+ranks() {
+	grep -lzxF "TMPDIR=$work" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3
+}
+
+# An mpirun that is stopped twice, by the terminal and by us, does not wait for
+# its ranks, which end on their own as a rule.
+ranks_end() {
+	local tries=0 left
+
+	while left=$(ranks) && [ -n "$left" ]; do
+		# shellcheck disable=SC2086 # one word a process
+		[ $((tries++)) -lt 50 ] || kill -KILL $left 2>/dev/null
+		sleep 0.1
+	done
+}
+
 cleanup() {
 	local pid
 
@@ -224,6 +241,7 @@ cleanup() {
 		kill -CONT "$pid" 2>/dev/null
 	done
 	wait
+	ranks_end
 	rm -rf "$work" /dev/shm/"vmb-peer:$$-"*
 }
 
