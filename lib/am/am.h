@@ -256,6 +256,9 @@ int vmb_am_rdma(struct vmb_am *am, unsigned op, struct vmb_peer *peer,
  */
 int vmb_am_poll(struct vmb_am *am, unsigned budget);
 
+/* Has a lane that is looked at a message, or room that somebody waits for? */
+bool vmb_lanes_due(struct vmb_am *am);
+
 /* Is there an event to take? One load of each line that is waited on. */
 static inline bool vmb_am_due(const struct vmb_am *am)
 {
@@ -264,6 +267,19 @@ static inline bool vmb_am_due(const struct vmb_am *am)
 	return vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events)) != 0 ||
 	       (lane && vmb_ring_due(lane, 0, vmb_ring_seq(lane)) != 0);
 }
+
+/* The same of all lanes that are looked at, and not just the last one. */
+static inline bool vmb_am_due_anywhere(struct vmb_am *am)
+{
+	return vmb_am_due(am) ||
+	       (vmb_unlikely(am->lanes.hot_count > 1) && vmb_lanes_due(am));
+}
+
+/*
+ * Would a pass find nothing to do until vmb_am_due_anywhere() says so? Not while
+ * something waits, was not told yet, or has to be looked at from time to time.
+ */
+bool vmb_am_at_rest(const struct vmb_am *am);
 
 /* A post to it found no room: will an event tell when there is some? */
 static inline bool vmb_am_tells_room(const struct vmb_peer *peer)

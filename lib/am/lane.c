@@ -22,6 +22,7 @@
 #include "base/log.h"
 
 #define CALLS_EVERY 64u /* passes between looks for the daemon's answer */
+#define AT_REST 8u	/* hot lanes: more take as long as a pass */
 #define RECLAIM_NS 1000000000u /* a lane that was silent for so long may go */
 
 static void on_word(struct vmb_am *am, const struct vmb_am_arrival *a,
@@ -560,6 +561,25 @@ static void hear_daemon(struct vmb_am *am)
 		if (in->state == VMB_LANE_CALLING)
 			in_answered(am, in);
 	}
+}
+
+bool vmb_lanes_at_rest(const struct vmb_am *am)
+{
+	const struct vmb_lanes *l = &am->lanes;
+	struct vmb_list *pos;
+
+	if (l->hot_count > AT_REST || l->reap || !vmb_list_empty(&l->stuck) ||
+	    !vmb_list_empty(&l->calls_out) || !vmb_list_empty(&l->calls_in))
+		return false;
+	vmb_list_each (pos, &l->hot) {
+		const struct vmb_lane_in *in =
+			vmb_container_of(pos, struct vmb_lane_in, node);
+
+		if (in->rest_until ||
+		    in->published != vmb_pack(in->ring.pos, in->buf_pos))
+			return false;
+	}
+	return true;
 }
 
 unsigned vmb_lanes_pass(struct vmb_am *am, unsigned budget)

@@ -133,6 +133,8 @@ void vmb_lane_in_end(struct vmb_am *am, struct vmb_lane_in *in,
 		     unsigned reason);
 /* Ask the sender to stop using it; the lane ends with its OFF. */
 void vmb_lane_ask_end(struct vmb_am *am, struct vmb_lane_in *in);
+/* See vmb_am_at_rest(). */
+bool vmb_lanes_at_rest(const struct vmb_am *am);
 /* One pass: negotiation, hot lanes. Returns messages taken, at most budget. */
 unsigned vmb_lanes_pass(struct vmb_am *am, unsigned budget);
 
@@ -167,8 +169,6 @@ int vmb_lane_take_first(struct vmb_am *am);
 void vmb_lane_drain(struct vmb_am *am, struct vmb_peer *peer);
 /* Let the endpoint sleep: arm all. false: something is there, nothing armed. */
 bool vmb_lanes_arm(struct vmb_am *am);
-/* Has one of the lanes that vmb_lanes_arm() armed got something meanwhile? */
-bool vmb_lanes_due(struct vmb_am *am);
 
 #define VMB_LANE_DIRECT_ALL ((1u << VMB_LANE_DIRECTS) - 1u)
 #define VMB_LANE_AGAIN \

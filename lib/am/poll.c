@@ -207,6 +207,14 @@ static void check_alive(struct vmb_am *am)
 	}
 }
 
+bool vmb_am_at_rest(const struct vmb_am *am)
+{
+	return !am->error && !vmb_am_must_flush(am) &&
+	       vmb_list_empty(&am->rdma_waiting) &&
+	       am->published == vmb_pack(am->events.pos, am->rx_pos) &&
+	       (!am->lanes.active || vmb_lanes_at_rest(am));
+}
+
 int vmb_am_poll(struct vmb_am *am, unsigned budget)
 {
 	uint64_t published = am->published;

@@ -118,6 +118,9 @@ struct vmb_endpoint {
 	/* not beside `progressing`: one load of both would have to wait for
 	 * the store of one */
 	bool held; /* vmb_hold() */
+	/* passes that may be a glance at the next event, see wait.c; whoever
+	 * comes to do more than look takes them away */
+	unsigned glances;
 	struct vmb_background background;
 
 	/* waiting: see wait.c */
@@ -158,8 +161,13 @@ int vmb_endpoint_refuse(void);
 /* Look for all waiters, tell those who may return. */
 void vmb_endpoint_attend(struct vmb_endpoint *ep);
 
-/* Check a handle and lock its endpoint. 0, or vmb_endpoint_refuse(). */
-static inline int vmb_endpoint_enter(struct vmb_endpoint *ep)
+/*
+ * Check a handle and lock its endpoint, to look what has happened and to make
+ * progress, and for nothing else. 0, or vmb_endpoint_refuse(). Every call begins
+ * so; to be called for it would take as long as it takes.
+ */
+static inline __attribute__((always_inline)) int
+vmb_endpoint_enter_to_look(struct vmb_endpoint *ep)
 {
 	if (vmb_unlikely(!vmb_table_holds(&vmb_endpoints, ep, sizeof(*ep))))
 		return vmb_endpoint_refuse();
@@ -168,6 +176,17 @@ static inline int vmb_endpoint_enter(struct vmb_endpoint *ep)
 		return 0;
 	vmb_lock_release(&ep->lock);
 	return vmb_endpoint_refuse();
+}
+
+/* The same to change something. */
+static inline __attribute__((always_inline)) int
+vmb_endpoint_enter(struct vmb_endpoint *ep)
+{
+	int rc = vmb_endpoint_enter_to_look(ep);
+
+	if (vmb_likely(!rc))
+		ep->glances = 0;
+	return rc;
 }
 
 /* Serve who waits, unlock. */

@@ -37,7 +37,7 @@ static int await_request(struct vmb_endpoint *ep, struct vmb_req **req,
 	*done = 0;
 	if (!req || !*req)
 		return -EINVAL;
-	rc = vmb_endpoint_enter(ep);
+	rc = vmb_endpoint_enter_to_look(ep);
 	if (rc)
 		return rc;
 	l.req = *req;
@@ -100,7 +100,7 @@ static int await_match(struct vmb_endpoint *ep, vmb_look_fn look,
 	*done = 0;
 	if (match & ~mask)
 		return -EINVAL;
-	rc = vmb_endpoint_enter(ep);
+	rc = vmb_endpoint_enter_to_look(ep);
 	if (rc)
 		return rc;
 	rc = vmb_endpoint_await(ep, look, &l, timeout_ms, false);
@@ -156,7 +156,7 @@ int vmb_peek(struct vmb_endpoint *ep, int timeout_ms, struct vmb_req **req)
 
 	if (!req)
 		return -EINVAL;
-	rc = vmb_endpoint_enter(ep);
+	rc = vmb_endpoint_enter_to_look(ep);
 	if (rc)
 		return rc;
 	rc = vmb_endpoint_await(ep, look_for_ended, &ended, timeout_ms, false);

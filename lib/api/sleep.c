@@ -131,6 +131,7 @@ bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 		take_over(ep);
 		return false;
 	}
+	ep->glances = 0;
 	if (vmb_am_arm(&ep->am)) {
 		vmb_endpoint_disarmed(ep);
 		return false; /* work, or an error that the pass reports */

@@ -103,6 +103,13 @@ int vmb_msg_progress(struct vmb_msg *msg)
 	return n;
 }
 
+bool vmb_msg_at_rest(const struct vmb_msg *msg)
+{
+	return vmb_list_empty(&msg->busy) && vmb_list_empty(&msg->timers) &&
+	       vmb_list_empty(&msg->connects) && vmb_list_empty(&msg->ended) &&
+	       vmb_am_at_rest(msg->am);
+}
+
 void vmb_msg_fail(struct vmb_msg *msg, int code)
 {
 	vmb_req_fail_all(msg, code);

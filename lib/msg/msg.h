@@ -113,6 +113,8 @@ void vmb_msg_set_handler(struct vmb_msg *msg, vmb_unexpected_handler_t fn,
  * am->error.
  */
 int vmb_msg_progress(struct vmb_msg *msg);
+/* Would it do nothing until vmb_am_due() says so? */
+bool vmb_msg_at_rest(const struct vmb_msg *msg);
 /* Nanoseconds (vmb_now_ns) at which progress is due without any event;
  * UINT64_MAX: never. A sleeper must not sleep past it. */
 uint64_t vmb_msg_deadline(const struct vmb_msg *msg);

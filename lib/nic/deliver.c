@@ -65,24 +65,30 @@ uint32_t vmb_events_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	return vmb_ring_room(&ep->events);
 }
 
-/* Does a message of `slots` event slots and `len` buffered bytes fit? */
-static bool has_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
-		     uint32_t slots, uint32_t len)
+/* Does a message of `slots` event slots fit? */
+static inline bool has_slots(struct vmb_engine *engine,
+			     struct vmb_nic_endpoint *ep, uint32_t slots)
 {
 	uint32_t wanted = vmb_load_relaxed(&ep->active) + EVENTS_KEPT + slots;
-	uint32_t bytes = 0;
 
-	if (len) {
-		vmb_rx_place(&(uint32_t){ep->rx_pos}, ep->rx_bytes, len,
-			     VMB_RX_ALIGN);
-		bytes = ep->rx_pos;
-		vmb_rx_place(&bytes, ep->rx_bytes, len, VMB_RX_ALIGN);
-		bytes -= ep->rx_pos; /* with what is lost at the end */
-	}
-	if (vmb_ring_room(&ep->events) < wanted || rx_room(ep) < bytes)
-		observe_consumed(engine, ep);
-	return vmb_ring_room(&ep->events) >= wanted && rx_room(ep) >= bytes &&
+	if (vmb_likely(vmb_ring_room(&ep->events) >= wanted))
+		return vmb_load_relaxed(&ep->state) == VMB_STATE_OPEN;
+	observe_consumed(engine, ep);
+	return vmb_ring_room(&ep->events) >= wanted &&
 	       vmb_load_relaxed(&ep->state) == VMB_STATE_OPEN;
+}
+
+/* The same with `len` buffered bytes. */
+static bool has_room(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+		     uint32_t len)
+{
+	uint32_t bytes = ep->rx_pos;
+
+	vmb_rx_place(&bytes, ep->rx_bytes, len, VMB_RX_ALIGN);
+	bytes -= ep->rx_pos; /* with what is lost at the end */
+	if (rx_room(ep) < bytes)
+		observe_consumed(engine, ep);
+	return rx_room(ep) >= bytes && has_slots(engine, ep, 1);
 }
 
 /*
@@ -293,24 +299,6 @@ unsigned vmb_events_room_again(struct vmb_engine *engine,
 
 /* ---- SEND -------------------------------------------------------------------- */
 
-struct vmb_nic_endpoint *vmb_nic_find(struct vmb_nic *nic, uint32_t handle,
-				      unsigned *code)
-{
-	uint32_t index = VMB_HANDLE_INDEX(handle);
-	struct vmb_nic_endpoint *ep;
-
-	*code = VMB_CODE_BAD_PEER;
-	if (index >= nic->endpoints_max || !VMB_HANDLE_GEN(handle))
-		return NULL;
-	ep = vmb_observe(&nic->endpoints[index]);
-	*code = VMB_CODE_PEER_GONE;
-	if (!ep || ep->handle != handle ||
-	    vmb_load_relaxed(&ep->state) != VMB_STATE_OPEN)
-		return NULL;
-	*code = VMB_CODE_OK;
-	return ep;
-}
-
 /* Give a SEND back to its sender, as it was. may_take() kept the room. */
 static void bounce(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		   const struct vmb_slot *slot, const struct vmb_slot_ext *ext,
@@ -333,7 +321,8 @@ static void bounce(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 }
 
 /* ep is to hear (EV_GONE) when peer goes. */
-static void acquaint(struct vmb_nic_endpoint *ep, struct vmb_nic_endpoint *peer)
+static inline void acquaint(struct vmb_nic_endpoint *ep,
+			    const struct vmb_nic_endpoint *peer)
 {
 	if (vmb_unlikely(!vmb_bit(ep->peers, peer->index)))
 		vmb_bit_set(ep->peers, peer->index);
@@ -399,15 +388,14 @@ static bool is_blocked(struct vmb_nic_endpoint *ep, uint32_t index,
 	return false;
 }
 
-/* Write the arrival. The caller has locked `to`, which this unlocks, and made
- * sure of the room. */
+/*
+ * Write the arrival. The caller has locked `to`, which this unlocks, and made
+ * sure of the room. The event first, for somebody waits for it.
+ */
 static void arrive(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		   struct vmb_nic_endpoint *to, struct vmb_slot *slot,
 		   const struct vmb_slot_ext *ext, uint32_t len)
 {
-	ep->held = false;
-	acquaint(ep, to);
-	acquaint(to, ep);
 	vmb_slot_head(slot, VMB_EV_ARRIVE,
 		      slot->flags & (VMB_F_PAIR | VMB_F_BUF), ep->handle);
 	if (vmb_unlikely(slot->flags & VMB_F_PAIR))
@@ -417,6 +405,9 @@ static void arrive(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 				     slot->flags & VMB_F_BUF
 					     ? sizeof(struct vmb_slot_buf)
 					     : slot->len);
+	ep->held = false;
+	acquaint(ep, to);
+	acquaint(to, ep);
 	vmb_count(&to->stats->arrivals, 1);
 	vmb_count(&to->stats->arrival_bytes, len);
 	vmb_events_unlock(to);
@@ -451,7 +442,7 @@ static int64_t send_buffered(struct vmb_engine *engine,
 		return ENGINE_COST_MIN;
 	}
 	vmb_events_lock(to);
-	if (!has_room(engine, to, 1, buf.len)) {
+	if (!has_room(engine, to, buf.len)) {
 		vmb_events_unlock(to);
 		return hold_or_bounce(engine, ep, to, slot, NULL);
 	}
@@ -464,20 +455,23 @@ static int64_t send_buffered(struct vmb_engine *engine,
 	return cost(buf.len);
 }
 
-static unsigned check_lengths(const struct vmb_slot *slot,
-			      const struct vmb_slot_ext *ext, uint32_t rx_bytes)
+/* Of one in the slot or the pair. */
+static inline unsigned check_inline(const struct vmb_slot *slot,
+				    const struct vmb_slot_ext *ext)
+{
+	bool pair = slot->flags & VMB_F_PAIR;
+
+	if (pair && ext->reserved_20)
+		return VMB_CODE_BAD_FLAGS;
+	return slot->len <= (pair ? VMB_INLINE_PAIR : VMB_INLINE_ONE)
+		       ? VMB_CODE_OK
+		       : VMB_CODE_BAD_LENGTH;
+}
+
+static unsigned check_buffered(const struct vmb_slot *slot, uint32_t rx_bytes)
 {
 	struct vmb_slot_buf buf;
 
-	if (!(slot->flags & VMB_F_BUF)) {
-		bool pair = slot->flags & VMB_F_PAIR;
-
-		if (pair && ext->reserved_20)
-			return VMB_CODE_BAD_FLAGS;
-		return slot->len <= (pair ? VMB_INLINE_PAIR : VMB_INLINE_ONE)
-			       ? VMB_CODE_OK
-			       : VMB_CODE_BAD_LENGTH;
-	}
 	memcpy(&buf, slot->payload, sizeof(buf));
 	if ((slot->flags & VMB_F_PAIR) || buf.reserved_a0)
 		return VMB_CODE_BAD_FLAGS;
@@ -493,7 +487,8 @@ int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 {
 	uint32_t slots = slot->flags & VMB_F_PAIR ? 2 : 1;
 	struct vmb_nic_endpoint *to;
-	unsigned code = check_lengths(slot, ext, 0);
+	unsigned code = slot->flags & VMB_F_BUF ? check_buffered(slot, 0)
+						: check_inline(slot, ext);
 
 	if (vmb_unlikely(code)) {
 		vmb_endpoint_fault(engine, ep, VMB_OP_SEND, code,
@@ -502,7 +497,7 @@ int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	}
 	to = vmb_nic_find(ep->nic, slot->peer, &code);
 	if (to && (slot->flags & VMB_F_BUF))
-		code = check_lengths(slot, ext, to->rx_bytes);
+		code = check_buffered(slot, to->rx_bytes);
 	if (vmb_unlikely(code)) {
 		if (code != VMB_CODE_PEER_GONE)
 			vmb_faults_record(ep, VMB_OP_SEND, code, 0, slot->peer,
@@ -517,7 +512,7 @@ int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	if (slot->flags & VMB_F_BUF)
 		return send_buffered(engine, ep, to, slot);
 	vmb_events_lock(to);
-	if (vmb_unlikely(!has_room(engine, to, slots, 0))) {
+	if (vmb_unlikely(!has_slots(engine, to, slots))) {
 		vmb_events_unlock(to);
 		return hold_or_bounce(engine, ep, to, slot, ext);
 	}

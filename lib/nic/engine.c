@@ -209,16 +209,18 @@ void vmb_engine_forget(struct vmb_nic_endpoint *ep)
 /* ---- serving ------------------------------------------------------------ */
 
 /*
- * A lie in the ring faults the endpoint; positions in the fault record count
- * from open.
+ * The descriptor of which the ring says that it is due. A lie in the ring faults
+ * the endpoint; positions in the fault record count from open.
  */
-static int fetch(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
-		 struct vmb_slot *slot, struct vmb_slot_ext *ext)
+static inline int fetch(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
+			int due, struct vmb_slot *slot,
+			struct vmb_slot_ext *ext)
 {
-	int due = vmb_ring_peek(&ep->doorbell, slot);
-
-	if (due == 1 && (slot->flags & VMB_F_PAIR))
-		due = vmb_ring_peek_ext(&ep->doorbell, ext);
+	if (vmb_likely(due == 1)) {
+		vmb_ring_load(&ep->doorbell, slot);
+		if (vmb_unlikely(slot->flags & VMB_F_PAIR))
+			due = vmb_ring_peek_ext(&ep->doorbell, ext);
+	}
 	if (vmb_unlikely(due < 0))
 		vmb_endpoint_fault(engine, ep, 0, VMB_CODE_BAD_SEQ,
 				   ep->doorbell.pos);
@@ -303,12 +305,14 @@ static unsigned serve_doorbell(struct vmb_engine *engine,
 	int64_t cost;
 
 	while (taken<ENGINE_BATCH && * deficit> 0) {
-		if (!vmb_ring_due(&ep->doorbell, 0,
-				  vmb_ring_seq(&ep->doorbell)))
+		int due = vmb_ring_due(&ep->doorbell, 0,
+				       vmb_ring_seq(&ep->doorbell));
+
+		if (!due)
 			break;
 		vmb_ring_prefetch_read(&ep->doorbell);
 		if (!may_take(engine, ep) ||
-		    fetch(engine, ep, &slot, &ext) != 1)
+		    fetch(engine, ep, due, &slot, &ext) != 1)
 			break;
 		cost = execute(engine, ep, &slot, &ext);
 		if (vmb_unlikely(cost == ENGINE_HELD))

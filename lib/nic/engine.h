@@ -260,8 +260,23 @@ unsigned vmb_events_tell_room(struct vmb_engine *engine,
 /* The same if ep has room again; called by its own engine. */
 unsigned vmb_events_room_again(struct vmb_engine *engine,
 			       struct vmb_nic_endpoint *ep);
-struct vmb_nic_endpoint *vmb_nic_find(struct vmb_nic *nic, uint32_t handle,
-				      unsigned *code);
+static inline struct vmb_nic_endpoint *
+vmb_nic_find(struct vmb_nic *nic, uint32_t handle, unsigned *code)
+{
+	uint32_t index = VMB_HANDLE_INDEX(handle);
+	struct vmb_nic_endpoint *ep;
+
+	*code = VMB_CODE_BAD_PEER;
+	if (index >= nic->endpoints_max || !VMB_HANDLE_GEN(handle))
+		return NULL;
+	ep = vmb_observe(&nic->endpoints[index]);
+	*code = VMB_CODE_PEER_GONE;
+	if (!ep || ep->handle != handle ||
+	    vmb_load_relaxed(&ep->state) != VMB_STATE_OPEN)
+		return NULL;
+	*code = VMB_CODE_OK;
+	return ep;
+}
 
 /* ---- transfer.c: PUT, GET, FENCE ---------------------------------------- */
 
