@@ -54,7 +54,8 @@ static void say_lost(const struct vmbd_client *c)
 			 vmbd_client_owner(c, owner), c->log_lost);
 }
 
-static void warn(struct vmbd_client *c, const char *format, va_list args)
+static __attribute__((format(printf, 2, 0))) void
+warn(struct vmbd_client *c, const char *format, va_list args)
 {
 	uint64_t second = vmb_now_ns() / 1000000000u;
 	char text[320], owner[VMBD_OWNER_BYTES];
