@@ -237,7 +237,9 @@ fuzz_one()
 	corpus=tests/fuzz/corpus/$name
 	words=tests/fuzz/dict/$name.dict
 	mkdir "$work/found" # what it finds, beside what it leaves in TMPDIR
+	# a finding is no skip, which 77 would be
 	TMPDIR=$work "$target" -max_total_time="$seconds" -timeout=20 \
+		-error_exitcode=1 \
 		-print_final_stats=1 -artifact_prefix="$log/$name-" \
 		$([ -f "$words" ] && echo "-dict=$words") "$work/found" "$corpus"
 	local status=$?
@@ -247,7 +249,7 @@ fuzz_one()
 
 stage_fuzz()
 {
-	local seconds=20 target
+	local seconds=15 target
 
 	if ! compgen -G 'tests/fuzz/*.c' >/dev/null; then
 		skip fuzz "there are no fuzz targets"

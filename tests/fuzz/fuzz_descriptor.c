@@ -47,6 +47,7 @@ static const struct vmb_geometry geometry = {
 static struct vmb_nic *nic;
 static struct side liar, honest;
 static uint64_t stale_key, private_key;
+static bool met; /* the honest side has had a message of this liar */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -278,6 +279,18 @@ static void settle(void)
 		idle = vmb_nic_breathe(nic, 0) ? 0 : idle + 1;
 }
 
+/* Who has met the liar hears once that it is gone, when it is faulted. */
+static unsigned hear_of_fault(const struct vmb_slot *event, unsigned at_honest)
+{
+	if (!met)
+		return at_honest;
+	met = false;
+	check(at_honest == 1 && event->op == VMB_EV_GONE &&
+		      event->peer == liar.handle,
+	      "whom it has met was not told");
+	return 0;
+}
+
 static void one(const uint8_t *record)
 {
 	const uint64_t keys[] = {liar.key,  honest.key, private_key,
@@ -287,7 +300,7 @@ static void one(const uint8_t *record)
 	struct vmb_slot_rdma what;
 	struct vmb_slot_ext ext;
 	struct outcome want;
-	struct vmb_slot slot, event;
+	struct vmb_slot slot, event, other;
 	unsigned at_liar, at_honest;
 
 	memcpy(&slot, record + 4, sizeof(slot));
@@ -310,12 +323,15 @@ static void one(const uint8_t *record)
 		vmb_ring_commit(&liar.doorbell, &slot);
 	settle();
 	at_liar = take(&liar, &event);
-	at_honest = take(&honest, at_liar ? &(struct vmb_slot){0} : &event);
+	at_honest = take(&honest, at_liar ? &other : &event);
+	if (want.kind == FAULT)
+		at_honest = hear_of_fault(&other, at_honest);
 	compare(&want, &event, at_liar, at_honest);
+	met |= want.kind == ARRIVE && slot.peer == honest.handle;
 	if (want.kind == FAULT) {
 		vmb_nic_endpoint_remove(nic, liar.ep, false);
 		settle();
-		take(&honest, &event); /* may hear that it is gone */
+		check(!take(&honest, &event), "told twice of one end");
 		side_open(&liar);
 	}
 }
