@@ -146,7 +146,10 @@ int vmb_am_arm(struct vmb_am *am)
 	if (am->error)
 		return am->error;
 	/* a pass is under way, maybe in a handler: it walks over what we cool */
-	if (am->polling || am->in_handler || vmb_am_must_flush(am))
+	if (am->polling || am->in_handler)
+		return -EAGAIN;
+	vmb_am_tell(am);
+	if (vmb_am_must_flush(am))
 		return -EAGAIN;
 	if (++am->arm_number == 0)
 		am->arm_number = 1;

@@ -32,6 +32,7 @@
 struct vmb_am;
 
 #define VMB_AM_ID_COUNT 256 /* 192.. are the library's */
+#define VMB_PEERS_PER_DIR 256u
 
 /* A peer as this endpoint knows it. Lives until vmb_am_forget_peer(). */
 struct vmb_peer {
@@ -78,9 +79,9 @@ struct vmb_lanes {
 	uint32_t after;		 /* messages to a peer before we want one */
 	uint32_t hot_count;
 	uint32_t passes;
-	uint32_t posts; /* messages of ours that went into lanes */
-	const struct vmb_ring *watch; /* of a hot lane, or NULL */
-	struct vmb_list owing;	      /* peers that a word may be sent to */
+	uint32_t posts;		/* messages of ours that went into lanes */
+	struct vmb_ring *watch; /* of a hot lane, or NULL */
+	struct vmb_list owing;	/* peers that a word may be sent to */
 	struct vmb_list calls_out, calls_in; /* the daemon was asked */
 	struct vmb_list hot, cold;	     /* struct vmb_lane_in */
 	struct vmb_list stuck, ended_out;    /* struct vmb_lane_out */
@@ -178,6 +179,7 @@ struct vmb_am {
 	unsigned fences_waiting; /* of rdma_waiting; SENDs wait behind them */
 	unsigned fences_open;	 /* posted, not ended: lanes wait for them */
 	struct vmb_lanes lanes;
+	uint32_t answered; /* posts when an answer was last looked for */
 };
 
 /*
@@ -216,7 +218,20 @@ void vmb_am_bind(struct vmb_am *am, unsigned id, vmb_am_handler_fn fn,
 /* The peer of a handle, made on first use. NULL: no memory, or handle 0. */
 struct vmb_peer *vmb_am_peer(struct vmb_am *am, uint32_t handle);
 /* The same, but NULL when it is not known. */
-struct vmb_peer *vmb_am_find_peer(struct vmb_am *am, uint32_t handle);
+struct vmb_peer *vmb_am_find_older(struct vmb_am *am, uint32_t handle);
+
+static inline struct vmb_peer *vmb_am_find_peer(struct vmb_am *am,
+						uint32_t handle)
+{
+	uint32_t index = VMB_HANDLE_INDEX(handle);
+	struct vmb_peer **dir = am->peers[index / VMB_PEERS_PER_DIR];
+	struct vmb_peer *peer = dir ? dir[index % VMB_PEERS_PER_DIR] : NULL;
+
+	if (vmb_likely(peer && peer->handle == handle && !peer->forgotten))
+		return peer;
+	return vmb_am_find_older(am, handle);
+}
+
 /* Drop what waits for it (undelivered with code) and free it. */
 void vmb_am_forget_peer(struct vmb_am *am, struct vmb_peer *peer, int code);
 
@@ -242,6 +257,10 @@ int vmb_am_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		unsigned count, size_t first_byte, size_t len,
 		enum vmb_am_mode mode);
 
+/* The same of one piece, at most VMB_INLINE_ONE bytes, VMB_AM_TRY. */
+int vmb_am_post_short(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		      uint64_t hdr, const void *data, size_t len);
+
 /*
  * op: VMB_OP_PUT, VMB_OP_GET or VMB_OP_FENCE (then only fn and arg count).
  * fn may be NULL. VMB_AM_QUEUE waits for a place, VMB_AM_TRY: -EAGAIN.
@@ -255,6 +274,13 @@ int vmb_am_rdma(struct vmb_am *am, unsigned op, struct vmb_peer *peer,
  * waited and may go. Returns the number of events taken, or am->error.
  */
 int vmb_am_poll(struct vmb_am *am, unsigned budget);
+
+/*
+ * In place of a pass when vmb_am_at_rest() was true of the last one and nothing
+ * but vmb_am_due() has become so: take the answer to what we sent, and leave
+ * the rest to the next pass. false: it takes a pass.
+ */
+bool vmb_am_take_answer(struct vmb_am *am);
 
 /* Has a lane that is looked at a message, or room that somebody waits for? */
 bool vmb_lanes_due(struct vmb_am *am);

@@ -134,6 +134,9 @@ void vmb_am_wake_engine(struct vmb_am *am, bool posted, bool published);
 /* Send what waits and may go. */
 void vmb_am_flush(struct vmb_am *am);
 
+/* Tell the engine and all senders what we took of theirs, if they do not know. */
+void vmb_am_tell(struct vmb_am *am);
+
 /* Does something wait that no event will announce? */
 static inline bool vmb_am_must_flush(const struct vmb_am *am)
 {

@@ -575,8 +575,7 @@ bool vmb_lanes_at_rest(const struct vmb_am *am)
 		const struct vmb_lane_in *in =
 			vmb_container_of(pos, struct vmb_lane_in, node);
 
-		if (in->rest_until ||
-		    in->published != vmb_pack(in->ring.pos, in->buf_pos))
+		if (in->rest_until || !vmb_lane_is_told(in))
 			return false;
 	}
 	return true;

@@ -133,6 +133,8 @@ void vmb_lane_in_end(struct vmb_am *am, struct vmb_lane_in *in,
 		     unsigned reason);
 /* Ask the sender to stop using it; the lane ends with its OFF. */
 void vmb_lane_ask_end(struct vmb_am *am, struct vmb_lane_in *in);
+/* See vmb_am_tell(). */
+void vmb_lanes_tell(struct vmb_am *am);
 /* See vmb_am_at_rest(). */
 bool vmb_lanes_at_rest(const struct vmb_am *am);
 /* One pass: negotiation, hot lanes. Returns messages taken, at most budget. */
@@ -140,6 +142,9 @@ unsigned vmb_lanes_pass(struct vmb_am *am, unsigned budget);
 
 /* ---- lane_out.c ----------------------------------------------------------- */
 
+/* At most VMB_INLINE_ONE bytes, if nothing is in the way. */
+bool vmb_lane_post_short(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+			 uint64_t hdr, const void *data, size_t len);
 /* vmb_am_post() for a peer with `lane_on`. */
 int vmb_lane_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		  uint64_t hdr, const struct vmb_segment *segments,
@@ -159,6 +164,8 @@ void vmb_lane_heat(struct vmb_am *am, struct vmb_lane_in *in);
 void vmb_lane_set_watch(struct vmb_am *am);
 /* Messages of all hot lanes, at most budget. */
 unsigned vmb_lanes_take(struct vmb_am *am, unsigned budget);
+/* See vmb_am_take_answer(); posts: messages of ours so far. */
+bool vmb_lane_take_answer(struct vmb_am *am, uint32_t posts);
 /*
  * An event of this peer is about to be acted upon: is there a message in its
  * lane that is older? Then vmb_lane_take_first() takes it: 1.
@@ -179,6 +186,12 @@ static inline bool vmb_lane_out_rests(const struct vmb_lane_out *out)
 {
 	return vmb_list_empty(&out->waiting) &&
 	       out->direct_free == VMB_LANE_DIRECT_ALL;
+}
+
+/* Does the sender know what we took? */
+static inline bool vmb_lane_is_told(const struct vmb_lane_in *in)
+{
+	return in->published == vmb_pack(in->ring.pos, in->buf_pos);
 }
 
 static inline void vmb_lane_consider(struct vmb_am *am, struct vmb_peer *peer)

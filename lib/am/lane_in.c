@@ -374,11 +374,25 @@ static unsigned take_some(struct vmb_am *am, struct vmb_lane_in *in,
 	}
 	if (taken < budget)
 		pace(am, in, taken);
-	if (taken < budget &&
-	    in->published != vmb_pack(in->ring.pos, in->buf_pos) &&
+	if (taken < budget && !vmb_lane_is_told(in) &&
 	    in->state == VMB_LANE_OPEN)
 		publish(am, in);
 	return taken;
+}
+
+void vmb_lanes_tell(struct vmb_am *am)
+{
+	struct vmb_list *pos;
+
+	vmb_list_each (pos, &am->lanes.hot) {
+		struct vmb_lane_in *in =
+			vmb_container_of(pos, struct vmb_lane_in, node);
+
+		if (!vmb_lane_is_told(in) && in->state == VMB_LANE_OPEN)
+			publish(am, in);
+	}
+	if (vmb_unlikely(!vmb_list_empty(&am->lanes.owing)))
+		vmb_lanes_speak(am);
 }
 
 unsigned vmb_lanes_take(struct vmb_am *am, unsigned budget)
@@ -402,6 +416,28 @@ unsigned vmb_lanes_take(struct vmb_am *am, unsigned budget)
 			 am->lanes.passes % PASSES_PER_CLOCK == 0))
 		cool_silent(am);
 	return taken;
+}
+
+/*
+ * No more of it, and no word to the sender, who has room for three quarters of
+ * the lane at least: the next line is not taken from a sender who is about to
+ * write it.
+ */
+bool vmb_lane_take_answer(struct vmb_am *am, uint32_t posts)
+{
+	struct vmb_lane_in *in;
+
+	if (!am->lanes.watch)
+		return false;
+	in = vmb_container_of(am->lanes.watch, struct vmb_lane_in, ring);
+	if (in->rest_until || in->state != VMB_LANE_OPEN ||
+	    vmb_ring_due(&in->ring, 0, vmb_ring_seq(&in->ring)) != 1)
+		return false;
+	in->stream_from = posts;
+	in->stream = 1;
+	in->missed = 0;
+	take_due(am, in);
+	return true;
 }
 
 /* ---- before events of the engine -------------------------------------------- */

@@ -180,10 +180,10 @@ static void set_stuck(struct vmb_am *am, struct vmb_lane_out *out)
 		vmb_list_append(&am->lanes.stuck, &out->node);
 }
 
-static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
-		     uint64_t hdr, const struct vmb_segment *segments,
-		     unsigned count, size_t first_byte, size_t len,
-		     enum vmb_am_mode mode)
+int vmb_lane_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		  uint64_t hdr, const struct vmb_segment *segments,
+		  unsigned count, size_t first_byte, size_t len,
+		  enum vmb_am_mode mode)
 {
 	struct vmb_lane_out *out = peer->lane_out;
 	int rc = -EAGAIN;
@@ -211,24 +211,19 @@ static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 	return rc;
 }
 
-int vmb_lane_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
-		  uint64_t hdr, const struct vmb_segment *segments,
-		  unsigned count, size_t first_byte, size_t len,
-		  enum vmb_am_mode mode)
+bool vmb_lane_post_short(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+			 uint64_t hdr, const void *data, size_t len)
 {
-	struct vmb_lane_out *out = peer->lane_out;
-	const void *data = vmb_am_as_one(segments, count, first_byte, len);
 	const uint64_t head[] = VMB_SLOT_HEAD(VMB_EV_ARRIVE, 0, id, hdr, len);
+	struct vmb_lane_out *out = peer->lane_out;
 
-	if (vmb_unlikely(len > VMB_INLINE_ONE || !data || am->error ||
-			 am->fences_waiting || am->fences_open ||
+	if (vmb_unlikely(am->error || am->fences_waiting || am->fences_open ||
 			 peer->lane_stuck || !vmb_ring_room(&out->ring)))
-		return post_slow(am, peer, id, hdr, segments, count, first_byte,
-				 len, mode);
+		return false;
 	vmb_ring_commit_short(&out->ring, head, data, len);
 	claim_ahead(am, out);
 	look_at_arm(am, out);
-	return 0;
+	return true;
 }
 
 /* ---- what waits ------------------------------------------------------------ */

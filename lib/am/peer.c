@@ -20,8 +20,6 @@
 #include "am/internal.h"
 #include "am/lane.h"
 
-#define PEERS_PER_DIR 256u
-
 /* ---- the table ------------------------------------------------------------- */
 
 /* Where the newest peer of an index hangs. NULL: nothing there (yet). */
@@ -29,11 +27,11 @@ static struct vmb_peer **find_place(struct vmb_am *am, uint32_t handle,
 				    bool make)
 {
 	uint32_t index = VMB_HANDLE_INDEX(handle);
-	struct vmb_peer ***dir = &am->peers[index / PEERS_PER_DIR];
+	struct vmb_peer ***dir = &am->peers[index / VMB_PEERS_PER_DIR];
 
 	if (!*dir && make)
-		*dir = calloc(PEERS_PER_DIR, sizeof(**dir));
-	return *dir ? &(*dir)[index % PEERS_PER_DIR] : NULL;
+		*dir = calloc(VMB_PEERS_PER_DIR, sizeof(**dir));
+	return *dir ? &(*dir)[index % VMB_PEERS_PER_DIR] : NULL;
 }
 
 struct vmb_peer *vmb_peer_lookup(struct vmb_am *am, uint32_t handle)
@@ -46,7 +44,7 @@ struct vmb_peer *vmb_peer_lookup(struct vmb_am *am, uint32_t handle)
 	return peer;
 }
 
-struct vmb_peer *vmb_am_find_peer(struct vmb_am *am, uint32_t handle)
+struct vmb_peer *vmb_am_find_older(struct vmb_am *am, uint32_t handle)
 {
 	struct vmb_peer *peer = vmb_peer_lookup(am, handle);
 
@@ -432,7 +430,8 @@ int vmb_peer_gone_code(const struct vmb_am *am, const struct vmb_peer *peer)
 	if (!peer->nic_id)
 		return -ECONNRESET;
 	for (uint32_t d = 0; d < vmb_array_size(am->peers); d++) {
-		for (uint32_t i = 0; am->peers[d] && i < PEERS_PER_DIR; i++) {
+		for (uint32_t i = 0; am->peers[d] && i < VMB_PEERS_PER_DIR;
+		     i++) {
 			const struct vmb_peer *other = am->peers[d][i];
 
 			if (other && is_successor(other, peer))
@@ -471,7 +470,7 @@ void vmb_am_forget_peer(struct vmb_am *am, struct vmb_peer *peer, int code)
 
 static void fini_dir(struct vmb_am *am, struct vmb_peer **dir)
 {
-	for (uint32_t i = 0; i < PEERS_PER_DIR; i++) {
+	for (uint32_t i = 0; i < VMB_PEERS_PER_DIR; i++) {
 		while (dir[i]) {
 			struct vmb_peer *peer = dir[i];
 

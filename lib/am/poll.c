@@ -207,12 +207,61 @@ static void check_alive(struct vmb_am *am)
 	}
 }
 
+static bool is_told(const struct vmb_am *am)
+{
+	return am->published == vmb_pack(am->events.pos, am->rx_pos);
+}
+
 bool vmb_am_at_rest(const struct vmb_am *am)
 {
 	return !am->error && !vmb_am_must_flush(am) &&
-	       vmb_list_empty(&am->rdma_waiting) &&
-	       am->published == vmb_pack(am->events.pos, am->rx_pos) &&
+	       vmb_list_empty(&am->rdma_waiting) && is_told(am) &&
 	       (!am->lanes.active || vmb_lanes_at_rest(am));
+}
+
+/*
+ * What was done since a pass began, or an answer was looked for, is told:
+ * the engine once, and peers that sleep beside a lane.
+ */
+static inline void tell_engine(struct vmb_am *am, uint32_t posted,
+			       uint64_t published)
+{
+	am->polling = false;
+	if (posted != am->doorbell.pos || published != am->published)
+		vmb_am_wake_engine(am, posted != am->doorbell.pos,
+				   published != am->published);
+}
+
+void vmb_am_tell(struct vmb_am *am)
+{
+	uint32_t posted = am->doorbell.pos;
+	uint64_t published = am->published;
+
+	if (!is_told(am))
+		publish(am);
+	if (vmb_unlikely(am->lanes.active))
+		vmb_lanes_tell(am);
+	tell_engine(am, posted, published);
+}
+
+bool vmb_am_take_answer(struct vmb_am *am)
+{
+	uint32_t posted = am->doorbell.pos;
+	uint64_t published = am->published;
+	uint32_t posts = posted + am->lanes.posts;
+	int rc;
+
+	if (am->answered == posts)
+		return false;
+	am->answered = posts;
+	am->polling = true;
+	rc = vmb_lane_take_answer(am, posts) ? 1 : take(am);
+	if (vmb_unlikely(rc < 0))
+		vmb_am_fail(am, -EIO);
+	if (vmb_unlikely(!vmb_list_empty(&am->lanes.owing)))
+		vmb_lanes_speak(am);
+	tell_engine(am, posted, published);
+	return rc == 1;
 }
 
 int vmb_am_poll(struct vmb_am *am, unsigned budget)
@@ -234,12 +283,9 @@ int vmb_am_poll(struct vmb_am *am, unsigned budget)
 	if (vmb_unlikely(am->lanes.active) && !am->error)
 		taken += vmb_lanes_pass(am, budget - taken);
 	vmb_am_flush(am);
-	if (rc == 0 && am->published != vmb_pack(am->events.pos, am->rx_pos))
+	if (rc == 0 && !is_told(am))
 		publish(am);
-	am->polling = false;
-	if (posted != am->doorbell.pos || published != am->published)
-		vmb_am_wake_engine(am, posted != am->doorbell.pos,
-				   published != am->published);
+	tell_engine(am, posted, published);
 	if (taken)
 		am->idle = 0;
 	else if (vmb_unlikely(++am->idle % IDLE_LOOK == 0))

@@ -249,6 +249,9 @@ static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 {
 	int rc = -EAGAIN;
 
+	if (peer->lane_on)
+		return vmb_lane_post(am, peer, id, hdr, segments, count,
+				     first_byte, len, mode);
 	if (am->error)
 		return am->error;
 	if (peer->gone)
@@ -271,14 +274,36 @@ static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 			      len);
 }
 
-static void commit_short(struct vmb_am *am, uint32_t handle, unsigned id,
-			 uint64_t hdr, const void *data, size_t len)
+/* Straight into the slot, where nothing is before it. */
+static inline bool post_short(struct vmb_am *am, struct vmb_peer *peer,
+			      unsigned id, uint64_t hdr, const void *data,
+			      size_t len)
 {
 	const uint64_t head[] =
-		VMB_SLOT_HEAD(VMB_OP_SEND, handle, id, hdr, len);
+		VMB_SLOT_HEAD(VMB_OP_SEND, peer->handle, id, hdr, len);
 
+	if (peer->lane_on)
+		return vmb_lane_post_short(am, peer, id, hdr, data, len);
+	if (vmb_unlikely(am->error || am->fences_waiting || peer->gone ||
+			 peer->blocked || peer->queued || peer->resume ||
+			 !vmb_ring_room(&am->doorbell)))
+		return false;
 	am->tx_end[am->doorbell.pos % VMB_DOORBELL_SLOTS] = am->tx_pos;
 	vmb_ring_commit_short(&am->doorbell, head, data, len);
+	peer->last_post = am->doorbell.pos;
+	vmb_lane_consider(am, peer);
+	vmb_am_kick(am);
+	return true;
+}
+
+int vmb_am_post_short(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
+		      uint64_t hdr, const void *data, size_t len)
+{
+	struct vmb_segment s = {.ptr = (void *)(uintptr_t)data, .len = len};
+
+	if (vmb_likely(post_short(am, peer, id, hdr, data, len)))
+		return 0;
+	return post_slow(am, peer, id, hdr, &s, 1, 0, len, VMB_AM_TRY);
 }
 
 int vmb_am_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
@@ -286,23 +311,21 @@ int vmb_am_post(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		unsigned count, size_t first_byte, size_t len,
 		enum vmb_am_mode mode)
 {
+	char gathered[VMB_INLINE_ONE];
 	const void *data;
 
-	if (peer->lane_on)
-		return vmb_lane_post(am, peer, id, hdr, segments, count,
-				     first_byte, len, mode);
-	data = vmb_am_as_one(segments, count, first_byte, len);
-	if (vmb_unlikely(len > VMB_INLINE_ONE || !data || am->error ||
-			 am->fences_waiting || peer->gone || peer->blocked ||
-			 peer->queued || peer->resume ||
-			 !vmb_ring_room(&am->doorbell)))
-		return post_slow(am, peer, id, hdr, segments, count, first_byte,
-				 len, mode);
-	commit_short(am, peer->handle, id, hdr, data, len);
-	peer->last_post = am->doorbell.pos;
-	vmb_lane_consider(am, peer);
-	vmb_am_kick(am);
-	return 0;
+	if (len <= VMB_INLINE_ONE) {
+		data = vmb_am_as_one(segments, count, first_byte, len);
+		if (!data) {
+			gather(vmb_copy_short, gathered, segments, count,
+			       first_byte, len);
+			data = gathered;
+		}
+		if (post_short(am, peer, id, hdr, data, len))
+			return 0;
+	}
+	return post_slow(am, peer, id, hdr, segments, count, first_byte, len,
+			 mode);
 }
 
 /* ---- what waits ------------------------------------------------------------------ */

@@ -14,13 +14,12 @@
 struct vmb_peer *vmb_address_peer(struct vmb_endpoint *ep, struct vmb_addr addr)
 {
 	uint32_t handle = (uint32_t)addr.opaque[0];
-	struct vmb_peer *peer = vmb_am_find_peer(&ep->am, handle);
-	struct vmb_addr given;
+	struct vmb_addr given = vmb_msg_addr_of(ep->msg, handle);
 
-	if (vmb_unlikely(!peer))
+	if (vmb_unlikely(given.opaque[0] != addr.opaque[0] ||
+			 given.opaque[1] != addr.opaque[1] || !handle))
 		return NULL;
-	given = vmb_msg_addr(ep->msg, peer);
-	return memcmp(&given, &addr, sizeof(addr)) ? NULL : peer;
+	return vmb_am_find_peer(&ep->am, handle);
 }
 
 /* Lock the endpoint and find the peer of one of its addresses. */

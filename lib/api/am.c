@@ -88,6 +88,9 @@ int vmb_am_send(struct vmb_endpoint *ep, struct vmb_addr dest, unsigned id,
 		rc = -EINVAL;
 	else if (len > vmb_am_payload_max(&ep->am))
 		rc = -EMSGSIZE;
+	else if (vmb_likely(count == 1 && len <= VMB_INLINE_ONE))
+		rc = vmb_am_post_short(&ep->am, peer, id, hdr, segments->ptr,
+				       len);
 	else
 		rc = vmb_am_post(&ep->am, peer, id, hdr, segments, count, 0,
 				 (size_t)len, VMB_AM_TRY);

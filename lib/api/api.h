@@ -192,7 +192,7 @@ vmb_endpoint_enter(struct vmb_endpoint *ep)
 /* Serve who waits, unlock. */
 static inline void vmb_endpoint_leave(struct vmb_endpoint *ep)
 {
-	if (ep->version != ep->attended)
+	if (ep->version != ep->attended && !vmb_list_empty(&ep->waiters))
 		vmb_endpoint_attend(ep);
 	vmb_lock_release(&ep->lock);
 }

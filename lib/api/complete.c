@@ -18,12 +18,9 @@ struct request_look {
 static int look_at_request(struct vmb_endpoint *ep, void *arg)
 {
 	struct request_look *l = arg;
+	int rc = vmb_msg_collect(ep->msg, l->req, l->status);
 
-	if (!vmb_msg_owns(ep->msg, l->req))
-		return -EINVAL;
-	if (vmb_msg_collect(ep->msg, l->req, l->status))
-		return 1;
-	return ep->am.error;
+	return rc ? rc : ep->am.error;
 }
 
 static int await_request(struct vmb_endpoint *ep, struct vmb_req **req,
@@ -74,7 +71,7 @@ static int look_for_any(struct vmb_endpoint *ep, void *arg)
 	struct match_look *l = arg;
 	struct vmb_req *req = vmb_msg_first_done(ep->msg, l->match, l->mask);
 
-	if (req && vmb_msg_collect(ep->msg, req, &l->status))
+	if (req && vmb_msg_collect(ep->msg, req, &l->status) > 0)
 		return 1;
 	return ep->am.error;
 }

@@ -11,6 +11,8 @@
  */
 #include "btl/btl.h"
 
+#include <vmbypass/abi/slot.h>
+
 #define WAITING_MAX 64u /* fragments for one peer; then requests wait in ob1 */
 
 static void construct(btl_fragment_t *frag)
@@ -207,6 +209,20 @@ int vmb_btl_send(mca_btl_base_module_t *btl,
 	return OPAL_SUCCESS;
 }
 
+/* What fits a slot goes in one piece: two take longer to be put together. */
+static int transmit_short(struct btl_module *m, const btl_peer_t *peer,
+			  mca_btl_base_tag_t tag, const void *header,
+			  size_t header_size,
+			  const mca_btl_base_segment_t *payload)
+{
+	char both[VMB_INLINE_ONE];
+	struct vmb_segment out = {both, header_size + payload->seg_len};
+
+	memcpy(both, header, header_size);
+	memcpy(both + header_size, payload->seg_addr.pval, payload->seg_len);
+	return vmb_am_send(m->ep, peer->addr, BTL_AM_ID, tag, &out, 1);
+}
+
 /*
  * Without room there is no copy made that nobody waits for: the request stays
  * with ob1, so a sender is never further ahead of its receiver than what the
@@ -229,7 +245,11 @@ int vmb_btl_sendi(mca_btl_base_module_t *btl,
 		segments[0].seg_len = header_size;
 		if (payload_size)
 			point(convertor, &segments[count++], payload_size);
-		rc = transmit(m, peer, tag, segments, count);
+		if (count == 2 && header_size + payload_size <= VMB_INLINE_ONE)
+			rc = transmit_short(m, peer, tag, header, header_size,
+					    &segments[1]);
+		else
+			rc = transmit(m, peer, tag, segments, count);
 		if (!rc)
 			return OPAL_SUCCESS;
 	}

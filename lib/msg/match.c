@@ -150,20 +150,11 @@ static struct vmb_posted *find_oldest(struct vmb_postedset *set, uint64_t bits)
 	return scan_beyond(set, bits, best);
 }
 
-struct vmb_posted *vmb_postedset_take(struct vmb_postedset *set, uint64_t bits)
+struct vmb_posted *vmb_postedset_take_some(struct vmb_postedset *set,
+					   uint64_t bits)
 {
-	struct vmb_posted *p;
+	struct vmb_posted *p = find_oldest(set, bits);
 
-	if (!set->count)
-		return NULL;
-	if (vmb_list_empty(&set->alike)) {
-		p = find_oldest(set, bits);
-	} else {
-		set->scanned++;
-		if ((bits & set->alike_mask) != set->alike_match)
-			return NULL;
-		p = vmb_list_first(&set->alike, struct vmb_posted, node.same);
-	}
 	if (p)
 		vmb_postedset_remove(set, p);
 	return p;

@@ -52,9 +52,27 @@ void vmb_postedset_fini(struct vmb_postedset *set);
 /* match has no bits outside mask. */
 void vmb_postedset_insert(struct vmb_postedset *set, struct vmb_posted *p,
 			  uint64_t match, uint64_t mask);
-/* Oldest with (bits & mask) == match, taken out; or NULL. */
-struct vmb_posted *vmb_postedset_take(struct vmb_postedset *set, uint64_t bits);
+/* What vmb_postedset_take() does when they are not all alike. */
+struct vmb_posted *vmb_postedset_take_some(struct vmb_postedset *set,
+					   uint64_t bits);
 void vmb_postedset_remove(struct vmb_postedset *set, struct vmb_posted *p);
+/* Oldest with (bits & mask) == match, taken out; or NULL. */
+static inline struct vmb_posted *vmb_postedset_take(struct vmb_postedset *set,
+						    uint64_t bits)
+{
+	struct vmb_posted *p;
+
+	if (vmb_list_empty(&set->alike))
+		return set->count ? vmb_postedset_take_some(set, bits) : NULL;
+	set->scanned++;
+	if ((bits & set->alike_mask) != set->alike_match)
+		return NULL;
+	p = vmb_list_first(&set->alike, struct vmb_posted, node.same);
+	set->count--;
+	vmb_list_remove(&p->node.same);
+	return p;
+}
+
 /* Comparisons made so far: what tests measure instead of time. */
 uint64_t vmb_postedset_steps(const struct vmb_postedset *set);
 

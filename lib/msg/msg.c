@@ -80,6 +80,22 @@ void vmb_msg_close(struct vmb_msg *msg)
 	free(msg);
 }
 
+/* What arrivals leave to be done, and what is due by time. */
+static inline int tend(struct vmb_msg *msg)
+{
+	int n = 0;
+
+	if (vmb_unlikely(!vmb_list_empty(&msg->busy)))
+		n += vmb_msg_peers_drain(msg);
+	if (vmb_unlikely(!vmb_list_empty(&msg->timers)))
+		n += vmb_timer_poll(msg);
+	if (vmb_unlikely(!vmb_list_empty(&msg->connects)))
+		n += vmb_connect_poll(msg);
+	if (vmb_unlikely(!vmb_list_empty(&msg->ended)))
+		n += vmb_offers_tell(msg);
+	return n;
+}
+
 int vmb_msg_progress(struct vmb_msg *msg)
 {
 	int n;
@@ -92,15 +108,15 @@ int vmb_msg_progress(struct vmb_msg *msg)
 		vmb_offers_tell(msg);
 		return n;
 	}
-	if (vmb_unlikely(!vmb_list_empty(&msg->busy)))
-		n += vmb_msg_peers_drain(msg);
-	if (vmb_unlikely(!vmb_list_empty(&msg->timers)))
-		n += vmb_timer_poll(msg);
-	if (vmb_unlikely(!vmb_list_empty(&msg->connects)))
-		n += vmb_connect_poll(msg);
-	if (vmb_unlikely(!vmb_list_empty(&msg->ended)))
-		n += vmb_offers_tell(msg);
-	return n;
+	return n + tend(msg);
+}
+
+int vmb_msg_take_answer(struct vmb_msg *msg)
+{
+	if (vmb_likely(vmb_unexpected_fits_one(msg) &&
+		       vmb_am_take_answer(msg->am) && !msg->am->error))
+		return 1 + tend(msg);
+	return vmb_msg_progress(msg);
 }
 
 bool vmb_msg_at_rest(const struct vmb_msg *msg)

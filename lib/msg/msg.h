@@ -89,9 +89,10 @@ int vmb_msg_withdraw(struct vmb_msg *msg, const struct vmb_wire_offer *offer);
 
 /* Is it a live request of this endpoint? Safe for any pointer value. */
 bool vmb_msg_owns(struct vmb_msg *msg, const struct vmb_req *req);
-/* Has it ended? If so fill status and recycle it. */
-bool vmb_msg_collect(struct vmb_msg *msg, struct vmb_req *req,
-		     struct vmb_status *status);
+/* Has it ended? If so fill status and recycle it: 1. 0: it has not; -EINVAL:
+ * vmb_msg_owns() is false. */
+int vmb_msg_collect(struct vmb_msg *msg, struct vmb_req *req,
+		    struct vmb_status *status);
 /* First ended request with (m & mask) == match, or NULL. */
 struct vmb_req *vmb_msg_first_done(struct vmb_msg *msg, uint64_t match,
 				   uint64_t mask);
@@ -115,6 +116,9 @@ void vmb_msg_set_handler(struct vmb_msg *msg, vmb_unexpected_handler_t fn,
 int vmb_msg_progress(struct vmb_msg *msg);
 /* Would it do nothing until vmb_am_due() says so? */
 bool vmb_msg_at_rest(const struct vmb_msg *msg);
+/* The same when it was at rest and vmb_am_due() says so: see
+ * vmb_am_take_answer(). */
+int vmb_msg_take_answer(struct vmb_msg *msg);
 /* Nanoseconds (vmb_now_ns) at which progress is due without any event;
  * UINT64_MAX: never. A sleeper must not sleep past it. */
 uint64_t vmb_msg_deadline(const struct vmb_msg *msg);
@@ -128,5 +132,7 @@ struct vmb_msg_counters {
 void vmb_msg_query(struct vmb_msg *msg, struct vmb_msg_counters *counters);
 
 struct vmb_addr vmb_msg_addr(struct vmb_msg *msg, const struct vmb_peer *peer);
+/* The address that a peer of that handle has, or would have; 0: none. */
+struct vmb_addr vmb_msg_addr_of(const struct vmb_msg *msg, uint32_t handle);
 
 #endif

@@ -63,6 +63,9 @@ int vmb_msg_peer_post(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
 		      uint64_t hdr, const struct vmb_segment *segments,
 		      unsigned count, size_t len)
 {
+	if (vmb_likely(count == 1 && len <= VMB_INLINE_ONE))
+		return vmb_am_post_short(msg->am, mp->peer, id, hdr,
+					 segments->ptr, len);
 	return vmb_am_post(msg->am, mp->peer, id, hdr, segments, count, 0, len,
 			   VMB_AM_TRY);
 }

@@ -50,39 +50,56 @@ void vmb_receive_scatter(const struct vmb_req *req, uint64_t at,
 
 /* ---- delivery ------------------------------------------------------------------ */
 
-static uint64_t copy_out(const struct vmb_req *req,
-			 const struct vmb_incoming *in)
+static inline uint64_t copy_out(const struct vmb_req *req, const void *data,
+				uint64_t len)
 {
-	uint64_t len = in->code ? 0 : in->len;
-
-	if (vmb_likely(req->segment_count <= 1 && len)) {
-		len = req->segment_count ? vmb_min(len, req->one.len) : 0;
-		vmb_copy_short(req->one.ptr, in->data, len);
-	} else if (len) {
+	if (vmb_likely(req->segment_count == 1)) {
+		len = vmb_min(len, req->one.len);
+		vmb_copy_short(req->one.ptr, data, len);
+	} else {
 		len = vmb_min(len, vmb_receive_room(req));
-		vmb_receive_scatter(req, 0, in->data, len);
+		vmb_receive_scatter(req, 0, data, len);
 	}
 	return len;
 }
 
-static int outcome(const struct vmb_incoming *in, uint64_t taken)
+static inline void note_source(struct vmb_req *req, const struct vmb_peer *peer,
+			       uint64_t match, uint64_t len)
 {
-	if (in->code)
-		return in->code;
-	return taken < in->len ? -EMSGSIZE : 0;
+	req->handle = peer->handle;
+	req->match = match;
+	req->msg_len = len;
+}
+
+/* Its end, which nobody else has to know. */
+static inline void deliver_eager(struct vmb_msg *msg, struct vmb_req *req,
+				 const void *data, uint64_t len)
+{
+	uint64_t taken = copy_out(req, data, len);
+
+	vmb_req_complete_matched(msg, req, taken < len ? -EMSGSIZE : 0, taken);
+}
+
+static void deliver_sync(struct vmb_msg *msg, struct vmb_req *req,
+			 const struct vmb_incoming *in)
+{
+	uint64_t taken = in->code ? 0 : copy_out(req, in->data, in->len);
+	int code = taken < in->len ? -EMSGSIZE : 0;
+
+	vmb_receive_end(msg, req, VMB_MSG_ACK, in->code ? in->code : code,
+			taken);
 }
 
 void vmb_receive_deliver(struct vmb_msg *msg, struct vmb_req *req,
 			 const struct vmb_incoming *in)
 {
-	uint64_t taken;
-
-	req->handle = in->mp->peer->handle;
-	req->match = in->match;
-	req->msg_len = in->len;
+	note_source(req, in->mp->peer, in->match, in->len);
+	if (in->id == VMB_MSG_EAGER && !in->code) {
+		deliver_eager(msg, req, in->data, in->len);
+		return;
+	}
 	if (in->id == VMB_MSG_EAGER) {
-		taken = copy_out(req, in);
-		vmb_req_complete_matched(msg, req, outcome(in, taken), taken);
+		vmb_req_complete_matched(msg, req, in->code, 0);
 		return;
 	}
 	req->state = VMB_REQ_MATCHED;
@@ -91,12 +108,10 @@ void vmb_receive_deliver(struct vmb_msg *msg, struct vmb_req *req,
 	req->recv.refs = &req->recv.one;
 	vmb_list_init(&req->recv.reply.node);
 	vmb_list_append(&in->mp->active, &req->link);
-	if (in->id == VMB_MSG_RTS) {
+	if (in->id == VMB_MSG_RTS)
 		vmb_fetch_start(msg, req, in);
-		return;
-	}
-	taken = copy_out(req, in);
-	vmb_receive_end(msg, req, VMB_MSG_ACK, outcome(in, taken), taken);
+	else
+		deliver_sync(msg, req, in);
 }
 
 static uint32_t wire_code(int code)
@@ -181,26 +196,32 @@ bool vmb_receive_match(struct vmb_msg *msg, const struct vmb_incoming *in)
 	return true;
 }
 
+static bool find_sender(struct vmb_msg *msg, const struct vmb_am_arrival *a,
+			struct vmb_incoming *in)
+{
+	in->match = a->hdr;
+	in->mp = vmb_msg_peer_get(msg, a->peer);
+	if (vmb_likely(in->mp))
+		return true;
+	/* no way to answer, no way to keep it */
+	vmb_error("endpoint %u: no memory for a new peer", msg->am->pep.id);
+	vmb_am_fail(msg->am, -EIO);
+	return false;
+}
+
 static void arrive(struct vmb_msg *msg, const struct vmb_am_arrival *a,
 		   struct vmb_incoming *in)
 {
-	in->mp = vmb_msg_peer_get(msg, a->peer);
-	if (vmb_unlikely(!in->mp)) {
-		/* no way to answer, no way to keep it */
-		vmb_error("endpoint %u: no memory for a new peer",
-			  msg->am->pep.id);
-		vmb_am_fail(msg->am, -EIO);
+	if (!find_sender(msg, a, in))
 		return;
-	}
-	in->match = a->hdr;
 	if (vmb_receive_match(msg, in))
 		msg->counters.expected++;
 	else
 		vmb_unexpected_arrive(msg, in);
 }
 
-void vmb_receive_on_eager(struct vmb_am *am, const struct vmb_am_arrival *a,
-			  void *arg)
+static void eager_unexpected(struct vmb_msg *msg,
+			     const struct vmb_am_arrival *a)
 {
 	struct vmb_incoming in = {
 		.id = VMB_MSG_EAGER,
@@ -208,8 +229,27 @@ void vmb_receive_on_eager(struct vmb_am *am, const struct vmb_am_arrival *a,
 		.data = a->data,
 	};
 
+	if (find_sender(msg, a, &in))
+		vmb_unexpected_arrive(msg, &in);
+}
+
+/* Most messages: all in this function when a receive waits for it. */
+void vmb_receive_on_eager(struct vmb_am *am, const struct vmb_am_arrival *a,
+			  void *arg)
+{
+	struct vmb_msg *msg = arg;
+	struct vmb_posted *p = vmb_postedset_take(&msg->posted, a->hdr);
+	struct vmb_req *req;
+
 	(void)am;
-	arrive(arg, a, &in);
+	if (vmb_unlikely(!p)) {
+		eager_unexpected(msg, a);
+		return;
+	}
+	msg->counters.expected++;
+	req = vmb_container_of(p, struct vmb_req, posted);
+	note_source(req, a->peer, a->hdr, a->len);
+	deliver_eager(msg, req, a->data, a->len);
 }
 
 void vmb_receive_on_eager_sync(struct vmb_am *am,

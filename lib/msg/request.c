@@ -116,7 +116,7 @@ void vmb_req_free(struct vmb_msg *msg, struct vmb_req *req)
 }
 
 /* The slab of the last question is most often that of the next one. */
-bool vmb_msg_owns(struct vmb_msg *msg, const struct vmb_req *req)
+static inline bool owns(struct vmb_msg *msg, const struct vmb_req *req)
 {
 	size_t at = (uintptr_t)req - msg->recent_reqs;
 	uint32_t below;
@@ -133,6 +133,11 @@ bool vmb_msg_owns(struct vmb_msg *msg, const struct vmb_req *req)
 	}
 	return at % sizeof(*req) == 0 && req->state != VMB_REQ_FREE &&
 	       !req->forgotten;
+}
+
+bool vmb_msg_owns(struct vmb_msg *msg, const struct vmb_req *req)
+{
+	return owns(msg, req);
 }
 
 /* ---- numbers --------------------------------------------------------------- */
@@ -197,15 +202,6 @@ int vmb_req_set_pieces(struct vmb_req *req, const struct vmb_segment *segments,
 
 /* ---- the end ---------------------------------------------------------------- */
 
-static void drop_segments(struct vmb_req *req)
-{
-	if (vmb_unlikely(req->segments != &req->one)) {
-		free(req->segments);
-		req->segments = &req->one;
-	}
-	req->segment_count = 0;
-}
-
 void vmb_req_detach(struct vmb_msg *msg, struct vmb_req *req)
 {
 	switch (req->state) {
@@ -237,47 +233,31 @@ void vmb_req_detach(struct vmb_msg *msg, struct vmb_req *req)
 	vmb_list_remove(&req->timer);
 	req->deadline = 0;
 	req->mp = NULL;
-	drop_segments(req);
+	vmb_req_drop_segments(req);
 }
 
-static void end(struct vmb_msg *msg, struct vmb_req *req, int code,
-		uint64_t xfer_len)
+void vmb_req_end_forgotten(struct vmb_msg *msg, struct vmb_req *req)
 {
-	if (req->forgotten && !req->ended) {
-		vmb_req_free(msg, req);
-		return;
-	}
-	req->code = code;
-	req->xfer_len = xfer_len;
-	req->state = VMB_REQ_DONE;
-	if (vmb_unlikely(req->forgotten)) {
+	if (req->ended)
 		vmb_list_append(&msg->ended, &req->link);
-		return;
-	}
-	vmb_itemset_insert(&msg->done, &req->item, req->match);
-	if (msg->config.completed)
-		msg->config.completed(msg->config.arg);
+	else
+		vmb_req_free(msg, req);
 }
 
 void vmb_req_complete(struct vmb_msg *msg, struct vmb_req *req, int code,
 		      uint64_t xfer_len)
 {
 	vmb_req_detach(msg, req);
-	end(msg, req, code, xfer_len);
+	vmb_req_end(msg, req, code, xfer_len);
 }
 
-void vmb_req_complete_matched(struct vmb_msg *msg, struct vmb_req *req,
-			      int code, uint64_t xfer_len)
+int vmb_msg_collect(struct vmb_msg *msg, struct vmb_req *req,
+		    struct vmb_status *status)
 {
-	drop_segments(req);
-	end(msg, req, code, xfer_len);
-}
-
-bool vmb_msg_collect(struct vmb_msg *msg, struct vmb_req *req,
-		     struct vmb_status *status)
-{
+	if (vmb_unlikely(!owns(msg, req)))
+		return -EINVAL;
 	if (req->state != VMB_REQ_DONE)
-		return false;
+		return 0;
 	if (status)
 		*status = (struct vmb_status){
 			.code = req->code,
@@ -289,7 +269,7 @@ bool vmb_msg_collect(struct vmb_msg *msg, struct vmb_req *req,
 		};
 	vmb_itemset_remove(&msg->done, &req->item);
 	vmb_req_free(msg, req);
-	return true;
+	return 1;
 }
 
 struct vmb_req *vmb_req_ended(struct vmb_msg *msg, uint32_t handle, int code,
@@ -301,7 +281,7 @@ struct vmb_req *vmb_req_ended(struct vmb_msg *msg, uint32_t handle, int code,
 	req->match = match;
 	req->msg_len = len;
 	req->context = context;
-	end(msg, req, code, code ? 0 : len);
+	vmb_req_end(msg, req, code, code ? 0 : len);
 	return req;
 }
 

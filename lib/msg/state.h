@@ -264,10 +264,43 @@ void vmb_req_detach(struct vmb_msg *msg, struct vmb_req *req);
 /* It has ended: detach, then into the done set, or away if forgotten. */
 void vmb_req_complete(struct vmb_msg *msg, struct vmb_req *req, int code,
 		      uint64_t xfer_len);
+void vmb_req_end_forgotten(struct vmb_msg *msg, struct vmb_req *req);
+
+/* What detach and complete consist of for the most part. */
+static inline void vmb_req_drop_segments(struct vmb_req *req)
+{
+	if (vmb_unlikely(req->segments != &req->one)) {
+		free(req->segments);
+		req->segments = &req->one;
+	}
+	req->segment_count = 0;
+}
+
+static inline void vmb_req_end(struct vmb_msg *msg, struct vmb_req *req,
+			       int code, uint64_t xfer_len)
+{
+	req->code = code;
+	req->xfer_len = xfer_len;
+	req->state = VMB_REQ_DONE;
+	if (vmb_unlikely(req->forgotten)) {
+		vmb_req_end_forgotten(msg, req);
+		return;
+	}
+	vmb_itemset_insert(&msg->done, &req->item, req->match);
+	if (msg->config.completed)
+		msg->config.completed(msg->config.arg);
+}
+
 /* The same for a receive that was taken out of the posted set and is on no
  * list and under no time limit: the usual end, without a look at each. */
-void vmb_req_complete_matched(struct vmb_msg *msg, struct vmb_req *req,
-			      int code, uint64_t xfer_len);
+static inline void vmb_req_complete_matched(struct vmb_msg *msg,
+					    struct vmb_req *req, int code,
+					    uint64_t xfer_len)
+{
+	vmb_req_drop_segments(req);
+	vmb_req_end(msg, req, code, xfer_len);
+}
+
 /* A send of `len` bytes that has ended before it needed a request: code. One
  * was reserved. */
 struct vmb_req *vmb_req_ended(struct vmb_msg *msg, uint32_t handle, int code,
@@ -416,6 +449,12 @@ void vmb_unexpected_drop(struct vmb_msg *msg, struct vmb_unexpected *u);
 void vmb_unexpected_free(struct vmb_msg *msg, struct vmb_unexpected *u);
 /* How many events may be taken now without going over unexpected_max. */
 unsigned vmb_unexpected_budget(const struct vmb_msg *msg);
+/* The same: may one? */
+static inline bool vmb_unexpected_fits_one(const struct vmb_msg *msg)
+{
+	return msg->unexpected_bytes < msg->config.unexpected_max &&
+	       msg->reserve_count;
+}
 int vmb_unexpected_init(struct vmb_msg *msg);
 void vmb_unexpected_fini(struct vmb_msg *msg);
 
@@ -429,7 +468,6 @@ void vmb_connect_disconnect(struct vmb_msg *msg, const struct vmb_peer *peer);
 
 /* ---- msg.c ------------------------------------------------------------------ */
 
-struct vmb_addr vmb_msg_addr_of(const struct vmb_msg *msg, uint32_t handle);
 void vmb_msg_nonsense(struct vmb_msg *msg);
 
 #endif

@@ -141,13 +141,13 @@ static inline void vmb_slot_store_two(uint64_t *dst, uint64_t low,
 /* Word i of len bytes, zeros behind them. */
 static inline uint64_t vmb_slot_word(const void *data, size_t len, size_t i)
 {
-	const char *from = (const char *)data + 8 * i;
+	const char *from = data;
 	uint64_t word = 0;
 
 	if (vmb_likely(8 * i + 8 <= len))
-		memcpy(&word, from, 8);
+		memcpy(&word, from + 8 * i, 8);
 	else if (8 * i < len)
-		word = vmb_load_short(from, len - 8 * i);
+		word = vmb_load_short(from + 8 * i, len - 8 * i);
 	return word;
 }
 

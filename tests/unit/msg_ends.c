@@ -272,7 +272,7 @@ struct vmb_status m_wait(struct m_end *e, struct vmb_req *req)
 {
 	struct vmb_status status;
 
-	m_until(vmb_msg_collect(e->msg, req, &status));
+	m_until(vmb_msg_collect(e->msg, req, &status) > 0);
 	ck_assert(!vmb_msg_owns(e->msg, req));
 	return status;
 }

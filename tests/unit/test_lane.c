@@ -1,77 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * test_lane.c - lanes: how they come and go, the order of messages across
- * that, back-pressure, sleep, and the other side lying in every word it can
- * write.
+ * that, back-pressure, sleep.
  *
  * Flow:  struct t_end -> lib/am -> lane, or engine -> lib/am -> struct t_end
- * Owns:  two or three ends per test, and an engine that the test steps.
+ * Owns:  nothing; see lane_ends.h.
  * Trust: see support/ends.h: every payload and the order are checked.
  */
-#include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "am/lane.h"
-#include "support/ends.h"
-
-#define LANES 8
-
-static struct t_end a, b, c;
-
-static void setup(void)
-{
-	t_nic_start(&(struct vmb_nic_config){.endpoints_max = 64,
-					     .spin_us = 1000000});
-	t_end_open(&a, NULL, NULL);
-	t_end_open(&b, NULL, NULL);
-	t_end_open(&c, NULL, NULL);
-	vmb_am_set_lanes(&a.am, LANES, VMB_LANE_AFTER);
-	vmb_am_set_lanes(&b.am, LANES, VMB_LANE_AFTER);
-	vmb_am_set_lanes(&c.am, LANES, VMB_LANE_AFTER);
-}
-
-static void teardown(void)
-{
-	if (a.port)
-		t_end_close(&a, 0);
-	if (b.port)
-		t_end_close(&b, 0);
-	if (c.port)
-		t_end_close(&c, 0);
-	ck_assert_uint_eq(t_port_lanes(), 0);
-	t_nic_stop();
-}
-
-static void send_one(struct t_end *from, struct t_end *to, size_t len)
-{
-	uint32_t number = from->sent[0];
-
-	ck_assert_int_eq(t_end_post(from, to, 0, len, VMB_AM_TRY), 0);
-	t_ends_until(to->received[0] == number + 1, from, to);
-}
-
-/* A lane from one to the other, with all messages so far received. */
-static struct vmb_lane_out *bring_up(struct t_end *from, struct t_end *to)
-{
-	struct vmb_peer *peer = t_end_peer(from, to);
-
-	from->sent[0] = to->received[0]; /* it may have had another sender */
-	while (!peer->lane_on) {
-		ck_assert_uint_lt(from->sent[0], 2000);
-		send_one(from, to, from->sent[0] % 64);
-	}
-	send_one(from, to, 8);
-	ck_assert_ptr_nonnull(t_end_peer(to, from)->lane_in);
-	return peer->lane_out;
-}
-
-/* Its other half. */
-static struct vmb_lane_in *in_of(struct t_end *to, struct t_end *from)
-{
-	return t_end_peer(to, from)->lane_in;
-}
+#include "lane_ends.h"
 
 /* Polls of the receiver alone, until it has one more. */
 static unsigned polls_for_one(struct t_end *to)
@@ -86,27 +25,22 @@ static unsigned polls_for_one(struct t_end *to)
 	return polls;
 }
 
-static void post_small(struct t_end *from, struct t_end *to)
-{
-	ck_assert_int_eq(t_end_post(from, to, 0, 8, VMB_AM_TRY), 0);
-}
-
 /* ---- coming and going --------------------------------------------------------- */
 
 /* Longer ones are copied past the caches, or not. */
 START_TEST(lane_comes_up_and_carries_every_length)
 {
-	struct vmb_lane_out *lane = bring_up(&a, &b);
+	struct vmb_lane_out *lane = l_bring_up(&a, &b);
 	uint64_t arrivals;
 
 	arrivals = b.am.counters.lane_arrivals;
 	for (size_t len = 0; len <= 300; len++)
-		send_one(&a, &b, len);
+		l_send(&a, &b, len);
 	for (size_t len = 301; len <= VMB_BUF_MAX; len += 1 + len / 16) {
 		lane->copier.past = _i;
-		send_one(&a, &b, len);
+		l_send(&a, &b, len);
 	}
-	send_one(&a, &b, VMB_BUF_MAX);
+	l_send(&a, &b, VMB_BUF_MAX);
 	ck_assert_uint_gt(b.am.counters.lane_arrivals, arrivals + 300);
 	ck_assert_uint_eq(a.am.counters.lanes_out, 1);
 	ck_assert_uint_eq(b.am.counters.lanes_in, 1);
@@ -202,7 +136,7 @@ START_TEST(order_holds_while_lanes_come_and_go)
 			t_nic_breathe();
 			break;
 		case 4:
-			in = in_of(from, to);
+			in = l_in_of(from, to);
 			if (in && (dice >> 16) % 32 == 0)
 				vmb_lane_ask_end(&from->am, in);
 			else if (!in && (dice >> 16) % 4 == 0)
@@ -224,7 +158,7 @@ START_TEST(refused_lane_leaves_the_engine)
 {
 	t_port_refuse_lanes(_i ? -EXDEV : -EDQUOT);
 	for (unsigned i = 0; i < 300; i++)
-		send_one(&a, &b, i);
+		l_send(&a, &b, i);
 	ck_assert(!t_end_peer(&a, &b)->lane_on);
 	ck_assert_ptr_null(t_end_peer(&a, &b)->lane_out);
 	ck_assert_uint_eq(b.am.counters.lane_arrivals, 0);
@@ -235,10 +169,10 @@ START_TEST(silent_daemon_delays_nothing)
 {
 	t_port_hold_lanes(true);
 	for (unsigned i = 0; i < 500; i++)
-		send_one(&a, &b, i % 100);
+		l_send(&a, &b, i % 100);
 	ck_assert(!t_end_peer(&a, &b)->lane_on);
 	t_port_hold_lanes(false);
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 }
 END_TEST
 
@@ -247,9 +181,9 @@ START_TEST(peer_goes_before_its_lane_is_there)
 {
 	t_port_hold_lanes(true);
 	for (unsigned i = 0; i < 100; i++)
-		send_one(&a, &b, 8);
-	ck_assert_ptr_nonnull(in_of(&b, &a));
-	ck_assert_int_ne(in_of(&b, &a)->state, VMB_LANE_OPEN);
+		l_send(&a, &b, 8);
+	ck_assert_ptr_nonnull(l_in_of(&b, &a));
+	ck_assert_int_ne(l_in_of(&b, &a)->state, VMB_LANE_OPEN);
 	t_end_close(_i ? &a : &b, 0);
 	if (_i)
 		t_ends_until(b.gone == 1, &b);
@@ -261,12 +195,12 @@ END_TEST
 START_TEST(lane_is_wanted_with_the_message_that_was_chosen)
 {
 	vmb_am_set_lanes(&a.am, LANES, 1);
-	send_one(&a, &b, 8);
+	l_send(&a, &b, 8);
 	ck_assert_ptr_nonnull(t_end_peer(&a, &b)->lane_out);
 	t_ends_until(t_end_peer(&a, &b)->lane_on, &a, &b);
-	send_one(&a, &b, 8);
+	l_send(&a, &b, 8);
 	c.sent[0] = b.received[0]; /* b counts what it gets from all */
-	send_one(&c, &b, 8);
+	l_send(&c, &b, 8);
 	ck_assert_ptr_null(t_end_peer(&c, &b)->lane_out);
 }
 END_TEST
@@ -275,7 +209,7 @@ START_TEST(no_lane_where_none_are_wanted)
 {
 	vmb_am_set_lanes(&b.am, 0, VMB_LANE_AFTER);
 	for (unsigned i = 0; i < 300; i++)
-		send_one(&a, &b, 8);
+		l_send(&a, &b, 8);
 	ck_assert_uint_eq(t_port_lanes(), 0);
 	ck_assert_uint_eq(a.am.counters.lanes_out, 0);
 }
@@ -284,7 +218,7 @@ END_TEST
 START_TEST(silent_lane_gives_way_to_another)
 {
 	vmb_am_set_lanes(&b.am, 1, VMB_LANE_AFTER);
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	ck_assert_int_eq(vmb_am_arm(&b.am), 0); /* it is cold now */
 	vmb_am_disarm(&b.am);
 	if (_i) /* silent for long, or not */
@@ -292,22 +226,22 @@ START_TEST(silent_lane_gives_way_to_another)
 			  NULL);
 	c.sent[0] = b.received[0];
 	for (unsigned i = 0; i < 100; i++)
-		send_one(&c, &b, 8);
+		l_send(&c, &b, 8);
 	if (!_i) {
 		for (unsigned i = 0; i < 100; i++)
-			send_one(&c, &b, 8);
+			l_send(&c, &b, 8);
 		ck_assert(t_end_peer(&a, &b)->lane_on);
 		return;
 	}
 	t_ends_until(!t_end_peer(&a, &b)->lane_on, &a, &b);
 	a.sent[0] = b.received[0];
-	send_one(&a, &b, 100);
+	l_send(&a, &b, 100);
 }
 END_TEST
 
 START_TEST(all_of_a_closed_peer_arrives_before_its_end)
 {
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	for (unsigned i = 0; i < 100; i++)
 		ck_assert_int_eq(t_end_post(&a, &b, 0, i, VMB_AM_TRY), 0);
 	t_end_close(&a, 0);
@@ -319,7 +253,7 @@ END_TEST
 
 START_TEST(what_waits_for_a_closed_receiver_comes_back)
 {
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	while (t_end_post(&a, &b, 0, 64, VMB_AM_TRY) == 0)
 		;
 	for (unsigned i = 0; i < 10; i++)
@@ -338,7 +272,7 @@ END_TEST
  */
 START_TEST(last_word_to_a_forgotten_peer_goes_with_it)
 {
-	struct vmb_lane_out *out = bring_up(&a, &b);
+	struct vmb_lane_out *out = l_bring_up(&a, &b);
 	struct vmb_peer *peer = out->peer;
 
 	while (t_end_post(&a, &b, 0, 64, VMB_AM_TRY) == 0)
@@ -361,7 +295,7 @@ START_TEST(full_lane_holds_back_and_loses_nothing)
 {
 	size_t len = _i ? 5000 : 50;
 
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	for (unsigned i = 0; i < 1000; i++)
 		ck_assert_int_eq(t_end_post(&a, &b, 0, len, VMB_AM_QUEUE), 0);
 	ck_assert_int_eq(t_end_post(&a, &b, 0, len, VMB_AM_TRY), -EAGAIN);
@@ -370,28 +304,27 @@ START_TEST(full_lane_holds_back_and_loses_nothing)
 }
 END_TEST
 
-/* What waits for room goes into the lane before it ends. */
 /* Who keeps up with a stream lets the sender get on, for a moment, also when
  * it looks once in a while only; a pause ends it. */
 START_TEST(stream_is_looked_for_less_often)
 {
 	struct vmb_lane_in *in;
 
-	bring_up(&a, &b);
-	in = in_of(&b, &a);
+	l_bring_up(&a, &b);
+	in = l_in_of(&b, &a);
 	for (unsigned i = 0; i < 100; i++) {
-		post_small(&a, &b);
+		l_post(&a, &b);
 		polls_for_one(&b);
 	}
 	ck_assert_uint_gt(in->rest_until, vmb_now_ns() - 1000000000u);
-	post_small(&a, &b);
+	l_post(&a, &b);
 	while (vmb_now_ns() < in->rest_until)
 		;
 	ck_assert_uint_eq(polls_for_one(&b), 1);
 	while (in->stream)
 		ck_assert_int_eq(vmb_am_poll(&b.am, 16), 0);
 	for (unsigned i = 0; i < 4; i++) {
-		post_small(&a, &b);
+		l_post(&a, &b);
 		ck_assert_uint_eq(polls_for_one(&b), 1);
 	}
 }
@@ -400,24 +333,25 @@ END_TEST
 /* What is answered is no stream: each is found at once. */
 START_TEST(questions_are_looked_for_at_once)
 {
-	bring_up(&a, &b);
-	bring_up(&b, &a);
+	l_bring_up(&a, &b);
+	l_bring_up(&b, &a);
 	for (unsigned i = 0; i < 300; i++) {
-		post_small(&a, &b);
+		l_post(&a, &b);
 		ck_assert_uint_eq(polls_for_one(&b), 1);
-		ck_assert_uint_eq(in_of(&b, &a)->rest_until, 0);
-		post_small(&b, &a);
+		ck_assert_uint_eq(l_in_of(&b, &a)->rest_until, 0);
+		l_post(&b, &a);
 		ck_assert_uint_eq(polls_for_one(&a), 1);
 	}
 }
 END_TEST
 
+/* What waits for room goes into the lane before it ends. */
 START_TEST(ended_lane_takes_what_waits)
 {
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	for (unsigned i = 0; i < 1000; i++)
 		ck_assert_int_eq(t_end_post(&a, &b, 0, 50, VMB_AM_QUEUE), 0);
-	vmb_lane_ask_end(&b.am, in_of(&b, &a));
+	vmb_lane_ask_end(&b.am, l_in_of(&b, &a));
 	vmb_lanes_speak(&b.am);
 	t_nic_settle();
 	vmb_am_poll(&a.am, 16); /* END, while the lane is full */
@@ -425,7 +359,7 @@ START_TEST(ended_lane_takes_what_waits)
 	t_ends_until(!t_end_peer(&a, &b)->lane_on, &a, &b);
 	ck_assert_int_eq(t_end_post(&a, &b, 0, 50, VMB_AM_QUEUE), 0);
 	t_ends_until(b.received[0] == a.sent[0], &a, &b);
-	t_ends_until(!in_of(&b, &a), &a, &b);
+	t_ends_until(!l_in_of(&b, &a), &a, &b);
 }
 END_TEST
 
@@ -435,7 +369,7 @@ START_TEST(message_behind_a_fence_waits_for_it)
 	uint64_t key;
 	struct vmb_slot_rdma put = {.len = 4096};
 
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	ck_assert_int_eq(a.port->ops->mem_alloc(a.port, 4096, &memory, &key),
 			 0);
 	put.local_key = put.remote_key = key;
@@ -461,7 +395,7 @@ END_TEST
 
 START_TEST(sleeping_receiver_is_told_once)
 {
-	struct vmb_lane_out *out = bring_up(&a, &b);
+	struct vmb_lane_out *out = l_bring_up(&a, &b);
 	uint32_t posted;
 
 	ck_assert_int_eq(vmb_am_arm(&b.am), 0);
@@ -473,14 +407,14 @@ START_TEST(sleeping_receiver_is_told_once)
 	t_nic_settle();
 	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
 	t_ends_until(b.received[0] == a.sent[0], &b);
-	send_one(&a, &b, 8);
+	l_send(&a, &b, 8);
 	ck_assert_uint_eq(a.am.doorbell.pos, posted + 1);
 }
 END_TEST
 
 START_TEST(arm_refuses_when_the_lane_has_something)
 {
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY), 0);
 	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
 	ck_assert(vmb_am_due(&b.am));
@@ -492,7 +426,7 @@ END_TEST
 /* A handler may let go of the lock: the walk above it goes on afterwards. */
 START_TEST(arm_refuses_in_a_pass)
 {
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	b.am.in_handler = true;
 	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
 	b.am.in_handler = false;
@@ -507,7 +441,7 @@ END_TEST
 /* There is room, and nothing may use it: the end of the fence is an event. */
 START_TEST(sender_may_sleep_beside_an_open_fence)
 {
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	a.am.fences_open++;
 	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), 0);
 	ck_assert(t_end_peer(&a, &b)->lane_stuck);
@@ -521,7 +455,7 @@ END_TEST
 
 START_TEST(sleeping_sender_is_told_of_room)
 {
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	while (t_end_post(&a, &b, 0, 8, VMB_AM_TRY) == 0)
 		;
 	ck_assert(vmb_am_tells_room(t_end_peer(&a, &b)));
@@ -542,7 +476,7 @@ START_TEST(lane_ends_when_it_is_slept_beside)
 	unsigned few = _i == 1 ? 16 : 15, sleeps;
 
 	vmb_am_weigh_lanes(&b.am, _i < 2);
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	peer = t_end_peer(&a, &b);
 	for (unsigned i = 0; i < 2; i++) /* what came at first is forgotten */
 		ck_assert_int_eq(vmb_am_arm(&b.am), 0);
@@ -562,7 +496,7 @@ START_TEST(lane_ends_when_it_is_slept_beside)
 	if (!_i)
 		ck_assert_uint_ge(sleeps, VMB_LANE_TRIALS - 2);
 	for (unsigned i = 0; i < 300; i++) /* and is not wanted again soon */
-		send_one(&a, &b, 8);
+		l_send(&a, &b, 8);
 	ck_assert_int_eq(peer->lane_on, _i > 0);
 	ck_assert_int_eq(peer->lane_out != NULL, _i > 0);
 }
@@ -571,16 +505,16 @@ END_TEST
 /* The thread in the background sleeps while nobody waits for a message. */
 START_TEST(sleeps_that_are_not_weighed_do_not_count)
 {
-	bring_up(&a, &b);
+	l_bring_up(&a, &b);
 	vmb_am_weigh_lanes(&b.am, false);
 	for (unsigned i = 0; i < 2 * VMB_LANE_TRIALS; i++) {
-		send_one(&a, &b, 8);
+		l_send(&a, &b, 8);
 		while (vmb_am_arm(&b.am))
 			vmb_am_poll(&b.am, 16);
 		vmb_am_disarm(&b.am);
 	}
 	vmb_am_weigh_lanes(&b.am, true);
-	send_one(&a, &b, 8);
+	l_send(&a, &b, 8);
 	while (vmb_am_arm(&b.am))
 		vmb_am_poll(&b.am, 16);
 	vmb_am_disarm(&b.am);
@@ -604,282 +538,27 @@ START_TEST(silent_lanes_become_cold)
 		while (!t_end_peer(&many[i], &b)->lane_on) {
 			memset(b.received, 0, sizeof(b.received));
 			b.received[0] = many[i].sent[0];
-			send_one(&many[i], &b, 8);
+			l_send(&many[i], &b, 8);
 		}
 	}
 	for (uint64_t end = vmb_now_ns() + 50000000; vmb_now_ns() < end;)
 		vmb_am_poll(&b.am, 16);
 	for (unsigned i = 0; i < vmb_array_size(many); i++)
-		hot += in_of(&b, &many[i])->hot;
+		hot += l_in_of(&b, &many[i])->hot;
 	ck_assert_uint_eq(hot, 4);
 	for (unsigned i = 0; i < vmb_array_size(many); i++) {
 		b.received[0] = many[i].sent[0];
-		send_one(&many[i], &b, 8);
+		l_send(&many[i], &b, 8);
 	}
 	for (unsigned i = 0; i < vmb_array_size(many); i++)
 		t_end_close(&many[i], 0);
 }
 END_TEST
 
-/* ---- a sender that lies -------------------------------------------------------------- */
-
-/* What the sender writes where its next slot goes. */
-static const struct lie {
-	struct vmb_slot slot; /* seq: added to the right one */
-	struct vmb_slot_buf buf;
-	unsigned code;
-} sender_lies[] = {
-	{.slot = {.seq = 1, .op = VMB_EV_ARRIVE}, .code = VMB_CODE_BAD_SEQ},
-	{.slot = {.seq = 0x80000000, .op = VMB_EV_ARRIVE},
-	 .code = VMB_CODE_BAD_SEQ},
-	{.slot = {.op = VMB_EV_GONE}, .code = VMB_CODE_BAD_OP},
-	{.slot = {.op = VMB_OP_SEND}, .code = VMB_CODE_BAD_OP},
-	{.slot = {.op = VMB_EV_ARRIVE, .peer = 1}, .code = VMB_CODE_BAD_OP},
-	{.slot = {.op = VMB_EV_ARRIVE, .status = 1}, .code = VMB_CODE_BAD_OP},
-	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_RESUME},
-	 .code = VMB_CODE_BAD_FLAGS},
-	{.slot = {.op = VMB_EV_ARRIVE, .flags = 0x80},
-	 .code = VMB_CODE_BAD_FLAGS},
-	{.slot = {.op = VMB_EV_ARRIVE, .len = VMB_INLINE_ONE + 1},
-	 .code = VMB_CODE_BAD_LENGTH},
-	{.slot = {.op = VMB_EV_ARRIVE, .len = 0xffff},
-	 .code = VMB_CODE_BAD_LENGTH},
-	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_PAIR, .len = 50},
-	 .code = VMB_CODE_BAD_LENGTH}, /* without its extension */
-	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF, .len = 1},
-	 .buf = {.len = 100},
-	 .code = VMB_CODE_BAD_RANGE},
-	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
-	 .buf = {.len = 0},
-	 .code = VMB_CODE_BAD_RANGE},
-	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
-	 .buf = {.len = VMB_INLINE_PAIR},
-	 .code = VMB_CODE_BAD_RANGE},
-	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
-	 .buf = {.len = VMB_BUF_MAX + 1},
-	 .code = VMB_CODE_BAD_RANGE},
-	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
-	 .buf = {.len = 100, .offset = 64},
-	 .code = VMB_CODE_BAD_RANGE},
-	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
-	 .buf = {.len = 100, .offset = 1ull << 40},
-	 .code = VMB_CODE_BAD_RANGE},
-	{.slot = {.op = VMB_EV_ARRIVE, .flags = VMB_F_BUF},
-	 .buf = {.len = 100, .key = 1},
-	 .code = VMB_CODE_BAD_RANGE},
-};
-
-START_TEST(sender_that_lies_is_found_out)
-{
-	const struct lie *lie = &sender_lies[_i];
-	struct vmb_lane_out *out = bring_up(&a, &b);
-	struct vmb_slot slot = lie->slot;
-
-	bring_up(&c, &b); /* who goes on */
-	memcpy(slot.payload, &lie->buf, sizeof(lie->buf));
-	vmb_slot_store(&out->ring.slots[out->ring.pos & out->ring.mask], &slot,
-		       out->ring.pos + 1 + lie->slot.seq, VMB_SLOT_BYTES);
-	t_ends_until(b.am.counters.lane_lies == 1, &b);
-	ck_assert_uint_eq(b.gone, 1);
-	ck_assert_ptr_eq(b.gone_peer, t_end_peer(&b, &a));
-	ck_assert_uint_eq(t_port_lane_reason(), lie->code);
-	ck_assert_int_eq(b.am.error, 0);
-	ck_assert_int_eq(t_end_post(&b, &a, 0, 8, VMB_AM_TRY), -ECONNRESET);
-	send_one(&c, &b, 100);
-}
-END_TEST
-
-/* Its last messages are taken when its successor is met; a lie is among them. */
-START_TEST(liar_that_is_replaced_is_gone_once)
-{
-	struct vmb_lane_out *out = bring_up(&a, &b);
-	uint32_t handle = a.am.pep.handle;
-	struct vmb_slot slot = {.op = VMB_EV_GONE};
-
-	post_small(&a, &b);
-	vmb_slot_store(&out->ring.slots[out->ring.pos & out->ring.mask], &slot,
-		       out->ring.pos + 1, VMB_SLOT_BYTES);
-	vmb_am_peer(&b.am, VMB_HANDLE(VMB_HANDLE_INDEX(handle),
-				      VMB_HANDLE_GEN(handle) + 1));
-	ck_assert_uint_eq(b.received[0], a.sent[0]);
-	ck_assert_uint_eq(b.am.counters.lane_lies, 1);
-	ck_assert_uint_eq(b.gone, 1);
-}
-END_TEST
-
-static void end_sender(struct vmb_am *am, const struct vmb_am_arrival *arrival,
-		       void *arg)
-{
-	(void)arg;
-	vmb_am_forget_peer(am, arrival->peer, -ECANCELED);
-	vmb_peer_gone(am, arrival->peer); /* frees it */
-}
-
-/* Its lane stays mapped until the pass is over; the peer does not stay. */
-START_TEST(handler_may_end_the_sender)
-{
-	struct vmb_lane_out *out = bring_up(&a, &b);
-
-	/* room is wanted, so that the end of the message would be told */
-	vmb_store_relaxed(&out->ctl->room_arm, 77);
-	vmb_am_bind(&b.am, 9, end_sender, NULL);
-	for (unsigned i = 0; i < 63; i++)
-		ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY), 0);
-	for (unsigned i = 0; i < 8; i++)
-		ck_assert_int_eq(t_end_post(&a, &b, 9, 8, VMB_AM_TRY), 0);
-	ck_assert_int_ge(vmb_am_poll(&b.am, 128), 0);
-	ck_assert_ptr_null(vmb_am_find_peer(&b.am, a.am.pep.handle));
-	ck_assert(vmb_list_empty(&b.am.lanes.hot));
-}
-END_TEST
-
-/* ---- a receiver that lies ------------------------------------------------------------- */
-
-START_TEST(receiver_that_lies_is_found_out)
-{
-	static const uint64_t lies[] = {
-		1000,		/* ahead */
-		0,		/* backwards */
-		0x100000000ull, /* bytes that were never sent */
-		0x80000000,
-	};
-	struct vmb_lane_out *out = bring_up(&a, &b);
-	int rc = 0;
-
-	/* so that 0 is behind what was seen: the lane was round once */
-	for (unsigned i = 0; i < 600; i++)
-		send_one(&a, &b, 8);
-	vmb_store_relaxed(&out->ctl->consumed,
-			  lies[_i] ? vmb_pack(out->ring.pos, 0) + lies[_i] : 0);
-	for (unsigned i = 0; i < 1000 && !rc; i++)
-		rc = t_end_post(&a, &b, 1, 8, VMB_AM_TRY);
-	/* nobody is ended under who posts */
-	ck_assert_int_eq(rc, -EAGAIN);
-	ck_assert_uint_eq(a.gone, 0);
-	ck_assert_int_eq(t_end_post(&a, &b, 1, 8, VMB_AM_QUEUE), 0);
-	ck_assert_int_ge(vmb_am_poll(&a.am, 16), 0);
-	ck_assert_uint_eq(a.undelivered[1], 1);
-	ck_assert_int_eq(t_end_post(&a, &b, 1, 8, VMB_AM_TRY), -ECONNRESET);
-	ck_assert_uint_eq(a.gone, 1);
-	ck_assert_int_eq(a.am.error, 0);
-	a.sent[0] = 0;
-	send_one(&a, &c, 8);
-}
-END_TEST
-
-/* Its own messages count, though nobody looks for them at the moment. */
-START_TEST(what_a_liar_sent_before_arrives)
-{
-	struct vmb_lane_out *back = bring_up(&b, &a);
-	uint32_t sent;
-
-	bring_up(&a, &b);
-	for (unsigned i = 0; i < 20; i++)
-		post_small(&a, &b);
-	sent = a.sent[0];
-	vmb_store_relaxed(&back->ctl->consumed,
-			  vmb_pack(back->ring.pos + 1000, 0));
-	while (t_end_post(&b, &a, 1, 8, VMB_AM_TRY) != -EAGAIN)
-		ck_assert_uint_lt(b.sent[1], 1000);
-	in_of(&b, &a)->rest_until = UINT64_MAX;
-	ck_assert_int_ge(vmb_am_poll(&b.am, 16), 0);
-	ck_assert_uint_eq(b.gone, 1);
-	ck_assert_uint_eq(b.received[0], sent);
-}
-END_TEST
-
-/* ---- anything at all -------------------------------------------------------------------- */
-
-static void ignore(struct vmb_am *am, const struct vmb_am_arrival *arrival,
-		   void *arg)
-{
-	uint32_t *sum = arg;
-
-	(void)am;
-	for (size_t i = 0; i < arrival->len; i++)
-		*sum += ((const uint8_t *)arrival->data)[i];
-}
-
-/*
- * Random words at random places, both sides' halves alike, while messages go
- * both ways. Neither side crashes or ends, and a third pair notices nothing.
- */
-START_TEST(random_words_harm_nobody_else)
-{
-	struct vmb_lane_out *out = bring_up(&a, &b);
-	uint32_t *words = out->memory.base, sum = 0;
-	size_t count = VMB_LANE_LEN(out->memory.slots, out->memory.bytes) / 4;
-	unsigned seed = (unsigned)_i;
-
-	bring_up(&a, &c);
-	for (unsigned id = 0; id < VMB_AM_LANE_ID; id++)
-		vmb_am_bind(&b.am, id, ignore, &sum);
-	for (unsigned step = 0; step < 3000 && !b.gone && !a.gone; step++) {
-		size_t at = (size_t)rand_r(&seed);
-		uint32_t value = (uint32_t)rand_r(&seed);
-
-		/* half of them near the positions, where they matter */
-		at = value & 1 ? at % 64
-		     : value & 2
-			     ? 1024 + (b.am.lanes.passes + at % 8) * 16 % 4096
-			     : at % count;
-		vmb_store_relaxed(&words[at % count],
-				  value & 4 ? value >> 3 : value >> 3 & 0xff);
-		t_end_post(&a, &b, 0, value % 300, VMB_AM_TRY);
-		vmb_am_poll(&b.am, 4);
-		vmb_am_poll(&a.am, 4);
-		t_nic_breathe();
-	}
-	ck_assert_int_eq(a.am.error, 0);
-	ck_assert_int_eq(b.am.error, 0);
-	a.sent[0] = c.received[0];
-	send_one(&a, &c, 200);
-}
-END_TEST
-
-START_TEST(words_out_of_place_are_ignored)
-{
-	uint64_t hdr = (uint64_t)_i;
-
-	bring_up(&a, &b);
-	for (unsigned len = 0; len <= 40; len += 4) {
-		static const uint8_t zeros[40];
-		struct vmb_segment s = {(void *)(uintptr_t)zeros, len};
-
-		/* from a stranger, and from somebody with a lane */
-		ck_assert_int_eq(vmb_am_send_now(&c.am, t_end_peer(&c, &b),
-						 VMB_AM_LANE_ID, hdr, &s, 1, 0,
-						 len),
-				 0);
-		if (hdr != VMB_LANE_OFF && hdr != VMB_LANE_END)
-			ck_assert_int_eq(vmb_am_send_now(&a.am,
-							 t_end_peer(&a, &b),
-							 VMB_AM_LANE_ID, hdr,
-							 &s, 1, 0, len),
-					 0);
-		t_nic_settle();
-		vmb_am_poll(&b.am, 64);
-	}
-	send_one(&a, &b, 8);
-	ck_assert_int_eq(t_end_post(&c, &b, 1, 8, VMB_AM_TRY), 0);
-	t_ends_until(b.received[1] == 1, &b, &c);
-}
-END_TEST
-
-static TCase *add_case(Suite *s, const char *name)
-{
-	TCase *tc = tcase_create(name);
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 60);
-	suite_add_tcase(s, tc);
-	return tc;
-}
-
-static Suite *lane_suite(void)
+int main(void)
 {
 	Suite *s = suite_create("lane");
-	TCase *tc = add_case(s, "life");
+	TCase *tc = l_case(s, "life");
 
 	tcase_add_loop_test(tc, lane_comes_up_and_carries_every_length, 0, 2);
 	tcase_add_loop_test(tc, pieces_are_gathered_alike_both_ways, 0, 2);
@@ -895,13 +574,13 @@ static Suite *lane_suite(void)
 	tcase_add_test(tc, all_of_a_closed_peer_arrives_before_its_end);
 	tcase_add_test(tc, what_waits_for_a_closed_receiver_comes_back);
 	tcase_add_test(tc, last_word_to_a_forgotten_peer_goes_with_it);
-	tc = add_case(s, "room");
+	tc = l_case(s, "room");
 	tcase_add_loop_test(tc, full_lane_holds_back_and_loses_nothing, 0, 2);
 	tcase_add_test(tc, stream_is_looked_for_less_often);
 	tcase_add_test(tc, questions_are_looked_for_at_once);
 	tcase_add_test(tc, ended_lane_takes_what_waits);
 	tcase_add_test(tc, message_behind_a_fence_waits_for_it);
-	tc = add_case(s, "sleep");
+	tc = l_case(s, "sleep");
 	tcase_add_test(tc, sleeping_receiver_is_told_once);
 	tcase_add_test(tc, arm_refuses_when_the_lane_has_something);
 	tcase_add_test(tc, arm_refuses_in_a_pass);
@@ -910,25 +589,5 @@ static Suite *lane_suite(void)
 	tcase_add_loop_test(tc, lane_ends_when_it_is_slept_beside, 0, 3);
 	tcase_add_test(tc, sleeps_that_are_not_weighed_do_not_count);
 	tcase_add_test(tc, silent_lanes_become_cold);
-	tc = add_case(s, "liar");
-	tcase_add_loop_test(tc, sender_that_lies_is_found_out, 0,
-			    (int)vmb_array_size(sender_lies));
-	tcase_add_test(tc, liar_that_is_replaced_is_gone_once);
-	tcase_add_test(tc, handler_may_end_the_sender);
-	tcase_add_loop_test(tc, receiver_that_lies_is_found_out, 0, 4);
-	tcase_add_test(tc, what_a_liar_sent_before_arrives);
-	tcase_add_loop_test(tc, random_words_harm_nobody_else, 0, 60);
-	tcase_add_loop_test(tc, words_out_of_place_are_ignored, 0, 12);
-	return s;
-}
-
-int main(void)
-{
-	SRunner *r = srunner_create(lane_suite());
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return l_run(s);
 }

@@ -341,7 +341,9 @@ START_TEST(connect_tells_the_address)
 	ck_assert_uint_eq(m_peer(a, b)->nic_id, T_NIC_ID);
 	/* ourselves: at once, whatever the key */
 	s = (struct vmb_status){0};
-	ck_assert(vmb_msg_collect(a->msg, dial(T_NIC_ID, a->am.pep.id, 0), &s));
+	ck_assert_int_eq(vmb_msg_collect(a->msg,
+					 dial(T_NIC_ID, a->am.pep.id, 0), &s),
+			 1);
 	expected = vmb_msg_addr(a->msg, m_peer(a, a));
 	ck_assert_mem_eq(&s.peer, &expected, sizeof(expected));
 }
