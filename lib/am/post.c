@@ -275,9 +275,9 @@ static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 }
 
 /* Straight into the slot, where nothing is before it. */
-static inline bool post_short(struct vmb_am *am, struct vmb_peer *peer,
-			      unsigned id, uint64_t hdr, const void *data,
-			      size_t len)
+static inline __attribute__((always_inline)) bool
+post_short(struct vmb_am *am, struct vmb_peer *peer, unsigned id, uint64_t hdr,
+	   const void *data, size_t len)
 {
 	const uint64_t head[] =
 		VMB_SLOT_HEAD(VMB_OP_SEND, peer->handle, id, hdr, len);
