@@ -59,17 +59,6 @@ void vmb_msg_peer_busy(struct vmb_msg *msg, struct vmb_msg_peer *mp)
 		vmb_list_append(&msg->busy, &mp->busy);
 }
 
-int vmb_msg_peer_post(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
-		      uint64_t hdr, const struct vmb_segment *segments,
-		      unsigned count, size_t len)
-{
-	if (vmb_likely(count == 1 && len <= VMB_INLINE_ONE))
-		return vmb_am_post_short(msg->am, mp->peer, id, hdr,
-					 segments->ptr, len);
-	return vmb_am_post(msg->am, mp->peer, id, hdr, segments, count, 0, len,
-			   VMB_AM_TRY);
-}
-
 /* ---- replies ----------------------------------------------------------------- */
 
 static int post_reply(struct vmb_msg *msg, struct vmb_msg_peer *mp,

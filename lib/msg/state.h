@@ -332,9 +332,19 @@ void vmb_req_await(struct vmb_req *req, enum vmb_req_state state);
 /* Post what waits and finds room now: how much. */
 int vmb_msg_peers_drain(struct vmb_msg *msg);
 /* Post now or not at all: -EAGAIN. */
-int vmb_msg_peer_post(struct vmb_msg *msg, struct vmb_msg_peer *mp, unsigned id,
-		      uint64_t hdr, const struct vmb_segment *segments,
-		      unsigned count, size_t len);
+static inline int vmb_msg_peer_post(struct vmb_msg *msg,
+				    struct vmb_msg_peer *mp, unsigned id,
+				    uint64_t hdr,
+				    const struct vmb_segment *segments,
+				    unsigned count, size_t len)
+{
+	if (vmb_likely(count == 1 && len <= VMB_INLINE_ONE))
+		return vmb_am_post_short(msg->am, mp->peer, id, hdr,
+					 segments->ptr, len);
+	return vmb_am_post(msg->am, mp->peer, id, hdr, segments, count, 0, len,
+			   VMB_AM_TRY);
+}
+
 /* Post a reply now or when there is room; then it ends what it belongs to. */
 void vmb_msg_peer_reply(struct vmb_msg *msg, struct vmb_msg_peer *mp,
 			struct vmb_reply *reply);
