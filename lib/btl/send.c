@@ -11,8 +11,7 @@
  */
 #include "btl/btl.h"
 
-#include <vmbypass/abi/slot.h>
-
+#define SHORT 40u	/* bytes: what a slot takes goes in one piece */
 #define WAITING_MAX 64u /* fragments for one peer; then requests wait in ob1 */
 
 static void construct(btl_fragment_t *frag)
@@ -215,7 +214,7 @@ static int transmit_short(struct btl_module *m, const btl_peer_t *peer,
 			  size_t header_size,
 			  const mca_btl_base_segment_t *payload)
 {
-	char both[VMB_INLINE_ONE];
+	char both[SHORT];
 	struct vmb_segment out = {both, header_size + payload->seg_len};
 
 	memcpy(both, header, header_size);
@@ -245,7 +244,7 @@ int vmb_btl_sendi(mca_btl_base_module_t *btl,
 		segments[0].seg_len = header_size;
 		if (payload_size)
 			point(convertor, &segments[count++], payload_size);
-		if (count == 2 && header_size + payload_size <= VMB_INLINE_ONE)
+		if (count == 2 && header_size + payload_size <= SHORT)
 			rc = transmit_short(m, peer, tag, header, header_size,
 					    &segments[1]);
 		else

@@ -170,16 +170,33 @@ int vmb_calls_open(struct vmb_port *port, uint32_t id, uint32_t key, int pass,
 	return 0;
 }
 
-int vmb_calls_wait(int fd, int timeout_ms, int (*take)(int fd))
+/* All notifications that are there. Nothing to read is the daemon's end. */
+static int take_notes(int fd)
+{
+	uint64_t notes[8];
+	ssize_t n = read(fd, notes, sizeof(notes));
+
+	if (n < 0)
+		return -errno;
+	return n ? 0 : -EPIPE;
+}
+
+int vmb_calls_wait(int fd, int timeout_ms)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
-	int n = poll(&p, 1, timeout_ms), err;
+	int err = take_notes(fd), n;
 
+	/* who was told that it is there pays for one system call */
+	if (err != -EAGAIN)
+		return err;
+	if (!timeout_ms)
+		return -ETIMEDOUT;
+	n = poll(&p, 1, timeout_ms);
 	if (n < 0)
 		return -errno;
 	if (n == 0)
 		return -ETIMEDOUT;
-	err = take(fd);
+	err = take_notes(fd);
 	/* another thread may have taken it: the caller looks again */
 	return err == -EAGAIN ? 0 : err;
 }

@@ -46,10 +46,10 @@ int vmb_calls_open(struct vmb_port *port, uint32_t id, uint32_t key, int pass,
 void vmb_calls_close(struct vmb_port *port, uint32_t handle);
 
 /*
- * Sleep until fd is readable, then take what is there, without waiting. The
- * wait of struct vmb_port_ops.
+ * Take the notifications that are there, else sleep until there are some. fd
+ * does not block. The wait of struct vmb_port_ops.
  */
-int vmb_calls_wait(int fd, int timeout_ms, int (*take)(int fd));
+int vmb_calls_wait(int fd, int timeout_ms);
 
 /* what: kind, access, base and len. */
 int vmb_calls_register(struct vmb_port *port,

@@ -250,24 +250,9 @@ static void kshim_kick(struct vmb_port_endpoint *pep)
 	(void)n;
 }
 
-static int take_note(int fd)
-{
-	uint64_t note;
-	ssize_t n = read(fd, &note, sizeof(note));
-
-	if (n < 0)
-		return -errno;
-	return n ? 0 : -EPIPE;
-}
-
 static int kshim_wait(struct vmb_port_endpoint *pep, int timeout_ms)
 {
-	/* who was told that it is there pays for one system call */
-	int err = take_note(pep->wait_fd);
-
-	return err != -EAGAIN
-		       ? err
-		       : vmb_calls_wait(pep->wait_fd, timeout_ms, take_note);
+	return vmb_calls_wait(pep->wait_fd, timeout_ms);
 }
 
 /* ---- memory ------------------------------------------------------------- */

@@ -32,8 +32,6 @@
 #include "port/calls.h"
 #include "port/shared.h"
 
-#define NOTES_AT_ONCE 8 /* notifications swallowed by one system call */
-
 static const struct vmb_carrier by_socket = {
 	.send = vmb_socket_send,
 	.receive = vmb_socket_receive,
@@ -177,12 +175,11 @@ static void local_close(struct vmb_port *port)
 /* ---- endpoints ---------------------------------------------------------- */
 
 /* Whatever the daemon made it, a kick never waits. */
-static int make_nonblocking(int kick_fd)
+static int make_nonblocking(int fd)
 {
-	int flags = fcntl(kick_fd, F_GETFL);
+	int flags = fcntl(fd, F_GETFL);
 
-	return flags < 0 || fcntl(kick_fd, F_SETFL, flags | O_NONBLOCK) ? -errno
-									: 0;
+	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ? -errno : 0;
 }
 
 static int ask_open(struct vmb_port *port, uint32_t id, uint32_t key, int area,
@@ -194,6 +191,8 @@ static int ask_open(struct vmb_port *port, uint32_t id, uint32_t key, int area,
 	if (err)
 		return err;
 	err = make_nonblocking(fds[0]);
+	if (!err)
+		err = make_nonblocking(fds[1]);
 	if (err) {
 		close(fds[0]);
 		close(fds[1]);
@@ -248,48 +247,9 @@ static void local_kick(struct vmb_port_endpoint *pep)
 	(void)n;
 }
 
-/*
- * Swallow all notifications that are there. With MSG_WAITFORONE it sleeps for
- * the first of them. An empty packet is the end of the daemon.
- */
-static int take_notes(int fd, int flags)
-{
-	struct mmsghdr notes[NOTES_AT_ONCE];
-	struct iovec iov[NOTES_AT_ONCE];
-	char bytes[NOTES_AT_ONCE][8];
-	int n;
-
-	memset(notes, 0, sizeof(notes));
-	for (int i = 0; i < NOTES_AT_ONCE; i++) {
-		iov[i] = (struct iovec){bytes[i], sizeof(bytes[i])};
-		notes[i].msg_hdr.msg_iov = &iov[i];
-		notes[i].msg_hdr.msg_iovlen = 1;
-	}
-	n = recvmmsg(fd, notes, NOTES_AT_ONCE, flags, NULL);
-	if (n < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
-	for (int i = 0; i < n; i++)
-		if (!notes[i].msg_len)
-			return -EPIPE;
-	return 0;
-}
-
-static int take_at_once(int fd)
-{
-	return take_notes(fd, MSG_DONTWAIT);
-}
-
 static int local_wait(struct vmb_port_endpoint *pep, int timeout_ms)
 {
-	int err;
-
-	/* without a limit one system call does it, if the socket blocks */
-	if (timeout_ms < 0) {
-		err = take_notes(pep->wait_fd, MSG_WAITFORONE);
-		if (err != -EAGAIN)
-			return err;
-	}
-	return vmb_calls_wait(pep->wait_fd, timeout_ms, take_at_once);
+	return vmb_calls_wait(pep->wait_fd, timeout_ms);
 }
 
 /* ---- memory ------------------------------------------------------------- */

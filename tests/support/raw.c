@@ -306,8 +306,7 @@ static struct vmb_slot *wait_event(struct t_raw_endpoint *ep)
 	       ep->position + 1) {
 		ck_assert_msg(poll(&p, 1, T_RAW_TIMEOUT_MS) == 1,
 			      "no notification");
-		ck_assert_int_gt(recv(ep->notify_fd, &byte, sizeof(byte), 0),
-				 0);
+		ck_assert_int_gt(read(ep->notify_fd, &byte, sizeof(byte)), 0);
 		__atomic_store_n(&ctl->event_arm, ctl->event_arm + 1,
 				 __ATOMIC_SEQ_CST);
 	}
