@@ -575,6 +575,24 @@ static void cool_idle(struct vmb_engine *engine)
 	vmb_engine_notify(engine);
 }
 
+/*
+ * How many cold ones to look at. Each is a page that the processor may have
+ * forgotten. Who got a message needs longer to answer it than the looks take;
+ * then the engine waits for the answer and for nothing else, for a while.
+ */
+static uint32_t looks_due(struct vmb_engine *engine, unsigned work)
+{
+	if (work) {
+		engine->quiet = 0;
+		return ENGINE_COLD_LOOKS;
+	}
+	if (engine->quiet < ENGINE_QUIET) {
+		engine->quiet++;
+		return 0;
+	}
+	return engine->breaths % ENGINE_COLD_EVERY ? 0 : ENGINE_COLD_LOOKS;
+}
+
 unsigned vmb_engine_breathe(struct vmb_engine *engine)
 {
 	struct vmb_list *node, *tmp;
@@ -597,9 +615,9 @@ unsigned vmb_engine_breathe(struct vmb_engine *engine)
 	}
 	engine->busy = busy;
 	engine->halved -= engine->halved > 0;
-	if (work > ENGINE_CHEAP || engine->breaths % ENGINE_COLD_EVERY == 0)
-		work += look_at_some(engine, ENGINE_COLD_LOOKS);
 	vmb_engine_notify(engine);
+	work += look_at_some(engine, looks_due(engine, work));
+	vmb_engine_notify(engine); /* faulted ones among them */
 	if (++engine->breaths >= ENGINE_CLOCK_EVERY)
 		cool_idle(engine);
 	return work;

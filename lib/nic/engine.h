@@ -25,9 +25,9 @@
 #include "ring/ring.h"
 
 #define ENGINE_BATCH 32u     /* descriptors of one endpoint and visit */
-#define ENGINE_COLD_EVERY 4u /* cheap breaths for a look at cold endpoints */
-#define ENGINE_CHEAP 2u	     /* pieces of work in such a one: an exchange */
-#define ENGINE_COLD_LOOKS 2u /* that are looked at then */
+#define ENGINE_COLD_LOOKS 2u /* at cold endpoints, after work */
+#define ENGINE_COLD_EVERY 4u /* breaths, when there was none for so many: */
+#define ENGINE_QUIET 32u
 #define ENGINE_TOUCHED 64u   /* endpoints to notify, before an early flush */
 #define ENGINE_QUANTUM 4096u /* bytes per visit when domains compete */
 #define ENGINE_QUANTUM_ALONE 65536u /* when one domain has work */
@@ -153,6 +153,7 @@ struct vmb_engine {
 	struct vmb_list active; /* shares with hot endpoints */
 	uint32_t busy;		/* domains that had work in the last breath */
 	uint32_t halved;	/* breaths to go with smaller quanta */
+	uint32_t quiet;		/* breaths since there was work, or more */
 	uint32_t touched_count;
 	struct vmb_nic_endpoint *touched[ENGINE_TOUCHED];
 	struct vmb_nic_endpoint **cold;

@@ -334,6 +334,44 @@ START_TEST(look_at_all_misses_nobody)
 }
 END_TEST
 
+static uint32_t looks_of(struct vmb_engine *engine)
+{
+	engine->cold_next = 0;
+	t_nic_breathe_one(engine->index);
+	return engine->cold_next;
+}
+
+/* Behind each piece of work, not while its answer may come, then in turn. */
+START_TEST(cold_ones_are_looked_at_when_no_answer_is_due)
+{
+	struct vmb_engine *engine = &t_nic()->engines[0];
+	struct t_end more[10];
+	uint32_t looks, breaths = 0;
+
+	for (unsigned i = 0; i < vmb_array_size(more); i++)
+		t_end_open(&more[i], NULL, &small);
+	for (unsigned round = 0; round < 5; round++) {
+		engine->quiet = ENGINE_QUIET;
+		post_short(&a, &c, round, 1);
+		do {
+			engine->cold_next = breaths % engine->cold_count;
+			t_nic_breathe_one(0);
+			ck_assert_uint_lt(++breaths, 1000);
+		} while (engine->quiet);
+		post_short(&a, &c, round, 1); /* which is hot now */
+		ck_assert_uint_eq(looks_of(engine), ENGINE_COLD_LOOKS);
+		for (unsigned i = 0; i < ENGINE_QUIET; i++)
+			ck_assert_uint_eq(looks_of(engine), 0);
+		looks = 0;
+		for (unsigned i = 0; i < ENGINE_COLD_EVERY; i++)
+			looks += looks_of(engine);
+		ck_assert_uint_eq(looks, ENGINE_COLD_LOOKS);
+	}
+	for (unsigned i = 0; i < vmb_array_size(more); i++)
+		t_end_close(&more[i], 0);
+}
+END_TEST
+
 START_TEST(try_is_refused_until_there_is_room)
 {
 	int rc = 0;
@@ -612,6 +650,7 @@ static Suite *pressure_suite(void)
 	tcase_add_test(tc, own_room_is_for_what_is_owed);
 	tcase_add_test(tc, waiting_for_a_faulted_receiver_ends);
 	tcase_add_test(tc, look_at_all_misses_nobody);
+	tcase_add_test(tc, cold_ones_are_looked_at_when_no_answer_is_due);
 	tcase_add_loop_test(tc, mixed_traffic_arrives_in_order, 0, 3);
 	tc = add_case(s, "threads", setup_threads);
 	tcase_add_test(tc, slow_receiver_gets_all_in_order);
