@@ -258,6 +258,8 @@ bool vmb_am_take_answer(struct vmb_am *am)
 	rc = vmb_lane_take_answer(am, posts) ? 1 : take(am);
 	if (vmb_unlikely(rc < 0))
 		vmb_am_fail(am, -EIO);
+	if (vmb_likely(rc == 1))
+		am->idle = 0;
 	if (vmb_unlikely(!vmb_list_empty(&am->lanes.owing)))
 		vmb_lanes_speak(am);
 	tell_engine(am, posted, published);
