@@ -141,7 +141,6 @@ struct vmb_endpoint {
 	uint64_t timer_at;
 	uint64_t sleep_until;
 	uint64_t sleeps;
-	unsigned swallows; /* looks for a notification */
 
 	/* active messages: see am.c */
 	struct {

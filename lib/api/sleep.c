@@ -76,15 +76,11 @@ static void set_timer(struct vmb_endpoint *ep, uint64_t at)
 	ep->timer_at = at;
 }
 
-/*
- * Take the notification, if there is one; sure: there is, so the port may wait
- * for it and saves a look. 1: it was there.
- */
-static int swallow(struct vmb_endpoint *ep, bool sure)
+/* Take the notification, if there is one. 1: it was there. */
+static int swallow(struct vmb_endpoint *ep)
 {
-	int rc = ep->am.port->ops->wait(&ep->am.pep, sure ? -1 : 0);
+	int rc = ep->am.port->ops->wait(&ep->am.pep, 0);
 
-	ep->swallows++;
 	if (rc == -EPIPE)
 		vmb_am_fail(&ep->am, rc);
 	return rc == 0;
@@ -124,7 +120,6 @@ void vmb_endpoint_disarmed(struct vmb_endpoint *ep)
 
 bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 {
-	unsigned swallows = ep->swallows;
 	bool noted;
 
 	if (vmb_unlikely(ep->sleeping)) {
@@ -145,7 +140,7 @@ bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 	vmb_lock_take(&ep->lock);
 	ep->sleeping = false;
 	end_poke(ep);
-	if (noted && swallow(ep, swallows == ep->swallows))
+	if (noted && swallow(ep))
 		vmb_endpoint_disarmed(ep);
 	if (!ep->user_armed)
 		vmb_am_disarm(&ep->am);
@@ -210,7 +205,7 @@ static int arm(struct vmb_endpoint *ep)
 	int rc;
 
 	ep->user_armed = false;
-	if (swallow(ep, false) && ep->sleeping)
+	if (swallow(ep) && ep->sleeping)
 		vmb_endpoint_poke(ep); /* it was the leader's too */
 	set_timer(ep, due);
 	rc = vmb_am_arm(&ep->am);

@@ -578,13 +578,16 @@ static void cool_idle(struct vmb_engine *engine)
 /*
  * How many cold ones to look at. Each is a page that the processor may have
  * forgotten. Who got a message needs longer to answer it than the looks take;
- * then the engine waits for the answer and for nothing else, for a while.
+ * then the engine waits for the answer and for nothing else, for a while. That
+ * while is made up for behind the next one.
  */
 static uint32_t looks_due(struct vmb_engine *engine, unsigned work)
 {
 	if (work) {
+		uint32_t missed = engine->quiet / ENGINE_COLD_EVERY;
+
 		engine->quiet = 0;
-		return ENGINE_COLD_LOOKS;
+		return ENGINE_COLD_LOOKS + missed;
 	}
 	if (engine->quiet < ENGINE_QUIET) {
 		engine->quiet++;

@@ -25,7 +25,7 @@
 #include "ring/ring.h"
 
 #define ENGINE_BATCH 32u     /* descriptors of one endpoint and visit */
-#define ENGINE_COLD_LOOKS 2u /* at cold endpoints, after work */
+#define ENGINE_COLD_LOOKS 2u /* at cold endpoints, after work, at least */
 #define ENGINE_COLD_EVERY 4u /* breaths, when there was none for so many: */
 #define ENGINE_QUIET 32u
 #define ENGINE_TOUCHED 64u   /* endpoints to notify, before an early flush */

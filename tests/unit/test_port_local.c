@@ -168,7 +168,8 @@ static void answer_open(struct t_fake *fake, struct vmb_ctl_open_reply answer)
 	union vmb_ctl_any reply = {.open_reply = answer};
 	int notes[2];
 
-	ck_assert_int_eq(pipe2(notes, O_CLOEXEC), 0);
+	ck_assert_int_eq(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, notes), 0);
 	o->asked = request.body.open;
 	o->area = request.fd;
 	o->kick = eventfd(0, EFD_CLOEXEC);

@@ -3,17 +3,17 @@
  * signal.c - kicks and notifications of the local platform.
  *
  * Flow:  client -> eventfd -> host.c -> kick_ready() -> vmb_host_kick()
- *        engine -> notify() -> pipe -> client
- * Owns:  an eventfd and a pipe per endpoint.
+ *        engine -> notify() -> socket pair -> client
+ * Owns:  an eventfd and a socket pair per endpoint.
  * Trust: the client shares the eventfd with us, so it is never read or
  *        written here: edges are counted by the kernel. Notifications go
- *        through a pipe: the flags of our end are not the client's to change
- *        (docs/decisions/0020-notify-by-pipe.md).
+ *        through a socket, whose flags and locks the client cannot hold
+ *        against us (docs/decisions/0020-notify-by-stream.md).
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "platform/local/local.h"
@@ -24,7 +24,7 @@ struct local_signal {
 	struct vmb_watch kicks; /* of kick_fd, by the endpoint's thread */
 	int kick_fd;		/* given to the client, kept for the watch */
 	int notify_fd;		/* ours */
-	int client_fd;		/* the end that is read; -1 once it was given */
+	int client_fd;		/* other end; -1 once it was given */
 };
 
 static struct local_signal *local_of(const struct vmb_signal *signal)
@@ -41,29 +41,32 @@ static void kick_ready(struct vmb_watch *watch, unsigned thread)
 }
 
 /*
- * A full pipe means that the client has notifications to read, and a closed
- * one that it does not want any (vmbd ignores SIGPIPE): both are as good as
- * sent.
+ * A full socket buffer means that the client has notifications to read, and a
+ * closed one that it does not want any: both are as good as sent.
  */
 static void notify(struct vmb_signal *signal)
 {
 	static const char byte = 1;
-	ssize_t n = write(local_of(signal)->notify_fd, &byte, sizeof(byte));
 
-	(void)n;
+	send(local_of(signal)->notify_fd, &byte, sizeof(byte),
+	     MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* One page of notifications at most; only our end does not wait. */
-static int open_pipe(struct local_signal *l)
+/*
+ * The socket holds a few notifications at most, and nothing that the client
+ * sends the wrong way.
+ */
+static int open_pair(struct local_signal *l)
 {
-	int fds[2];
+	int smallest = 1, fds[2];
 
-	if (pipe2(fds, O_CLOEXEC))
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return -errno;
-	l->client_fd = fds[0];
-	l->notify_fd = fds[1];
-	if (fcntl(l->notify_fd, F_SETFL, O_NONBLOCK) ||
-	    fcntl(l->notify_fd, F_SETPIPE_SZ, 1) < 0) {
+	l->notify_fd = fds[0];
+	l->client_fd = fds[1];
+	if (setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &smallest,
+		       sizeof(smallest)) ||
+	    shutdown(fds[0], SHUT_RD)) {
 		close(fds[0]);
 		close(fds[1]);
 		return -errno;
@@ -88,7 +91,7 @@ int vmb_signal_open(struct vmb_transport *t, struct vmb_attachment *attachment,
 		err = -errno;
 		goto err_free;
 	}
-	err = open_pipe(l);
+	err = open_pair(l);
 	if (err)
 		goto err_close_kick;
 	*result = &l->signal;
