@@ -181,7 +181,7 @@ struct vmb_open_params {
 
 /*
  * Who will send much to each peer that it sends to at all: a lane is wanted
- * with the first message, not after many. For VMB_WAIT_SPIN; else it is ignored.
+ * with the first message, not after many.
  */
 #define VMB_OPEN_LANES 2u
 

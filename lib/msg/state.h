@@ -18,6 +18,8 @@
 #ifndef VMB_MSG_STATE_H
 #define VMB_MSG_STATE_H
 
+#include <stdlib.h>
+
 #include "am/direct.h"
 #include "msg/match.h"
 #include "msg/msg.h"
