@@ -8,6 +8,7 @@
  * Trust: see support/ends.h: every payload and the order are checked.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lane_ends.h"
