@@ -217,19 +217,27 @@ void vmb_am_bind(struct vmb_am *am, unsigned id, vmb_am_handler_fn fn,
 
 /* The peer of a handle, made on first use. NULL: no memory, or handle 0. */
 struct vmb_peer *vmb_am_peer(struct vmb_am *am, uint32_t handle);
-/* The same, but NULL when it is not known. */
-struct vmb_peer *vmb_am_find_older(struct vmb_am *am, uint32_t handle);
 
-static inline struct vmb_peer *vmb_am_find_peer(struct vmb_am *am,
-						uint32_t handle)
+/* Of whatever instance, also when it was forgotten; or NULL. */
+static inline struct vmb_peer *vmb_peer_lookup(const struct vmb_am *am,
+					       uint32_t handle)
 {
 	uint32_t index = VMB_HANDLE_INDEX(handle);
 	struct vmb_peer **dir = am->peers[index / VMB_PEERS_PER_DIR];
 	struct vmb_peer *peer = dir ? dir[index % VMB_PEERS_PER_DIR] : NULL;
 
-	if (vmb_likely(peer && peer->handle == handle && !peer->forgotten))
-		return peer;
-	return vmb_am_find_older(am, handle);
+	while (peer && vmb_unlikely(peer->handle != handle))
+		peer = peer->older;
+	return peer;
+}
+
+/* The same as vmb_am_peer(), but NULL when it is not known. */
+static inline struct vmb_peer *vmb_am_find_peer(const struct vmb_am *am,
+						uint32_t handle)
+{
+	struct vmb_peer *peer = vmb_peer_lookup(am, handle);
+
+	return peer && !peer->forgotten ? peer : NULL;
 }
 
 /* Drop what waits for it (undelivered with code) and free it. */

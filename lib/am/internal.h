@@ -28,8 +28,6 @@ struct vmb_am_waiting {
 /* ---- peer.c -------------------------------------------------------------- */
 
 void vmb_peers_fini(struct vmb_am *am);
-/* Of a forgotten one too. */
-struct vmb_peer *vmb_peer_lookup(struct vmb_am *am, uint32_t handle);
 /* A SEND came back for want of room. -ENOMEM: nothing was changed. */
 int vmb_peer_bounce(struct vmb_am *am, struct vmb_peer *peer,
 		    const struct vmb_slot *slot, const void *data, size_t len);

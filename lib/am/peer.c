@@ -22,33 +22,15 @@
 
 /* ---- the table ------------------------------------------------------------- */
 
-/* Where the newest peer of an index hangs. NULL: nothing there (yet). */
-static struct vmb_peer **find_place(struct vmb_am *am, uint32_t handle,
-				    bool make)
+/* Where the newest peer of an index hangs, or will. NULL: no memory. */
+static struct vmb_peer **find_place(struct vmb_am *am, uint32_t handle)
 {
 	uint32_t index = VMB_HANDLE_INDEX(handle);
 	struct vmb_peer ***dir = &am->peers[index / VMB_PEERS_PER_DIR];
 
-	if (!*dir && make)
+	if (!*dir)
 		*dir = calloc(VMB_PEERS_PER_DIR, sizeof(**dir));
 	return *dir ? &(*dir)[index % VMB_PEERS_PER_DIR] : NULL;
-}
-
-struct vmb_peer *vmb_peer_lookup(struct vmb_am *am, uint32_t handle)
-{
-	struct vmb_peer **place = find_place(am, handle, false);
-	struct vmb_peer *peer = place ? *place : NULL;
-
-	while (peer && vmb_unlikely(peer->handle != handle))
-		peer = peer->older;
-	return peer;
-}
-
-struct vmb_peer *vmb_am_find_older(struct vmb_am *am, uint32_t handle)
-{
-	struct vmb_peer *peer = vmb_peer_lookup(am, handle);
-
-	return peer && !peer->forgotten ? peer : NULL;
 }
 
 /* Is handle an instance from before that one? Generations wrap. */
@@ -59,7 +41,7 @@ static bool is_older(uint32_t handle, uint32_t than)
 
 static struct vmb_peer *make_peer(struct vmb_am *am, uint32_t handle)
 {
-	struct vmb_peer **place = find_place(am, handle, true);
+	struct vmb_peer **place = find_place(am, handle);
 	struct vmb_peer *peer;
 
 	if (!place)
@@ -96,7 +78,7 @@ struct vmb_peer *vmb_am_peer(struct vmb_am *am, uint32_t handle)
 
 static void free_peer(struct vmb_am *am, struct vmb_peer *peer)
 {
-	struct vmb_peer **link = find_place(am, peer->handle, false);
+	struct vmb_peer **link = find_place(am, peer->handle);
 
 	while (*link != peer)
 		link = &(*link)->older;

@@ -170,14 +170,17 @@ int vmb_calls_open(struct vmb_port *port, uint32_t id, uint32_t key, int pass,
 	return 0;
 }
 
-/* All notifications that are there. Nothing to read is the daemon's end. */
+/*
+ * All notifications that are there. Nothing to read is the daemon's end; so is
+ * a reset, when it left something unread.
+ */
 static int take_notes(int fd)
 {
 	uint64_t notes[8];
 	ssize_t n = read(fd, notes, sizeof(notes));
 
 	if (n < 0)
-		return -errno;
+		return errno == ECONNRESET ? -EPIPE : -errno;
 	return n ? 0 : -EPIPE;
 }
 

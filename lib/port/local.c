@@ -174,7 +174,8 @@ static void local_close(struct vmb_port *port)
 
 /* ---- endpoints ---------------------------------------------------------- */
 
-/* Whatever the daemon made it, a kick never waits. */
+/* Whatever the daemon made them: a kick never waits, nor does a look for a
+ * notification. */
 static int make_nonblocking(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);

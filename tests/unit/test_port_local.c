@@ -325,6 +325,25 @@ START_TEST(wait_swallows_notifications_and_sees_the_end)
 }
 END_TEST
 
+/* What we sent the wrong way, and nobody read, resets the socket at the end. */
+START_TEST(end_of_a_daemon_that_left_something_unread_is_an_end)
+{
+	struct vmb_port_endpoint pep;
+	struct vmb_port *port;
+	struct t_fake fake;
+	struct opened o;
+
+	open_endpoint(&fake, &o, &port, &pep);
+	ck_assert_int_eq(write(pep.wait_fd, "?", 1), 1);
+	close(o.notes);
+	o.notes = -1;
+	ck_assert_int_eq(vmb_port_local.wait(&pep, 1000), -EPIPE);
+	vmb_port_local.endpoint_close(port, &pep);
+	t_fake_close_port(&fake, port);
+	close_opened(&o);
+}
+END_TEST
+
 START_TEST(wait_without_limit_sleeps_until_it_is_told)
 {
 	struct vmb_port_endpoint pep;
@@ -682,6 +701,7 @@ static TCase *endpoint_case(void)
 			    T_FAKE_BAD_OPENS);
 	tcase_add_test(c, kick_adds_one_and_never_blocks);
 	tcase_add_test(c, wait_swallows_notifications_and_sees_the_end);
+	tcase_add_test(c, end_of_a_daemon_that_left_something_unread_is_an_end);
 	tcase_add_test(c, wait_without_limit_sleeps_until_it_is_told);
 	return c;
 }
