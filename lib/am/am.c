@@ -76,7 +76,7 @@ static bool is_delivered(const struct vmb_am *am)
 static void sleep_for_room(struct vmb_am *am, uint64_t left_ns)
 {
 	if (am->settled != am->doorbell.pos || vmb_am_must_flush(am) ||
-	    vmb_am_arm(am)) {
+	    vmb_am_arm(am, VMB_AM_SLEEP_FD)) {
 		sched_yield(); /* the engine's turn; it does not tell us */
 		return;
 	}
@@ -141,7 +141,7 @@ void vmb_am_fail(struct vmb_am *am, int code)
  * Arm, then look again: pairs with the engine's fence between its events and
  * its look at event_arm.
  */
-int vmb_am_arm(struct vmb_am *am)
+int vmb_am_arm(struct vmb_am *am, enum vmb_am_sleep how)
 {
 	if (am->error)
 		return am->error;
@@ -151,9 +151,11 @@ int vmb_am_arm(struct vmb_am *am)
 	vmb_am_tell(am);
 	if (vmb_am_must_flush(am))
 		return -EAGAIN;
-	if (++am->arm_number == 0)
-		am->arm_number = 1;
-	vmb_store_relaxed(&am->ctl->event_arm, am->arm_number);
+	am->arm_number = (am->arm_number + 1) & ~VMB_ARM_WORD;
+	am->arm_number += !am->arm_number;
+	vmb_store_relaxed(
+		&am->ctl->event_arm,
+		am->arm_number | (how == VMB_AM_SLEEP_WORD ? VMB_ARM_WORD : 0));
 	vmb_arm_fence();
 	if (vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events)) ||
 	    (am->lanes.active && !vmb_lanes_arm(am))) {
@@ -162,6 +164,13 @@ int vmb_am_arm(struct vmb_am *am)
 	}
 	am->counters.sleeps++;
 	return 0;
+}
+
+uint32_t *vmb_am_word(const struct vmb_am *am)
+{
+	bool granted = am->port->hello.features & VMB_FEATURE_WAKE_WORD;
+
+	return granted ? &am->ctl->notified : NULL;
 }
 
 void vmb_am_disarm(struct vmb_am *am)

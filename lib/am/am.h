@@ -321,8 +321,19 @@ static inline bool vmb_am_tells_room(const struct vmb_peer *peer)
 	return peer->blocked || peer->queued || peer->lane_stuck;
 }
 
+/* How who arms is to be told, see docs/signalling.md. */
+enum vmb_am_sleep {
+	VMB_AM_SLEEP_FD,   /* pep.wait_fd becomes readable */
+	VMB_AM_SLEEP_WORD, /* *vmb_am_word() changes; where there is one */
+};
+
 /* Ask for a notification. 0: sleep now; -EAGAIN: look first; am->error. */
-int vmb_am_arm(struct vmb_am *am);
+int vmb_am_arm(struct vmb_am *am, enum vmb_am_sleep how);
+/*
+ * The word of the area to sleep on, or NULL: this port knows none. Its value is
+ * to be read before vmb_am_arm().
+ */
+uint32_t *vmb_am_word(const struct vmb_am *am);
 void vmb_am_disarm(struct vmb_am *am);
 
 /*

@@ -25,11 +25,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <linux/futex.h>
 #include <linux/userfaultfd.h>
 
 #include "am/maps.h"
 #include "base/barrier.h"
+#include "base/futex.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -114,8 +114,7 @@ static int read_events(struct vmb_watch *w)
 	for (ssize_t i = 0; i < n / (ssize_t)sizeof(msgs[0]); i++)
 		queue_event(w, &msgs[i]);
 	vmb_publish(&w->finished, begun);
-	syscall(SYS_futex, &w->finished, FUTEX_WAKE_PRIVATE, INT_MAX, NULL,
-		NULL, 0);
+	vmb_futex_wake(&w->finished, INT_MAX);
 	w->notify(w->arg);
 	return err;
 }
@@ -268,8 +267,7 @@ static void wait_for_queue(struct vmb_watch *w, uint32_t begun)
 
 		if ((int32_t)(finished - begun) >= 0)
 			return;
-		syscall(SYS_futex, &w->finished, FUTEX_WAIT_PRIVATE, finished,
-			NULL, NULL, 0);
+		vmb_futex_wait(&w->finished, finished, UINT64_MAX);
 	}
 }
 

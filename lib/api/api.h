@@ -133,11 +133,14 @@ struct vmb_endpoint {
 	uint64_t spin_ns;	   /* spins so long before it sleeps */
 
 	/* sleeping: see sleep.c */
-	bool sleeping, poked;
-	bool user_armed; /* vmb_arm() since the last notification */
-	int wake_fd;	 /* eventfd: ends the leader's sleep */
-	int user_fd;	 /* epoll for vmb_fd(), -1: never asked for */
-	int timer_fd;	 /* in user_fd: time-outs */
+	bool sleeping;
+	enum vmb_am_sleep how; /* the leader sleeps, if it does */
+	uint32_t poked;	       /* a futex in VMB_AM_SLEEP_WORD */
+	uint64_t noted_ns;     /* when the engine notified last */
+	bool user_armed;       /* vmb_arm() since the last notification */
+	int wake_fd;	       /* eventfd: ends the leader's sleep */
+	int user_fd;	       /* epoll for vmb_fd(), -1: never asked for */
+	int timer_fd;	       /* in user_fd: time-outs */
 	uint64_t timer_at;
 	uint64_t sleep_until;
 	uint64_t sleeps;

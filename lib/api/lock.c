@@ -2,16 +2,13 @@
 /*
  * lock.c - the slow half of the endpoint's lock: spin, sleep, wake.
  *
- * Flow:  vmb_lock_take() -> [here] -> futex(2), membarrier(2)
+ * Flow:  vmb_lock_take() -> [here] -> futex.c, membarrier(2)
  * Owns:  nothing.
  * Trust: see lock.h.
  */
-#include <limits.h>
-#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "api/lock.h"
@@ -46,24 +43,6 @@ static void order_others(void)
 		vmb_arm_fence();
 	else
 		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-}
-
-void vmb_futex_wait(uint32_t *word, uint32_t value, uint64_t deadline_ns)
-{
-	struct timespec at = {
-		.tv_sec = (time_t)(deadline_ns / 1000000000u),
-		.tv_nsec = (long)(deadline_ns % 1000000000u),
-	};
-
-	syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value,
-		deadline_ns == UINT64_MAX ? NULL : &at, NULL,
-		FUTEX_BITSET_MATCH_ANY);
-}
-
-void vmb_futex_wake(uint32_t *word, int threads)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, threads, NULL,
-		NULL, 0);
 }
 
 static bool try_word(struct vmb_lock *l)

@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "base/barrier.h"
+#include "base/futex.h"
 #include "base/util.h"
 
 struct vmb_lock {
@@ -106,12 +107,5 @@ static inline bool vmb_lock_wanted(const struct vmb_lock *l)
 
 /* Let another thread have it first, then take it again. */
 void vmb_lock_yield(struct vmb_lock *l);
-
-/*
- * Sleep while *word is value, until vmb_futex_wake() or deadline_ns
- * (vmb_now_ns; UINT64_MAX: none). May return early; the caller looks again.
- */
-void vmb_futex_wait(uint32_t *word, uint32_t value, uint64_t deadline_ns);
-void vmb_futex_wake(uint32_t *word, int threads);
 
 #endif

@@ -3,13 +3,18 @@
  * sleep.c - an endpoint's sleep: of its leading thread, and of an event loop
  * of the application that watches vmb_fd().
  *
- * Flow:  wait.c -> arm -> ppoll(notification, poke) -> look again
+ * Flow:  wait.c -> arm -> futex or ppoll(notification, poke) -> look again
  * Owns:  the eventfd that ends a sleep; the epoll instance behind vmb_fd().
  * Trust: the kernel.
  *
- * Both sleepers are woken by one notification of the engine, and a thread
- * that wakes up swallows it. When the application is armed as well, vmb_fd()
- * is made readable by its timer instead, which also reports the time-outs.
+ * A thread sleeps on a word of the endpoint's area while the engine notified a
+ * moment ago, because that wakes it sooner. Else it sleeps on descriptors, of
+ * which one tells of the daemon's end (docs/signalling.md).
+ *
+ * Both sleepers on the descriptor are woken by one notification of the engine,
+ * and a thread that wakes up swallows it. When the application is armed as
+ * well, vmb_fd() is made readable by its timer instead, which also reports the
+ * time-outs.
  */
 #include <poll.h>
 #include <sched.h>
@@ -19,6 +24,9 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "base/futex.h"
+
+#define WORD_NS 10000000u /* after a notification */
 
 int vmb_endpoint_sleep_init(struct vmb_endpoint *ep)
 {
@@ -42,25 +50,20 @@ void vmb_endpoint_poke(struct vmb_endpoint *ep)
 {
 	if (ep->poked)
 		return;
-	ep->poked = true;
-	eventfd_write(ep->wake_fd, 1);
+	vmb_publish(&ep->poked, 1u);
+	if (ep->how == VMB_AM_SLEEP_WORD)
+		vmb_futex_wake(&ep->poked, 1);
+	else
+		eventfd_write(ep->wake_fd, 1);
 }
 
 static void end_poke(struct vmb_endpoint *ep)
 {
 	eventfd_t count;
 
-	if (ep->poked)
+	if (ep->poked && ep->how == VMB_AM_SLEEP_FD)
 		eventfd_read(ep->wake_fd, &count);
-	ep->poked = false;
-}
-
-static struct timespec to_timespec(uint64_t ns)
-{
-	return (struct timespec){
-		.tv_sec = (time_t)(ns / 1000000000u),
-		.tv_nsec = (long)(ns % 1000000000u),
-	};
+	vmb_store_relaxed(&ep->poked, 0u);
 }
 
 /* UINT64_MAX: never; a time that has passed: at once. */
@@ -71,7 +74,7 @@ static void set_timer(struct vmb_endpoint *ep, uint64_t at)
 	if (ep->timer_fd < 0 || ep->timer_at == at)
 		return;
 	if (at != UINT64_MAX)
-		spec.it_value = to_timespec(at ? at : 1);
+		spec.it_value = vmb_timespec(at ? at : 1);
 	timerfd_settime(ep->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 	ep->timer_at = at;
 }
@@ -87,18 +90,28 @@ static int swallow(struct vmb_endpoint *ep)
 }
 
 /* Returns whether there is a notification. */
-static bool watch(const struct vmb_endpoint *ep, uint64_t until)
+static bool watch_fds(const struct vmb_endpoint *ep, uint64_t until)
 {
 	struct pollfd fds[2] = {
 		{.fd = ep->am.pep.wait_fd, .events = POLLIN},
 		{.fd = ep->wake_fd, .events = POLLIN},
 	};
 	uint64_t now = vmb_now_ns();
-	struct timespec left = to_timespec(until > now ? until - now : 0);
+	struct timespec left = vmb_timespec(until > now ? until - now : 0);
 
 	/* an early return, by a signal too, is a useless look */
 	return ppoll(fds, 2, until == UINT64_MAX ? NULL : &left, NULL) > 0 &&
 	       fds[0].revents;
+}
+
+/* Unlocked. Returns whether the engine has notified; late ones count, too. */
+static bool watch_word(struct vmb_endpoint *ep, uint32_t before, uint64_t until)
+{
+	const struct vmb_futex_watched told = {vmb_am_word(&ep->am), before};
+	const struct vmb_futex_watched poked = {&ep->poked, 0};
+
+	vmb_futex_wait_either(&told, &poked, until);
+	return vmb_observe(told.word) != before;
 }
 
 /* The background thread has the sleep: it shall leave it to who comes. */
@@ -118,30 +131,56 @@ void vmb_endpoint_disarmed(struct vmb_endpoint *ep)
 	set_timer(ep, 0);
 }
 
+static enum vmb_am_sleep choose(const struct vmb_endpoint *ep)
+{
+	bool soon = vmb_now_ns() - ep->noted_ns < WORD_NS;
+
+	return soon && !ep->user_armed && vmb_am_word(&ep->am)
+		       ? VMB_AM_SLEEP_WORD
+		       : VMB_AM_SLEEP_FD;
+}
+
+/* Lock released meanwhile. Returns whether the engine has notified. */
+static bool sleep_unlocked(struct vmb_endpoint *ep, uint32_t before)
+{
+	uint64_t until = ep->sleep_until;
+	bool noted;
+
+	ep->sleeping = true;
+	ep->sleeps++;
+	vmb_lock_release(&ep->lock);
+	noted = ep->how == VMB_AM_SLEEP_WORD ? watch_word(ep, before, until)
+					     : watch_fds(ep, until);
+	vmb_lock_take(&ep->lock);
+	ep->sleeping = false;
+	end_poke(ep);
+	return noted;
+}
+
 bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 {
-	bool noted;
+	uint32_t before = 0;
 
 	if (vmb_unlikely(ep->sleeping)) {
 		take_over(ep);
 		return false;
 	}
 	ep->glances = 0;
-	if (vmb_am_arm(&ep->am)) {
+	ep->how = choose(ep);
+	if (ep->how == VMB_AM_SLEEP_WORD) {
+		until = vmb_min(until, ep->noted_ns + WORD_NS);
+		before = vmb_observe(vmb_am_word(&ep->am));
+	}
+	if (vmb_am_arm(&ep->am, ep->how)) {
 		vmb_endpoint_disarmed(ep);
 		return false; /* work, or an error that the pass reports */
 	}
-	until = vmb_min(until, vmb_msg_deadline(ep->msg));
-	ep->sleep_until = until;
-	ep->sleeping = true;
-	ep->sleeps++;
-	vmb_lock_release(&ep->lock);
-	noted = watch(ep, until);
-	vmb_lock_take(&ep->lock);
-	ep->sleeping = false;
-	end_poke(ep);
-	if (noted && swallow(ep))
-		vmb_endpoint_disarmed(ep);
+	ep->sleep_until = vmb_min(until, vmb_msg_deadline(ep->msg));
+	if (sleep_unlocked(ep, before)) {
+		ep->noted_ns = vmb_now_ns();
+		if (ep->how == VMB_AM_SLEEP_FD && swallow(ep))
+			vmb_endpoint_disarmed(ep);
+	}
 	if (!ep->user_armed)
 		vmb_am_disarm(&ep->am);
 	return true;
@@ -208,7 +247,9 @@ static int arm(struct vmb_endpoint *ep)
 	if (swallow(ep) && ep->sleeping)
 		vmb_endpoint_poke(ep); /* it was the leader's too */
 	set_timer(ep, due);
-	rc = vmb_am_arm(&ep->am);
+	if (ep->sleeping && ep->how == VMB_AM_SLEEP_WORD)
+		vmb_endpoint_poke(ep); /* it is the descriptor's turn */
+	rc = vmb_am_arm(&ep->am, VMB_AM_SLEEP_FD);
 	if (!rc && due != UINT64_MAX && due <= vmb_now_ns())
 		rc = -EAGAIN;
 	if (rc && ep->sleeping)

@@ -92,7 +92,7 @@ void vmb_endpoint_posted(struct vmb_endpoint *ep)
 		return;
 	if (vmb_msg_deadline(ep->msg) < ep->sleep_until) {
 		vmb_endpoint_poke(ep);
-	} else if (vmb_am_arm(&ep->am)) {
+	} else if (vmb_am_arm(&ep->am, ep->how)) {
 		vmb_endpoint_disarmed(ep);
 		vmb_endpoint_poke(ep);
 	}

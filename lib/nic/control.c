@@ -348,7 +348,8 @@ int vmb_nic_endpoint_add(struct vmb_nic *nic,
 	int err;
 
 	if (!geometry_ok(&info->geometry) ||
-	    (info->barrier && !nic->host->barrier))
+	    (info->barrier && !nic->host->barrier) ||
+	    (info->word && !nic->host->notify_word))
 		return -EINVAL;
 	err = free_index(nic, &index);
 	if (err)
@@ -364,6 +365,7 @@ int vmb_nic_endpoint_add(struct vmb_nic *nic,
 	ep->domain = info->domain;
 	ep->cookie = info->cookie;
 	ep->barrier = info->barrier;
+	ep->word = info->word;
 	ep->state = VMB_STATE_OPEN;
 	ep->last_work_ns = vmb_now_ns();
 	ep->stats = vmb_stats_claim(nic, index);

@@ -499,6 +499,23 @@ void vmb_engine_touch(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 }
 
 /*
+ * The word is written for every number: what a sleeper read before it armed is
+ * what was answered before that, however it slept then.
+ */
+static void answer(struct vmb_nic_endpoint *ep, uint32_t number)
+{
+	const struct vmb_nic_host *host = ep->nic->host;
+
+	ep->notified = number;
+	vmb_publish(&ep->ctl->notified, number);
+	vmb_count(&ep->stats->notifies, 1);
+	if (ep->word && number & VMB_ARM_WORD)
+		host->notify_word(&ep->ctl->notified);
+	else
+		host->notify(ep->cookie);
+}
+
+/*
  * One fence for all events of this breath, then the wake words: pairs with
  * the client's fence between arming and looking again.
  */
@@ -514,11 +531,8 @@ void vmb_engine_notify(struct vmb_engine *engine)
 		if (vmb_likely(!number))
 			continue;
 		vmb_events_lock(ep);
-		if (number != ep->notified) {
-			ep->notified = number;
-			vmb_count(&ep->stats->notifies, 1);
-			engine->nic->host->notify(ep->cookie);
-		}
+		if (number != ep->notified)
+			answer(ep, number);
 		vmb_events_unlock(ep);
 	}
 	engine->touched_count = 0;

@@ -100,6 +100,7 @@ struct vmb_nic_endpoint {
 	bool laid_off;	     /* faulted, and its client was told */
 	bool fenced;	     /* a FENCE waits for the transfers before it */
 	bool barrier;	     /* to arm it takes host->barrier(), too */
+	bool word;	     /* may sleep on ctl->notified */
 	uint32_t watch_room; /* someone waits for room here: VMB_ROOM_* */
 	uint64_t room_seen;  /* `consumed` when that was last acted upon */
 	uint32_t active;     /* transfers under way; any engine reads it */

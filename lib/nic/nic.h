@@ -35,6 +35,11 @@ struct vmb_nic_host {
 	 */
 	void (*notify)(void *cookie);
 	/*
+	 * Wake a client that sleeps on this word of its area, which the
+	 * engine has changed. Must not block. NULL: clients cannot.
+	 */
+	void (*notify_word)(uint32_t *word);
+	/*
 	 * Sleep until a client kicks or vmb_nic_host.wake is called; for each
 	 * endpoint that was kicked call vmb_nic_kicked(). Called by engine
 	 * thread `thread` with nothing held. NULL: threads never sleep.
@@ -150,12 +155,12 @@ struct vmb_nic_endpoint_info {
 	uint32_t id;  /* shown in the statistics */
 	void *cookie; /* for host->notify() */
 	bool barrier; /* the client does not fence: host->barrier() does */
+	bool word;    /* VMB_ARM_WORD works: host->notify_word() */
 };
 
 /*
- * Returns 0, the endpoint and its handle; -EINVAL: geometry, or a barrier that
- * the host does not have; -ENOSPC: all
- * endpoints_max are open; -ENOMEM.
+ * Returns 0, the endpoint and its handle; -EINVAL: geometry, or something that
+ * the host does not have; -ENOSPC: all endpoints_max are open; -ENOMEM.
  */
 int vmb_nic_endpoint_add(struct vmb_nic *nic,
 			 const struct vmb_nic_endpoint_info *info,

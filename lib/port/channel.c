@@ -353,10 +353,7 @@ static void read_for_all(struct vmb_channel *ch, int timeout_ms)
 
 static void wait_for_reader(struct vmb_channel *ch, uint64_t deadline_ns)
 {
-	struct timespec until = {
-		.tv_sec = (time_t)(deadline_ns / 1000000000u),
-		.tv_nsec = (long)(deadline_ns % 1000000000u),
-	};
+	struct timespec until = vmb_timespec(deadline_ns);
 
 	pthread_cond_timedwait(&ch->ended, &ch->lock, &until);
 }

@@ -23,6 +23,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/futex.h"
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/process.h"
@@ -77,6 +78,8 @@ static uint64_t offered_features(void)
 	if (!syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
 		     0, 0))
 		features |= VMB_FEATURE_BARRIER;
+	if (vmb_futex_has_either())
+		features |= VMB_FEATURE_WAKE_WORD;
 	return features;
 }
 

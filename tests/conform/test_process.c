@@ -373,6 +373,66 @@ START_TEST(death_of_the_daemon_is_reported_by_each_call)
 }
 END_TEST
 
+struct player {
+	struct vmb_endpoint *ep;
+	pthread_t thread;
+	unsigned ball;
+	int rounds, rc;
+};
+
+static int return_ball(struct player *p)
+{
+	struct vmb_segment seg = {&p->ball, sizeof(p->ball)};
+	struct vmb_status status;
+	struct vmb_req *req;
+	int rc, done;
+
+	rc = vmb_irecv(p->ep, &seg, 1, 0, 0, NULL, &req);
+	if (!rc)
+		rc = vmb_wait(p->ep, &req, VMB_INFINITE, &status, &done);
+	if (rc || status.code)
+		return rc ? rc : status.code;
+	rc = vmb_isend(p->ep, &seg, 1, status.peer, 0, NULL, &req);
+	if (!rc)
+		rc = vmb_wait(p->ep, &req, VMB_INFINITE, &status, &done);
+	return rc ? rc : status.code;
+}
+
+static void *play(void *arg)
+{
+	struct player *p = arg;
+
+	while (!p->rc) {
+		p->rc = return_ball(p);
+		__atomic_add_fetch(&p->rounds, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+/* In the middle of a game, when each sleeps for a moment only. */
+START_TEST(death_of_the_daemon_ends_a_game_of_sleepers)
+{
+	struct vmb_open_params params = {.size = sizeof(params),
+					 .id = VMB_ANY_ID,
+					 .wait = VMB_WAIT_BLOCK};
+	struct t_pair pair = t_pair_open_with(&params);
+	struct player ps[2] = {{.ep = pair.a}, {.ep = pair.b}};
+	unsigned ball = 1;
+
+	t_finish(pair.a, t_isend(pair.a, pair.to_b, 0, &ball, sizeof(ball)));
+	for (int i = 0; i < 2; i++)
+		pthread_create(&ps[i].thread, NULL, play, &ps[i]);
+	while (__atomic_load_n(&ps[1].rounds, __ATOMIC_SEQ_CST) < 1000)
+		poll(NULL, 0, 1);
+	t_port->kill();
+	for (int i = 0; i < 2; i++) { /* a hang is ended by the test's limit */
+		pthread_join(ps[i].thread, NULL);
+		ck_assert_int_eq(ps[i].rc, -EPIPE);
+	}
+	t_pair_close(&pair);
+}
+END_TEST
+
 START_TEST(restarted_daemon_serves_a_new_init)
 {
 	struct t_pair pair;
@@ -426,6 +486,7 @@ Suite *t_process_suite(void)
 		tc = t_case(s, "daemon");
 		tcase_add_test(tc,
 			       death_of_the_daemon_is_reported_by_each_call);
+		tcase_add_test(tc, death_of_the_daemon_ends_a_game_of_sleepers);
 		tcase_add_test(tc, restarted_daemon_serves_a_new_init);
 		tcase_add_test(tc, init_without_daemon_says_so);
 	}

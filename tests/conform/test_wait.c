@@ -477,6 +477,70 @@ START_TEST(poll_and_wait_share_an_endpoint)
 }
 END_TEST
 
+/* Send back what comes, asleep most of the time, until told to stop. */
+static void *echo(void *arg)
+{
+	struct t_pair *pair = arg;
+	struct vmb_req *recv;
+	unsigned word;
+	int done;
+
+	do {
+		recv = t_irecv(pair->b, 0, 0, &word, sizeof(word));
+		do /* a vmb_wakeup() ends a wait */
+			t_ok(vmb_wait(pair->b, &recv, T_MS, NULL, &done));
+		while (!done);
+		t_finish(pair->b,
+			 t_isend(pair->b, pair->to_a, 2, &word, sizeof(word)));
+	} while (word);
+	return NULL;
+}
+
+static void send_and_hear(struct t_pair *pair, unsigned word)
+{
+	unsigned in = ~word;
+	struct vmb_req *recv =
+		t_irecv(pair->a, 2, VMB_MATCH_ALL, &in, sizeof(in));
+
+	t_finish(pair->a, t_isend(pair->a, pair->to_b, 1, &word, sizeof(word)));
+	t_finish(pair->a, recv);
+	ck_assert_uint_eq(in, word);
+}
+
+/*
+ * One that is woken all the time sleeps in another way than one that waits for
+ * long. It misses nothing, whatever else happens to its endpoint.
+ */
+START_TEST(busy_sleeper_misses_nothing)
+{
+	struct vmb_open_params p = in_mode(_i);
+	struct t_pair pair = t_pair_open_with(&p);
+	struct vmb_counters c = {.size = sizeof(c)};
+	struct pollfd pfd = {.events = POLLIN};
+	pthread_t thread;
+
+	t_ok(vmb_fd(pair.b, &pfd.fd));
+	pthread_create(&thread, NULL, echo, &pair);
+	for (unsigned i = 2000; i; i--) {
+		bool armed = i % 5 == 0 && !vmb_arm(pair.b);
+
+		for (volatile unsigned turns = i * 7919 % 4096; turns; turns--)
+			;
+		if (i % 3 == 0)
+			t_ok(vmb_wakeup(pair.b));
+		send_and_hear(&pair, i);
+		ck_assert(!armed || poll(&pfd, 1, T_MS) == 1);
+		if (i % 500 == 0) /* longer than it sleeps in that way */
+			poll(NULL, 0, 30);
+	}
+	send_and_hear(&pair, 0);
+	ck_assert(has_ended(thread));
+	t_ok(vmb_query_counters(pair.b, &c));
+	ck_assert_uint_ge(c.sleeps, 100);
+	t_pair_close(&pair);
+}
+END_TEST
+
 /* A wait that ends in between does not take the arming away. */
 START_TEST(arming_outlives_a_wait_that_times_out)
 {
@@ -531,6 +595,7 @@ Suite *t_wait_suite(void)
 	tcase_add_test(tc, epoll_reports_messages);
 	tcase_add_test(tc, epoll_reports_timeouts_and_connects);
 	tcase_add_test(tc, poll_and_wait_share_an_endpoint);
+	tcase_add_loop_test(tc, busy_sleeper_misses_nothing, 1, 3);
 	tcase_add_test(tc, arming_outlives_a_wait_that_times_out);
 	tcase_add_test(tc, arm_sees_work_at_hand);
 	return s;

@@ -9,9 +9,11 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +186,73 @@ START_TEST(notifications_that_are_not_taken_hold_up_nobody)
 }
 END_TEST
 
+#define WORD_SLEEPERS 64
+
+struct word_liar {
+	struct vmb_control_page *ctl;
+	bool over;
+};
+
+static void *scribble_on_word(void *arg)
+{
+	struct word_liar *l = arg;
+
+	for (uint32_t i = 0; !__atomic_load_n(&l->over, __ATOMIC_RELAXED); i++)
+		__atomic_store_n(&l->ctl->notified, i * 2654435761u,
+				 __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Woken or not, until it is over: a crowd for the kernel to walk through. */
+static void *sleep_on_word(void *arg)
+{
+	struct word_liar *l = arg;
+	uint32_t number;
+
+	while (!__atomic_load_n(&l->over, __ATOMIC_RELAXED)) {
+		number = __atomic_load_n(&l->ctl->notified, __ATOMIC_RELAXED);
+		syscall(SYS_futex, &l->ctl->notified, FUTEX_WAIT, number,
+			&(struct timespec){.tv_nsec = 50000000}, NULL, 0);
+	}
+	return NULL;
+}
+
+/* The engine writes the word and never reads it, and wakes one of who sleeps. */
+START_TEST(words_that_are_not_kept_hold_up_nobody)
+{
+	int fd = t_raw_attach(t_witness.daemon.socket, "");
+	pthread_t scribbler, sleepers[WORD_SLEEPERS];
+	struct word_liar liar = {.over = false};
+	struct t_raw_endpoint ep;
+
+	t_raw_endpoint_open(fd, VMB_ID_ANY, &ep);
+	liar.ctl = (void *)(ep.area + VMB_AREA_CONTROL);
+	ck_assert_int_eq(
+		pthread_create(&scribbler, NULL, scribble_on_word, &liar), 0);
+	for (int i = 0; i < WORD_SLEEPERS; i++)
+		ck_assert_int_eq(pthread_create(&sleepers[i], NULL,
+						sleep_on_word, &liar),
+				 0);
+	for (int i = 0; i < 1000; i++) {
+		t_raw_endpoint_post_fence(&ep,
+					  (uint32_t)(i + 1) | VMB_ARM_WORD);
+		while (!t_raw_endpoint_fenced(&ep))
+			sched_yield();
+		if (i % 100 == 0)
+			t_witness_is_served();
+	}
+	__atomic_store_n(&liar.over, true, __ATOMIC_RELAXED);
+	pthread_join(scribbler, NULL);
+	for (int i = 0; i < WORD_SLEEPERS; i++)
+		pthread_join(sleepers[i], NULL);
+	liar.ctl->event_arm = 0;
+	t_raw_endpoint_fence(&ep); /* and by its descriptor once more */
+	t_witness_is_served();
+	t_raw_endpoint_drop(&ep);
+	close(fd);
+}
+END_TEST
+
 START_TEST(memory_that_never_answers_holds_up_its_owner_only)
 {
 	struct vmb_ctl_hello_reply hello;
@@ -347,6 +416,7 @@ static void add_behaviour(Suite *s)
 	tcase_add_test(t, flood_of_connections_is_survived);
 	tcase_add_test(t, flood_of_hellos_ends_at_the_limit);
 	tcase_add_test(t, notifications_that_are_not_taken_hold_up_nobody);
+	tcase_add_test(t, words_that_are_not_kept_hold_up_nobody);
 	tcase_add_test(t, memory_that_never_answers_holds_up_its_owner_only);
 	tcase_add_test(t, killed_clients_leave_nothing);
 	tcase_add_test(t, child_that_keeps_the_socket_keeps_nothing_alive);

@@ -76,7 +76,7 @@ static void want_lane(struct t_end *me, struct t_end *you)
 
 static void sleep_once(struct t_end *me)
 {
-	if (vmb_am_arm(&me->am))
+	if (vmb_am_arm(&me->am, VMB_AM_SLEEP_FD))
 		return;
 	/* the time-out is for the end, when nobody wakes anybody */
 	me->port->ops->wait(&me->am.pep,

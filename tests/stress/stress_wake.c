@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * stress_wake.c - arm, look again, sleep, on both sides of an endpoint: no
- * wake-up is lost, with fences and with the barrier on the sleeper's side.
+ * wake-up is lost, with fences, with the barrier on the sleeper's side, and
+ * when the client sleeps on a word.
  *
  * Flow:  client thread: descriptors, kick -> engine thread: events, notify
  * Owns:  a control page, a doorbell ring, an event queue, two eventfds.
@@ -26,6 +27,7 @@
 
 #include <vmbypass/abi/doorbell.h>
 
+#include "base/futex.h"
 #include "ring/ring.h"
 #include "stress/stress.h"
 #include "support/skip.h"
@@ -40,6 +42,7 @@ static struct {
 	struct vmb_slot doorbell[VMB_DOORBELL_SLOTS];
 	struct vmb_slot events[VMB_EQ_SLOTS_MIN];
 	bool barrier; /* the engine orders both sides when it arms */
+	bool word;    /* the client sleeps on ctl.notified */
 	uint32_t messages;
 	int kick_fd, notify_fd;
 	uint32_t engine_sleeps, client_sleeps; /* each by its own side */
@@ -55,9 +58,9 @@ static void dump_shared(void)
 		vmb_load_relaxed(&shared.echoed), shared.messages,
 		vmb_low(vmb_load_relaxed(&c->consumed)), vmb_low(progress),
 		vmb_high(progress));
-	fprintf(stderr, "kick_arm %u, event_arm %u\n",
-		vmb_load_relaxed(&c->kick_arm),
-		vmb_load_relaxed(&c->event_arm));
+	fprintf(stderr, "kick_arm %u, event_arm %u, notified %u\n",
+		vmb_load_relaxed(&c->kick_arm), vmb_load_relaxed(&c->event_arm),
+		vmb_load_relaxed(&c->notified));
 }
 
 /* Mostly nothing, sometimes long: moves the two sides against each other. */
@@ -96,15 +99,15 @@ static uint32_t arm_number(uint32_t *number)
 	return *number;
 }
 
-/* One wake-up for each number that the other side armed with. */
-static void answer(const uint32_t *arm, uint32_t *answered, int fd)
+/* A number that the other side armed with, and that is to be answered? */
+static bool take_number(const uint32_t *arm, uint32_t *answered)
 {
 	uint32_t number = vmb_load_relaxed(arm);
 
 	if (!number || number == *answered)
-		return;
+		return false;
 	*answered = number;
-	wake(fd);
+	return true;
 }
 
 /* ---- engine ----------------------------------------------------------- */
@@ -114,6 +117,16 @@ struct engine {
 	uint32_t arms, notified; /* numbers: own, and answered */
 	uint64_t random;
 };
+
+static void tell_client(uint32_t number)
+{
+	if (!shared.word) {
+		wake(shared.notify_fd);
+		return;
+	}
+	vmb_publish(&shared.ctl.notified, number);
+	vmb_futex_wake_shared(&shared.ctl.notified);
+}
 
 /* Take what is there, echo each as an event, notify once. Returns how many. */
 static uint32_t engine_breathe(struct engine *e)
@@ -136,7 +149,8 @@ static uint32_t engine_breathe(struct engine *e)
 	vmb_publish(&shared.ctl.progress,
 		    vmb_pack(e->doorbell.pos, e->events.pos));
 	vmb_arm_fence(); /* pairs with the client's, in client_wait() */
-	answer(&shared.ctl.event_arm, &e->notified, shared.notify_fd);
+	if (take_number(&shared.ctl.event_arm, &e->notified))
+		tell_client(e->notified);
 	return taken;
 }
 
@@ -156,7 +170,7 @@ static void engine_arm_and_sleep(struct engine *e)
 
 static void *engine_run(void *unused)
 {
-	struct engine e = {.random = 1};
+	struct engine e = {.random = 1, .arms = NUMBER_START};
 	uint32_t patience = 0, looks = 0, done = 0, taken;
 
 	(void)unused;
@@ -195,7 +209,29 @@ static void client_post(struct client *c)
 	vmb_ring_commit(&c->doorbell, &slot);
 	if (!shared.barrier)
 		vmb_arm_fence(); /* pairs with engine_arm_and_sleep() */
-	answer(&shared.ctl.kick_arm, &c->kicked, shared.kick_fd);
+	if (take_number(&shared.ctl.kick_arm, &c->kicked))
+		wake(shared.kick_fd);
+}
+
+/* Arm, look again, sleep. */
+static void client_sleep(struct client *c)
+{
+	static uint32_t poked;
+	const struct vmb_futex_watched own = {&poked, 0};
+	struct vmb_futex_watched told = {&shared.ctl.notified, 0};
+	struct vmb_slot slot;
+
+	told.value = vmb_observe(told.word);
+	vmb_store_relaxed(&shared.ctl.event_arm, arm_number(&c->arms));
+	vmb_arm_fence(); /* pairs with engine_breathe() */
+	if (vmb_ring_peek(&c->events, &slot) != 0)
+		return;
+	if (!shared.word) {
+		sleep_on(shared.notify_fd, &shared.client_sleeps);
+		return;
+	}
+	vmb_futex_wait_either(&told, &own, UINT64_MAX);
+	vmb_store_relaxed(&shared.client_sleeps, shared.client_sleeps + 1);
 }
 
 /* Wait for the next event; checks that it is the one due. */
@@ -208,10 +244,7 @@ static void client_wait(struct client *c)
 	while (vmb_ring_peek(&c->events, &slot) == 0) {
 		if (looks++ < patience)
 			continue;
-		vmb_store_relaxed(&shared.ctl.event_arm, arm_number(&c->arms));
-		vmb_arm_fence(); /* pairs with engine_breathe() */
-		if (vmb_ring_peek(&c->events, &slot) == 0)
-			sleep_on(shared.notify_fd, &shared.client_sleeps);
+		client_sleep(c);
 		vmb_store_relaxed(&shared.ctl.event_arm, 0);
 	}
 	if (slot.op != VMB_EV_ARRIVE || slot.hdr != c->events.pos)
@@ -224,7 +257,7 @@ static void client_wait(struct client *c)
 
 static void client_run(void)
 {
-	struct client c = {.random = 2};
+	struct client c = {.random = 2, .arms = NUMBER_START};
 
 	vmb_ring_init(&c.doorbell, shared.doorbell, VMB_DOORBELL_SLOTS, 0);
 	vmb_ring_init(&c.events, shared.events, VMB_EQ_SLOTS_MIN, 0);
@@ -241,12 +274,13 @@ static void client_run(void)
 	}
 }
 
-static void run_wake(bool barrier)
+static void run_wake(bool barrier, bool word)
 {
 	pthread_t engine;
 
 	memset(&shared, 0, sizeof(shared));
 	shared.barrier = barrier;
+	shared.word = word;
 	shared.messages = stress_messages();
 	shared.kick_fd = eventfd(0, EFD_CLOEXEC);
 	shared.notify_fd = eventfd(0, EFD_CLOEXEC);
@@ -268,7 +302,7 @@ static void run_wake(bool barrier)
 
 START_TEST(fence_loses_no_wakeup)
 {
-	run_wake(false);
+	run_wake(false, false);
 }
 END_TEST
 
@@ -278,7 +312,13 @@ START_TEST(barrier_loses_no_wakeup)
 				 MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0,
 				 0),
 			 0);
-	run_wake(true);
+	run_wake(true, false);
+}
+END_TEST
+
+START_TEST(word_loses_no_wakeup)
+{
+	run_wake(false, true);
 }
 END_TEST
 
@@ -298,6 +338,10 @@ int main(void)
 
 	tcase_set_timeout(tcase, 0); /* the watchdog knows better */
 	tcase_add_test(tcase, fence_loses_no_wakeup);
+	if (vmb_futex_has_either())
+		tcase_add_test(tcase, word_loses_no_wakeup);
+	else
+		t_skip("no futex_waitv() here");
 	if (have_barrier())
 		tcase_add_test(tcase, barrier_loses_no_wakeup);
 	else

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/futex.h"
 #include "support/inproc_state.h"
 
 struct inproc_port {
@@ -105,7 +106,11 @@ void t_nic_start_stepped(const struct vmb_nic_config *config, unsigned engines)
 	memset(t_inproc.answers, 0, sizeof(t_inproc.answers));
 	vmb_list_init(&t_inproc.endpoints);
 	t_inproc.host = (struct vmb_nic_host){
-		.notify = host_notify, .sleep = host_sleep, .wake = host_wake};
+		.notify = host_notify,
+		.notify_word = vmb_futex_wake_shared,
+		.sleep = host_sleep,
+		.wake = host_wake,
+	};
 	t_inproc.stepped = engines;
 	c.host = &t_inproc.host;
 	if (engines) {
@@ -268,6 +273,7 @@ static int inproc_open(const char *where, const char *domain,
 		.endpoints_max = 1024,
 		.engine_threads = 1,
 		.memory_max = 1ull << 32,
+		.features = vmb_futex_has_either() ? VMB_FEATURE_WAKE_WORD : 0,
 		.name = T_NIC_NAME,
 	};
 	*port = &p->port;
@@ -338,6 +344,7 @@ static int add_endpoint(struct inproc_port *p, struct t_inproc_endpoint *e,
 		.area = pep->area,
 		.id = e->id,
 		.cookie = e,
+		.word = p->port.hello.features & VMB_FEATURE_WAKE_WORD,
 	};
 	int rc = vmb_nic_endpoint_add(t_inproc.nic, &info, &e->ep, &e->handle);
 

@@ -293,43 +293,62 @@ void t_raw_endpoint_drop(struct t_raw_endpoint *ep)
 	close(ep->notify_fd);
 }
 
-/* Until the event of this position is there, ask to be told and sleep. */
-static struct vmb_slot *wait_event(struct t_raw_endpoint *ep)
+static struct vmb_control_page *control_of(struct t_raw_endpoint *ep)
 {
-	struct vmb_control_page *ctl = (void *)(ep->area + VMB_AREA_CONTROL);
+	return (void *)(ep->area + VMB_AREA_CONTROL);
+}
+
+static struct vmb_slot *event_of(struct t_raw_endpoint *ep)
+{
 	struct vmb_slot *slot = (void *)(ep->area + VMB_AREA_EQ);
+
+	slot += ep->position % VMB_EQ_SLOTS_MIN;
+	return __atomic_load_n(&slot->seq, __ATOMIC_ACQUIRE) == ep->position + 1
+		       ? slot
+		       : NULL;
+}
+
+void t_raw_endpoint_post_fence(struct t_raw_endpoint *ep, uint32_t arm)
+{
+	struct vmb_slot *slot = (void *)(ep->area + VMB_AREA_DOORBELL);
+
+	__atomic_store_n(&control_of(ep)->event_arm, arm, __ATOMIC_SEQ_CST);
+	slot += ep->position % VMB_DOORBELL_SLOTS;
+	*slot = (struct vmb_slot){
+		.seq = slot->seq, .op = VMB_OP_FENCE, .hdr = ep->position};
+	__atomic_store_n(&slot->seq, ep->position + 1, __ATOMIC_SEQ_CST);
+	ck_assert_int_eq(eventfd_write(ep->kick_fd, 1), 0);
+}
+
+bool t_raw_endpoint_fenced(struct t_raw_endpoint *ep)
+{
+	const struct vmb_slot *slot = event_of(ep);
+
+	if (!slot)
+		return false;
+	ck_assert_uint_eq(slot->op, VMB_EV_DONE);
+	ck_assert_uint_eq(slot->hdr, ep->position);
+	ep->position++;
+	__atomic_store_n(&control_of(ep)->consumed, (uint64_t)ep->position,
+			 __ATOMIC_RELEASE);
+	return true;
+}
+
+/* Until it has ended, ask to be told and sleep. */
+void t_raw_endpoint_fence(struct t_raw_endpoint *ep)
+{
+	struct vmb_control_page *ctl = control_of(ep);
 	struct pollfd p = {.fd = ep->notify_fd, .events = POLLIN};
 	uint64_t byte;
 
-	slot += ep->position % VMB_EQ_SLOTS_MIN;
-	while (__atomic_load_n(&slot->seq, __ATOMIC_ACQUIRE) !=
-	       ep->position + 1) {
+	t_raw_endpoint_post_fence(ep, ctl->event_arm + 1);
+	while (!t_raw_endpoint_fenced(ep)) {
 		ck_assert_msg(poll(&p, 1, T_RAW_TIMEOUT_MS) == 1,
 			      "no notification");
 		ck_assert_int_gt(read(ep->notify_fd, &byte, sizeof(byte)), 0);
 		__atomic_store_n(&ctl->event_arm, ctl->event_arm + 1,
 				 __ATOMIC_SEQ_CST);
 	}
-	return slot;
-}
-
-void t_raw_endpoint_fence(struct t_raw_endpoint *ep)
-{
-	struct vmb_control_page *ctl = (void *)(ep->area + VMB_AREA_CONTROL);
-	struct vmb_slot *slot = (void *)(ep->area + VMB_AREA_DOORBELL);
-
-	__atomic_store_n(&ctl->event_arm, ctl->event_arm + 1, __ATOMIC_SEQ_CST);
-	slot += ep->position % VMB_DOORBELL_SLOTS;
-	*slot = (struct vmb_slot){
-		.seq = slot->seq, .op = VMB_OP_FENCE, .hdr = ep->position};
-	__atomic_store_n(&slot->seq, ep->position + 1, __ATOMIC_SEQ_CST);
-	ck_assert_int_eq(eventfd_write(ep->kick_fd, 1), 0);
-	slot = wait_event(ep);
-	ck_assert_uint_eq(slot->op, VMB_EV_DONE);
-	ck_assert_uint_eq(slot->hdr, ep->position);
-	ep->position++;
-	__atomic_store_n(&ctl->consumed, (uint64_t)ep->position,
-			 __ATOMIC_RELEASE);
 }
 
 /* ---- admin -------------------------------------------------------------- */

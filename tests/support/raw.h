@@ -80,6 +80,9 @@ void t_raw_endpoint_drop(struct t_raw_endpoint *ep);
  * event. The one way through the engine that needs no peer.
  */
 void t_raw_endpoint_fence(struct t_raw_endpoint *ep);
+/* In two steps: post it, armed with that number; has it ended? */
+void t_raw_endpoint_post_fence(struct t_raw_endpoint *ep, uint32_t arm);
+bool t_raw_endpoint_fenced(struct t_raw_endpoint *ep);
 
 struct vmb_geometry t_raw_geometry(void);
 /* A memfd with these seals (F_SEAL_*), of len bytes. */

@@ -254,6 +254,7 @@ static int do_hello(struct client *c, const union vmb_ctl_any *msg,
 	if (err)
 		return err;
 	reply->hello_reply = c->port->hello;
+	reply->hello_reply.features &= msg->hello.features;
 	reply->head = head;
 	return 0;
 }

@@ -267,14 +267,14 @@ END_TEST
 
 START_TEST(arm_refuses_when_event_is_there)
 {
-	ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), 0);
 	vmb_am_disarm(&b.am);
 	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY), 0);
 	t_nic_settle();
-	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), -EAGAIN);
 	ck_assert_uint_eq(b.am.ctl->event_arm, 0);
 	ck_assert_int_eq(vmb_am_poll(&b.am, 16), 1);
-	ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), 0);
 	vmb_am_disarm(&b.am);
 }
 END_TEST
@@ -285,11 +285,11 @@ START_TEST(arm_refuses_while_posts_wait_for_the_doorbell)
 	for (unsigned i = 0; i < 2 * VMB_DOORBELL_SLOTS; i++)
 		ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), 0);
 	ck_assert_uint_eq(a.am.kept, VMB_DOORBELL_SLOTS);
-	ck_assert_int_eq(vmb_am_arm(&a.am), -EAGAIN);
+	ck_assert_int_eq(vmb_am_arm(&a.am, VMB_AM_SLEEP_FD), -EAGAIN);
 	t_nic_settle();
 	ck_assert_int_eq(vmb_am_poll(&a.am, 16), 0);
 	ck_assert_uint_eq(a.am.kept, 0);
-	ck_assert_int_eq(vmb_am_arm(&a.am), 0);
+	ck_assert_int_eq(vmb_am_arm(&a.am, VMB_AM_SLEEP_FD), 0);
 	vmb_am_disarm(&a.am);
 }
 END_TEST
@@ -303,7 +303,7 @@ static void *sleeper(void *arg)
 	while (e->received[0] < WAKES) {
 		if (vmb_am_poll(&e->am, 16))
 			continue;
-		if (!vmb_am_arm(&e->am))
+		if (!vmb_am_arm(&e->am, VMB_AM_SLEEP_FD))
 			ck_assert_int_eq(t_port_inproc.wait(&e->am.pep, 10000),
 					 0);
 		vmb_am_disarm(&e->am);
@@ -340,7 +340,7 @@ START_TEST(lost_daemon_is_noticed)
 		rc = vmb_am_poll(&a.am, 16);
 	ck_assert_int_eq(rc, -EPIPE);
 	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), -EPIPE);
-	ck_assert_int_eq(vmb_am_arm(&a.am), -EPIPE);
+	ck_assert_int_eq(vmb_am_arm(&a.am, VMB_AM_SLEEP_FD), -EPIPE);
 	t_port_lose_daemon(false);
 }
 END_TEST

@@ -106,7 +106,7 @@ static void assert_faulted(void)
 	ck_assert_int_eq(vmb_am_poll(&am, 16), -EIO);
 	ck_assert_int_eq(am.error, -EIO);
 	ck_assert_int_eq(vmb_am_poll(&am, 16), -EIO);
-	ck_assert_int_eq(vmb_am_arm(&am), -EIO);
+	ck_assert_int_eq(vmb_am_arm(&am, VMB_AM_SLEEP_FD), -EIO);
 	ck_assert_int_eq(vmb_am_post(&am, vmb_am_peer(&am, PEER), 0, 0, &none,
 				     1, 0, 0, VMB_AM_QUEUE),
 			 -EIO);

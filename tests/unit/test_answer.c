@@ -88,7 +88,7 @@ START_TEST(answer_is_told_of_before_a_sleep)
 	if (in)
 		in->told = 0; /* those before were heard of */
 	posted = a.am.doorbell.pos;
-	ck_assert_int_eq(vmb_am_arm(&a.am), 0);
+	ck_assert_int_eq(vmb_am_arm(&a.am, VMB_AM_SLEEP_FD), 0);
 	ck_assert_uint_eq(vmb_low(a.am.published), a.am.events.pos);
 	if (in) {
 		ck_assert_uint_eq(vmb_low(in->ctl->consumed), in->ring.pos);
@@ -156,14 +156,14 @@ START_TEST(sleepers_hear_of_what_a_handler_posts)
 	ck_assert_int_eq(t_end_post(&b, &a, 9, 8, VMB_AM_TRY), 0);
 	t_nic_settle();
 	rest(&b);
-	ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), 0);
 	vmb_store_relaxed(&a.am.ctl->kick_arm, a.am.kicked + 1);
 	kicks = a.am.counters.kicks;
 	ck_assert(vmb_am_take_answer(&a.am));
 	ck_assert_uint_eq(a.am.counters.kicks, kicks + 1);
 	ck_assert(!a.am.polling);
 	t_nic_settle();
-	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), -EAGAIN);
 	t_ends_until(b.received[0] == a.sent[0], &b);
 }
 END_TEST

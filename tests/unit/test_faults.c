@@ -147,7 +147,7 @@ START_TEST(sleeping_client_is_told_of_its_fault)
 	t_ends_until(b.received[0] == b.sent[0], &b);
 	while (is_notified(&b))
 		;
-	ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), 0);
 	lie(&b);
 	while (!inside(&b)->laid_off)
 		t_nic_breathe_one(1);

@@ -220,7 +220,8 @@ START_TEST(silent_lane_gives_way_to_another)
 {
 	vmb_am_set_lanes(&b.am, 1, VMB_LANE_AFTER);
 	l_bring_up(&a, &b);
-	ck_assert_int_eq(vmb_am_arm(&b.am), 0); /* it is cold now */
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD),
+			 0); /* it is cold now */
 	vmb_am_disarm(&b.am);
 	if (_i) /* silent for long, or not */
 		nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 100000000},
@@ -399,14 +400,14 @@ START_TEST(sleeping_receiver_is_told_once)
 	struct vmb_lane_out *out = l_bring_up(&a, &b);
 	uint32_t posted;
 
-	ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), 0);
 	ck_assert_uint_ne(vmb_load_relaxed(&out->ctl->look_arm), 0);
 	posted = a.am.doorbell.pos;
 	for (unsigned i = 0; i < 5; i++)
 		ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY), 0);
 	ck_assert_uint_eq(a.am.doorbell.pos, posted + 1); /* one LOOK */
 	t_nic_settle();
-	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), -EAGAIN);
 	t_ends_until(b.received[0] == a.sent[0], &b);
 	l_send(&a, &b, 8);
 	ck_assert_uint_eq(a.am.doorbell.pos, posted + 1);
@@ -417,7 +418,7 @@ START_TEST(arm_refuses_when_the_lane_has_something)
 {
 	l_bring_up(&a, &b);
 	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY), 0);
-	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), -EAGAIN);
 	ck_assert(vmb_am_due(&b.am));
 	t_ends_until(b.received[0] == a.sent[0], &b);
 	ck_assert(!vmb_am_due(&b.am));
@@ -429,12 +430,12 @@ START_TEST(arm_refuses_in_a_pass)
 {
 	l_bring_up(&a, &b);
 	b.am.in_handler = true;
-	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), -EAGAIN);
 	b.am.in_handler = false;
 	b.am.polling = true;
-	ck_assert_int_eq(vmb_am_arm(&b.am), -EAGAIN);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), -EAGAIN);
 	b.am.polling = false;
-	ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), 0);
 	vmb_am_disarm(&b.am);
 }
 END_TEST
@@ -446,10 +447,10 @@ START_TEST(sender_may_sleep_beside_an_open_fence)
 	a.am.fences_open++;
 	ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), 0);
 	ck_assert(t_end_peer(&a, &b)->lane_stuck);
-	ck_assert_int_eq(vmb_am_arm(&a.am), 0);
+	ck_assert_int_eq(vmb_am_arm(&a.am, VMB_AM_SLEEP_FD), 0);
 	vmb_am_disarm(&a.am);
 	a.am.fences_open--;
-	ck_assert_int_eq(vmb_am_arm(&a.am), -EAGAIN);
+	ck_assert_int_eq(vmb_am_arm(&a.am, VMB_AM_SLEEP_FD), -EAGAIN);
 	t_ends_until(b.received[0] == a.sent[0], &a, &b);
 }
 END_TEST
@@ -460,7 +461,7 @@ START_TEST(sleeping_sender_is_told_of_room)
 	while (t_end_post(&a, &b, 0, 8, VMB_AM_TRY) == 0)
 		;
 	ck_assert(vmb_am_tells_room(t_end_peer(&a, &b)));
-	ck_assert_int_eq(vmb_am_arm(&a.am), 0);
+	ck_assert_int_eq(vmb_am_arm(&a.am, VMB_AM_SLEEP_FD), 0);
 	ck_assert(!vmb_am_due(&a.am));
 	t_ends_until(vmb_am_due(&a.am), &b); /* ROOM: it is woken */
 	vmb_am_poll(&a.am, 16);
@@ -480,14 +481,14 @@ START_TEST(lane_ends_when_it_is_slept_beside)
 	l_bring_up(&a, &b);
 	peer = t_end_peer(&a, &b);
 	for (unsigned i = 0; i < 2; i++) /* what came at first is forgotten */
-		ck_assert_int_eq(vmb_am_arm(&b.am), 0);
+		ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), 0);
 	for (sleeps = 0; sleeps < 2 * VMB_LANE_TRIALS && peer->lane_on;
 	     sleeps++) {
 		for (unsigned i = 0; i < few; i++)
 			ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_TRY),
 					 0);
 		t_ends_until(b.received[0] == a.sent[0], &a, &b);
-		while (vmb_am_arm(&b.am)) /* END may be owed */
+		while (vmb_am_arm(&b.am, VMB_AM_SLEEP_FD)) /* END may be owed */
 			vmb_am_poll(&b.am, 16);
 		vmb_am_disarm(&b.am);
 		t_nic_settle();
@@ -510,13 +511,13 @@ START_TEST(sleeps_that_are_not_weighed_do_not_count)
 	vmb_am_weigh_lanes(&b.am, false);
 	for (unsigned i = 0; i < 2 * VMB_LANE_TRIALS; i++) {
 		l_send(&a, &b, 8);
-		while (vmb_am_arm(&b.am))
+		while (vmb_am_arm(&b.am, VMB_AM_SLEEP_FD))
 			vmb_am_poll(&b.am, 16);
 		vmb_am_disarm(&b.am);
 	}
 	vmb_am_weigh_lanes(&b.am, true);
 	l_send(&a, &b, 8);
-	while (vmb_am_arm(&b.am))
+	while (vmb_am_arm(&b.am, VMB_AM_SLEEP_FD))
 		vmb_am_poll(&b.am, 16);
 	vmb_am_disarm(&b.am);
 	t_nic_settle();

@@ -523,6 +523,44 @@ START_TEST(close_flushes_what_is_in_the_doorbell)
 }
 END_TEST
 
+/* ---- an engine with one client ---------------------------------------------------- */
+
+struct alone {
+	struct vmb_nic *nic;
+	struct vmb_nic_endpoint_info info;
+	struct vmb_nic_endpoint *ep;
+};
+
+static void alone_close(struct alone *alone)
+{
+	if (alone->ep)
+		vmb_nic_endpoint_remove(alone->nic, alone->ep, false);
+	vmb_nic_domain_remove(alone->nic, alone->info.domain);
+	vmb_nic_close(alone->nic);
+	free(alone->info.area);
+}
+
+/* What vmb_nic_endpoint_add() says; if not 0, it is closed again. */
+static int alone_open(struct alone *alone, const struct vmb_nic_host *host)
+{
+	const struct vmb_nic_config config = {
+		.host = host, .threads = 1, .endpoints_max = 1};
+	struct vmb_nic_endpoint_info *info = &alone->info;
+	size_t len = VMB_AREA_BYTES(&a.pep.geometry);
+	uint32_t handle;
+	int err;
+
+	ck_assert_int_eq(vmb_nic_open(&config, &alone->nic), 0);
+	ck_assert_int_eq(vmb_nic_domain_add(alone->nic, 1, &info->domain), 0);
+	info->geometry = a.pep.geometry;
+	info->area = aligned_alloc(VMB_PAGE, len);
+	memset(info->area, 0, len);
+	err = vmb_nic_endpoint_add(alone->nic, info, &alone->ep, &handle);
+	if (err)
+		alone_close(alone);
+	return err;
+}
+
 /* ---- the barrier before a sleep ------------------------------------------------ */
 
 static unsigned barriers;
@@ -546,29 +584,15 @@ static const struct vmb_nic_host barrier_host = {
 /* One client: how many barriers does it take to let it go cold, and sleep? */
 static unsigned barriers_of(bool barrier)
 {
-	const struct vmb_nic_config config = {
-		.host = &barrier_host, .threads = 1, .endpoints_max = 1};
-	struct vmb_nic_endpoint_info info = {.geometry = a.pep.geometry,
-					     .barrier = barrier};
-	size_t len = VMB_AREA_BYTES(&info.geometry);
-	struct vmb_nic_endpoint *ep;
-	struct vmb_nic *nic;
-	uint32_t handle;
+	struct alone alone = {.info.barrier = barrier};
 
-	ck_assert_int_eq(vmb_nic_open(&config, &nic), 0);
-	ck_assert_int_eq(vmb_nic_domain_add(nic, 1, &info.domain), 0);
-	info.area = aligned_alloc(VMB_PAGE, len);
-	memset(info.area, 0, len);
-	ck_assert_int_eq(vmb_nic_endpoint_add(nic, &info, &ep, &handle), 0);
+	ck_assert_int_eq(alone_open(&alone, &barrier_host), 0);
 	barriers = 0;
-	vmb_nic_kicked(nic, ep);
-	ck_assert(!vmb_nic_may_sleep(nic, 0));
-	while (!vmb_nic_may_sleep(nic, 0))
-		vmb_nic_breathe(nic, 0);
-	vmb_nic_endpoint_remove(nic, ep, false);
-	vmb_nic_domain_remove(nic, info.domain);
-	vmb_nic_close(nic);
-	free(info.area);
+	vmb_nic_kicked(alone.nic, alone.ep);
+	ck_assert(!vmb_nic_may_sleep(alone.nic, 0));
+	while (!vmb_nic_may_sleep(alone.nic, 0))
+		vmb_nic_breathe(alone.nic, 0);
+	alone_close(&alone);
 	return barriers;
 }
 
@@ -577,6 +601,79 @@ START_TEST(barrier_is_for_who_does_not_fence)
 {
 	ck_assert_uint_eq(barriers_of(true), 1);
 	ck_assert_uint_eq(barriers_of(false), 0);
+}
+END_TEST
+
+/* ---- how a client is told ------------------------------------------------------- */
+
+static unsigned told;
+static const uint32_t *told_word;
+
+static void count_told(void *cookie)
+{
+	(void)cookie;
+	told++;
+}
+
+static void note_word(uint32_t *word)
+{
+	told_word = word;
+}
+
+static const struct vmb_nic_host telling_host = {
+	.notify = count_told,
+	.notify_word = note_word,
+};
+
+/* Its own FENCE ends, for which it armed with this number: how is it told? */
+static void arm_and_fence(struct alone *alone, uint32_t number)
+{
+	uint8_t *area = alone->info.area;
+	struct vmb_control_page *ctl = (void *)(area + VMB_AREA_CONTROL);
+	struct vmb_slot *slot = (void *)(area + VMB_AREA_DOORBELL);
+	uint32_t position = vmb_low(ctl->progress);
+
+	told = 0;
+	told_word = NULL;
+	slot += position % VMB_DOORBELL_SLOTS;
+	slot->op = VMB_OP_FENCE;
+	vmb_publish(&slot->seq, position + 1);
+	vmb_publish(&ctl->event_arm, number);
+	vmb_nic_kicked(alone->nic, alone->ep);
+	while (vmb_low(ctl->progress) == position)
+		vmb_nic_breathe(alone->nic, 0);
+	ck_assert_uint_eq(ctl->notified, number);
+}
+
+static void told_by(bool word)
+{
+	struct alone alone = {.info.word = word};
+	uint8_t *area;
+
+	ck_assert_int_eq(alone_open(&alone, &telling_host), 0);
+	area = alone.info.area;
+	arm_and_fence(&alone, 7);
+	ck_assert(told == 1 && !told_word);
+	arm_and_fence(&alone, 8 | VMB_ARM_WORD);
+	ck_assert_uint_eq(told, !word);
+	ck_assert_ptr_eq(told_word,
+			 word ? area + VMB_AREA_CONTROL +
+					 offsetof(struct vmb_control_page,
+						  notified)
+			      : NULL);
+	arm_and_fence(&alone, 8 | VMB_ARM_WORD); /* once a number */
+	ck_assert(!told && !told_word);
+	alone_close(&alone);
+}
+
+/* The word is for who has the feature and asks for it. */
+START_TEST(client_is_told_as_it_armed)
+{
+	struct alone alone = {.info.word = true};
+
+	told_by(true);
+	told_by(false);
+	ck_assert_int_eq(alone_open(&alone, &barrier_host), -EINVAL);
 }
 END_TEST
 
@@ -803,6 +900,7 @@ int main(void)
 	tcase_add_test(t, closed_peer_is_announced_and_bounces);
 	tcase_add_test(t, close_flushes_what_is_in_the_doorbell);
 	tcase_add_test(t, barrier_is_for_who_does_not_fence);
+	tcase_add_test(t, client_is_told_as_it_armed);
 	tcase_add_test(t, geometry_out_of_range_is_refused);
 	tcase_add_test(t, stale_and_foreign_keys_differ);
 	tcase_add_loop_test(t, weights_divide_the_bytes, 0, 2);

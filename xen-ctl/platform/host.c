@@ -25,6 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/futex.h"
 #include "base/log.h"
 
 #define EVENTS_PER_LOOK 64
@@ -221,6 +222,7 @@ int vmb_host_open(unsigned threads, struct vmb_host **result)
 		return -ENOMEM;
 	h->ops.arg = h;
 	h->ops.notify = host_notify;
+	h->ops.notify_word = vmb_futex_wake_shared;
 	h->ops.sleep = host_sleep;
 	h->ops.wake = host_wake;
 	h->ops.barrier = has_membarrier() ? host_barrier : NULL;

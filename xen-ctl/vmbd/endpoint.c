@@ -107,6 +107,7 @@ static int add_to_engine(struct vmbd_endpoint *e)
 		.id = e->id,
 		.cookie = e->signal,
 		.barrier = c->features & VMB_FEATURE_BARRIER,
+		.word = c->features & VMB_FEATURE_WAKE_WORD,
 	};
 	int err;
 

@@ -21,9 +21,10 @@
 #define VMB_FEATURE_PROCESS_MEMORY (1ull << 0) /* VMB_REGION_PROCESS works */
 #define VMB_FEATURE_BARRIER (1ull << 1)	       /* see docs/signalling.md */
 #define VMB_FEATURE_PEER_PROCESS (1ull << 2) /* LANE tells the other process */
+#define VMB_FEATURE_WAKE_WORD (1ull << 3)    /* VMB_ARM_WORD works */
 #define VMB_FEATURES_ALL                                    \
 	(VMB_FEATURE_PROCESS_MEMORY | VMB_FEATURE_BARRIER | \
-	 VMB_FEATURE_PEER_PROCESS)
+	 VMB_FEATURE_PEER_PROCESS | VMB_FEATURE_WAKE_WORD)
 
 #define VMB_CTL_HELLO 1u
 #define VMB_CTL_OPEN 2u

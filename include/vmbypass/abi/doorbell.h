@@ -42,6 +42,12 @@
 #define VMB_STATE_CLOSED 3
 
 /*
+ * In a number of vmb_control_page.event_arm, with VMB_FEATURE_WAKE_WORD: the
+ * client sleeps on the word `notified`, and its descriptor is left alone.
+ */
+#define VMB_ARM_WORD 0x80000000u
+
+/*
  * Positions count slots or bytes since open and wrap at 2^32; a ring's slot is
  * position modulo its size. Two positions of one line travel in one 64-bit
  * store, so a reader never sees halves of two moments.
@@ -69,7 +75,10 @@ struct vmb_control_page {
 	__u32 state;
 	__u32 fault_code;
 	__u8 reserved_4840[120];
-	__u8 reserved_4c00[1664];
+	/* E: the number of event_arm that was answered last, VMB_ARM_WORD and
+	 * all. A client may sleep on it with futex(2). */
+	__u32 notified;
+	__u8 reserved_4c20[1660];
 };
 VMB_ABI_AT(struct vmb_control_page, consumed, 0);
 VMB_ABI_AT(struct vmb_control_page, event_arm, 128);
@@ -78,6 +87,7 @@ VMB_ABI_AT(struct vmb_control_page, kick_arm, 2176);
 VMB_ABI_AT(struct vmb_control_page, room_arm, 2180);
 VMB_ABI_AT(struct vmb_control_page, state, 2304);
 VMB_ABI_AT(struct vmb_control_page, fault_code, 2308);
+VMB_ABI_AT(struct vmb_control_page, notified, 2432);
 _Static_assert(sizeof(struct vmb_control_page) == VMB_PAGE, "one page");
 
 /* The three sizes chosen at open; powers of two within the limits above. */

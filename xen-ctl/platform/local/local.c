@@ -190,7 +190,7 @@ static void local_close(struct vmb_platform *p)
 
 static uint64_t local_features(struct vmb_transport *t)
 {
-	uint64_t features = 0;
+	uint64_t features = VMB_FEATURE_WAKE_WORD;
 
 	if (t->process)
 		features |= VMB_FEATURE_PROCESS_MEMORY;
