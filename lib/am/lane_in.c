@@ -294,6 +294,8 @@ static int take_due(struct vmb_am *am, struct vmb_lane_in *in)
 		return 0;
 	}
 	a.peer = in->peer;
+	if (vmb_unlikely(a.peer->forgotten))
+		a.peer->forgotten = false; /* as vmb_am_peer() does */
 	a.hdr = e.slot.hdr;
 	a.data = e.data;
 	a.len = e.len;

@@ -458,6 +458,7 @@ static void fini_dir(struct vmb_am *am, struct vmb_peer **dir)
 
 			fail_waiting(am, peer, -ECANCELED, false);
 			vmb_lane_peer_gone(am, peer);
+			vmb_list_remove(&peer->ready_node);
 			dir[i] = peer->older;
 			free(peer);
 		}

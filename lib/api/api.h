@@ -134,7 +134,7 @@ struct vmb_endpoint {
 
 	/* sleeping: see sleep.c */
 	bool sleeping;
-	enum vmb_am_sleep how; /* the leader sleeps, if it does */
+	enum vmb_am_sleep how; /* it sleeps, if it does */
 	uint32_t poked;	       /* a futex in VMB_AM_SLEEP_WORD */
 	uint64_t noted_ns;     /* when the engine notified last */
 	bool user_armed;       /* vmb_arm() since the last notification */

@@ -48,7 +48,7 @@ void vmb_endpoint_sleep_fini(struct vmb_endpoint *ep)
 
 void vmb_endpoint_poke(struct vmb_endpoint *ep)
 {
-	if (ep->poked)
+	if (ep->poked || !ep->sleeping)
 		return;
 	vmb_publish(&ep->poked, 1u);
 	if (ep->how == VMB_AM_SLEEP_WORD)
@@ -57,13 +57,16 @@ void vmb_endpoint_poke(struct vmb_endpoint *ep)
 		eventfd_write(ep->wake_fd, 1);
 }
 
-static void end_poke(struct vmb_endpoint *ep)
+/* Was there one? */
+static bool end_poke(struct vmb_endpoint *ep)
 {
+	bool poked = ep->poked != 0;
 	eventfd_t count;
 
-	if (ep->poked && ep->how == VMB_AM_SLEEP_FD)
+	if (poked && ep->how == VMB_AM_SLEEP_FD)
 		eventfd_read(ep->wake_fd, &count);
 	vmb_store_relaxed(&ep->poked, 0u);
+	return poked;
 }
 
 /* UINT64_MAX: never; a time that has passed: at once. */
@@ -131,59 +134,74 @@ void vmb_endpoint_disarmed(struct vmb_endpoint *ep)
 	set_timer(ep, 0);
 }
 
-static enum vmb_am_sleep choose(const struct vmb_endpoint *ep)
+/* Until when is the next sleep on the word? 0: it is on the descriptors. */
+static uint64_t word_until(const struct vmb_endpoint *ep)
 {
-	bool soon = vmb_now_ns() - ep->noted_ns < WORD_NS;
+	uint64_t until = ep->noted_ns + WORD_NS;
+	bool may = !ep->user_armed && vmb_am_word(&ep->am);
 
-	return soon && !ep->user_armed && vmb_am_word(&ep->am)
-		       ? VMB_AM_SLEEP_WORD
-		       : VMB_AM_SLEEP_FD;
+	return may && vmb_now_ns() < until ? until : 0;
 }
 
-/* Lock released meanwhile. Returns whether the engine has notified. */
+/* Lock released meanwhile. Has the engine notified? */
 static bool sleep_unlocked(struct vmb_endpoint *ep, uint32_t before)
 {
 	uint64_t until = ep->sleep_until;
 	bool noted;
 
-	ep->sleeping = true;
-	ep->sleeps++;
 	vmb_lock_release(&ep->lock);
 	noted = ep->how == VMB_AM_SLEEP_WORD ? watch_word(ep, before, until)
 					     : watch_fds(ep, until);
 	vmb_lock_take(&ep->lock);
-	ep->sleeping = false;
-	end_poke(ep);
 	return noted;
+}
+
+/* 1: somebody ended it; 0: the time did; < 0: work, or an error that a pass
+ * reports. */
+static int sleep_as(struct vmb_endpoint *ep, enum vmb_am_sleep how,
+		    uint64_t until)
+{
+	uint32_t before = 0;
+	bool noted, poked;
+
+	ep->how = how;
+	if (how == VMB_AM_SLEEP_WORD)
+		before = vmb_observe(vmb_am_word(&ep->am));
+	if (vmb_am_arm(&ep->am, how)) {
+		vmb_endpoint_disarmed(ep);
+		return -EAGAIN;
+	}
+	ep->sleep_until = vmb_min(until, vmb_msg_deadline(ep->msg));
+	ep->sleeping = true;
+	ep->sleeps++;
+	noted = sleep_unlocked(ep, before);
+	ep->sleeping = false;
+	poked = end_poke(ep);
+	if (noted) {
+		ep->noted_ns = vmb_now_ns();
+		if (how == VMB_AM_SLEEP_FD && swallow(ep))
+			vmb_endpoint_disarmed(ep);
+	}
+	if (!ep->user_armed)
+		vmb_am_disarm(&ep->am);
+	return noted || poked;
 }
 
 bool vmb_endpoint_sleep(struct vmb_endpoint *ep, uint64_t until)
 {
-	uint32_t before = 0;
+	uint64_t word = word_until(ep);
+	int rc = 0;
 
 	if (vmb_unlikely(ep->sleeping)) {
 		take_over(ep);
 		return false;
 	}
 	ep->glances = 0;
-	ep->how = choose(ep);
-	if (ep->how == VMB_AM_SLEEP_WORD) {
-		until = vmb_min(until, ep->noted_ns + WORD_NS);
-		before = vmb_observe(vmb_am_word(&ep->am));
-	}
-	if (vmb_am_arm(&ep->am, ep->how)) {
-		vmb_endpoint_disarmed(ep);
-		return false; /* work, or an error that the pass reports */
-	}
-	ep->sleep_until = vmb_min(until, vmb_msg_deadline(ep->msg));
-	if (sleep_unlocked(ep, before)) {
-		ep->noted_ns = vmb_now_ns();
-		if (ep->how == VMB_AM_SLEEP_FD && swallow(ep))
-			vmb_endpoint_disarmed(ep);
-	}
-	if (!ep->user_armed)
-		vmb_am_disarm(&ep->am);
-	return true;
+	if (word)
+		rc = sleep_as(ep, VMB_AM_SLEEP_WORD, vmb_min(word, until));
+	if (!rc && (!word || word < until))
+		rc = sleep_as(ep, VMB_AM_SLEEP_FD, until);
+	return rc >= 0;
 }
 
 /* ---- for an event loop ------------------------------------------------------- */

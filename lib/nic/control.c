@@ -322,10 +322,11 @@ static struct vmb_nic_endpoint *endpoint_new(struct vmb_nic *nic)
 	ep->blocked = calloc(words, sizeof(uint64_t));
 	ep->peers = calloc(words, sizeof(uint64_t));
 	ep->owed_room = calloc(words, sizeof(uint64_t));
+	ep->owed_gone = calloc(nic->endpoints_max, sizeof(uint32_t));
 	vmb_list_init(&ep->place);
 	vmb_list_init(&ep->transfers);
 	vmb_list_init(&ep->transfers_free);
-	if (!ep->blocked || !ep->peers || !ep->owed_room ||
+	if (!ep->blocked || !ep->peers || !ep->owed_room || !ep->owed_gone ||
 	    vmb_transfer_init(ep)) {
 		endpoint_free(ep);
 		return NULL;

@@ -128,19 +128,17 @@ void vmb_events_done(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 void vmb_events_gone(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		     uint32_t handle)
 {
-	vmb_events_lock(ep);
-	if (vmb_is_pow2(ep->owed_gone_count) || !ep->owed_gone) {
-		size_t bytes = (ep->owed_gone_count + 1) * 2 * sizeof(handle);
-		uint32_t *more = realloc(ep->owed_gone, bytes);
+	uint32_t i = 0;
 
-		if (!more) { /* it learns when it next sends there */
-			vmb_events_unlock(ep);
-			return;
-		}
-		ep->owed_gone = more;
+	vmb_events_lock(ep);
+	while (i < ep->owed_gone_count &&
+	       VMB_HANDLE_INDEX(ep->owed_gone[i]) != VMB_HANDLE_INDEX(handle))
+		i++;
+	if (i == ep->owed_gone_count) {
+		ep->owed_gone_count++;
+		ep->owed++;
 	}
-	ep->owed_gone[ep->owed_gone_count++] = handle;
-	ep->owed++;
+	ep->owed_gone[i] = handle;
 	vmb_events_unlock(ep);
 	vmb_events_pay(engine, ep);
 }
@@ -356,11 +354,13 @@ static void bounce_no_room(struct vmb_engine *engine,
  */
 static bool may_hold(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 {
+	uint64_t now = vmb_now_ns(); /* a breath may take longer than that */
+
 	if (!ep->held) {
 		ep->held = true;
-		ep->held_ns = engine->now_ns;
+		ep->held_ns = now;
 	}
-	return engine->now_ns - ep->held_ns < engine->nic->hold_ns;
+	return now - ep->held_ns < engine->nic->hold_ns;
 }
 
 static int64_t hold_or_bounce(struct vmb_engine *engine,

@@ -499,16 +499,35 @@ void vmb_engine_touch(struct vmb_engine *engine, struct vmb_nic_endpoint *ep)
 }
 
 /*
- * The word is written for every number: what a sleeper read before it armed is
- * what was answered before that, however it slept then.
+ * Which number is there to be answered, or 0. It is read with the lock held, so
+ * that no thread puts an older one into the word. The word is written for every
+ * number: what a sleeper read before it armed is what was answered before that,
+ * however it slept then.
  */
-static void answer(struct vmb_nic_endpoint *ep, uint32_t number)
+static uint32_t take_number(struct vmb_nic_endpoint *ep)
+{
+	uint32_t number;
+
+	vmb_events_lock(ep);
+	number = vmb_load_relaxed(&ep->ctl->event_arm);
+	if (number == ep->notified)
+		number = 0;
+	if (number) {
+		ep->notified = number;
+		vmb_publish(&ep->ctl->notified, number);
+		vmb_count(&ep->stats->notifies, 1);
+	}
+	vmb_events_unlock(ep);
+	return number;
+}
+
+static void answer(struct vmb_nic_endpoint *ep)
 {
 	const struct vmb_nic_host *host = ep->nic->host;
+	uint32_t number = take_number(ep);
 
-	ep->notified = number;
-	vmb_publish(&ep->ctl->notified, number);
-	vmb_count(&ep->stats->notifies, 1);
+	if (!number)
+		return;
 	if (ep->word && number & VMB_ARM_WORD)
 		host->notify_word(&ep->ctl->notified);
 	else
@@ -526,14 +545,9 @@ void vmb_engine_notify(struct vmb_engine *engine)
 	vmb_arm_fence();
 	for (uint32_t i = 0; i < engine->touched_count; i++) {
 		struct vmb_nic_endpoint *ep = engine->touched[i];
-		uint32_t number = vmb_load_relaxed(&ep->ctl->event_arm);
 
-		if (vmb_likely(!number))
-			continue;
-		vmb_events_lock(ep);
-		if (number != ep->notified)
-			answer(ep, number);
-		vmb_events_unlock(ep);
+		if (vmb_unlikely(vmb_load_relaxed(&ep->ctl->event_arm)))
+			answer(ep);
 	}
 	engine->touched_count = 0;
 }

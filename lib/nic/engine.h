@@ -137,7 +137,7 @@ struct vmb_nic_endpoint {
 	uint64_t *blocked;   /* by index: bounced, and not resumed yet */
 	uint64_t *peers;     /* by index: exchanged messages with us */
 	uint64_t *owed_room; /* by index: EV_ROOM to be written */
-	uint32_t *owed_gone; /* handles: EV_GONE to be written */
+	uint32_t *owed_gone; /* handles: EV_GONE to be written; one an index */
 	uint32_t owed_gone_count;
 };
 
@@ -334,6 +334,7 @@ struct vmb_nic_job {
 	uint64_t address;
 	uint32_t len;
 	int64_t result; /* bytes, or -errno */
+	uint32_t ended; /* copies, whoever waited for them */
 	uint8_t buffer[JOB_BYTES];
 };
 

@@ -64,6 +64,18 @@ int vmb_faults_init(struct vmb_nic *nic, uint32_t records)
 	return nic->faults ? 0 : -ENOMEM;
 }
 
+/* Not if who was a lap before is still at it, or who was a lap later was first:
+ * then this record is one of the lost. */
+static bool claim(struct vmb_nic_fault_slot *slot, uint64_t number)
+{
+	uint64_t seen = vmb_load_relaxed(&slot->seq);
+
+	return !(seen & 1) && seen <= 2 * number &&
+	       __atomic_compare_exchange_n(&slot->seq, &seen, 2 * number + 1,
+					   false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
+
 /* Time and number are filled in. Any thread. */
 static void record(struct vmb_nic *nic, struct vmb_nic_fault *fault)
 {
@@ -73,19 +85,22 @@ static void record(struct vmb_nic *nic, struct vmb_nic_fault *fault)
 		&nic->faults[number % nic->fault_slots];
 	uint64_t words[FAULT_WORDS];
 	struct timespec now;
+	bool ours;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	fault->time_ns =
 		(uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	fault->number = number;
 	memcpy(words, fault, sizeof(words));
-	vmb_publish(&slot->seq, 2 * number + 1);
-	__atomic_thread_fence(__ATOMIC_RELEASE); /* words after the odd seq */
-	for (size_t i = 0; i < FAULT_WORDS; i++)
-		vmb_store_relaxed(&slot->words[i], words[i]);
-	vmb_publish(&slot->seq, 2 * number + 2);
+	ours = claim(slot, number);
+	if (ours) {
+		vmb_release_fence(); /* words after the odd seq */
+		for (size_t i = 0; i < FAULT_WORDS; i++)
+			vmb_store_relaxed(&slot->words[i], words[i]);
+		vmb_publish(&slot->seq, 2 * number + 2);
+	}
 	__atomic_fetch_add(&nic->stats->faults, 1, __ATOMIC_RELAXED);
-	if (number >= nic->fault_slots)
+	if (!ours || number >= nic->fault_slots)
 		__atomic_fetch_add(&nic->stats->faults_lost, 1,
 				   __ATOMIC_RELAXED);
 }

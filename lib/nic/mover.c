@@ -26,6 +26,7 @@ struct vmb_nic_mover {
 	void *cookie;
 	sem_t work;
 	bool started;
+	uint32_t holders; /* the thread, and who may close it */
 	uint32_t closing;
 	uint32_t lost; /* its last copy did not end: no more jobs */
 	struct vmb_nic_job *jobs[JOBS];
@@ -42,12 +43,15 @@ static void run(struct vmb_nic_mover *mover, struct vmb_nic_job *job)
 	const struct vmb_nic_host *host = mover->nic->host;
 	struct vmb_engine *engine = job->engine;
 
-	if (job->write)
+	if (vmb_mover_lost(mover))
+		job->result = -EFAULT; /* the memory may be its owner's again */
+	else if (job->write)
 		job->result = host->process_write(mover->cookie, job->address,
 						  job->buffer, job->len);
 	else
 		job->result = host->process_read(mover->cookie, job->address,
 						 job->buffer, job->len);
+	vmb_publish(&job->ended, job->ended + 1);
 	if (!step(job, JOB_RUNNING, JOB_DONE)) {
 		vmb_publish(&job->state, JOB_IDLE); /* orphan */
 		return;
@@ -64,6 +68,12 @@ static void mover_free(struct vmb_nic_mover *mover)
 	free(mover);
 }
 
+static void mover_put(struct vmb_nic_mover *mover)
+{
+	if (!__atomic_sub_fetch(&mover->holders, 1, __ATOMIC_ACQ_REL))
+		mover_free(mover);
+}
+
 static void *mover_main(void *arg)
 {
 	struct vmb_nic_mover *mover = arg;
@@ -77,7 +87,7 @@ static void *mover_main(void *arg)
 				run(mover, mover->jobs[i]);
 	}
 	nic = mover->nic;
-	mover_free(mover);
+	mover_put(mover);
 	__atomic_fetch_sub(&nic->movers, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
@@ -110,7 +120,9 @@ int vmb_mover_start(struct vmb_nic_mover *mover)
 			return -ENOMEM;
 		mover->jobs[i]->mover = mover;
 		mover->jobs[i]->state = JOB_IDLE;
+		mover->jobs[i]->ended = 0;
 	}
+	mover->holders = 2;
 	err = pthread_create(&thread, NULL, mover_main, mover);
 	if (err)
 		return -err;
@@ -129,6 +141,7 @@ static void leave(struct vmb_engine *engine, void *arg)
 	for (uint32_t i = 0; i < nic->index_top; i++)
 		if (nic->endpoints[i] && nic->endpoints[i]->engine == engine)
 			vmb_transfer_leave(nic->endpoints[i], arg);
+	vmb_publish(&engine->look_all, 1); /* they may be cold */
 }
 
 void vmb_nic_mover_close(struct vmb_nic_mover *mover)
@@ -143,6 +156,7 @@ void vmb_nic_mover_close(struct vmb_nic_mover *mover)
 		vmb_engine_run(&mover->nic->engines[i], leave, mover);
 	vmb_publish(&mover->closing, 1);
 	sem_post(&mover->work);
+	mover_put(mover);
 }
 
 /*
@@ -191,30 +205,49 @@ void vmb_mover_give(struct vmb_nic_job *job)
 		;
 }
 
-static bool settled(const struct vmb_nic_mover *mover)
+/* Have the copies ended that were due when their numbers were these? */
+static bool settled(const struct vmb_nic_mover *mover, const uint32_t *ended)
 {
 	for (unsigned i = 0; i < JOBS; i++) {
 		uint32_t state = vmb_observe(&mover->jobs[i]->state);
 
-		if (state == JOB_RUNNING || state == JOB_ORPHAN)
+		if ((state == JOB_QUEUED || state == JOB_RUNNING ||
+		     state == JOB_ORPHAN) &&
+		    vmb_observe(&mover->jobs[i]->ended) == ended[i])
 			return false;
 	}
 	return true;
+}
+
+/* Transfers that wait for it end now; they may be cold, and engines asleep. */
+static void lose(struct vmb_nic_mover *mover)
+{
+	struct vmb_nic *nic = mover->nic;
+
+	__atomic_store_n(&mover->lost, 1, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < nic->threads; i++) {
+		vmb_publish(&nic->engines[i].look_all, 1);
+		vmb_engine_wake(&nic->engines[i]);
+	}
 }
 
 /*
  * A copy of at most JOB_BYTES ends in microseconds unless its owner holds it
  * up; such an owner gets no further copies, so this can cost the control
  * thread SETTLE_NS once per client. What the last copy may still touch is
- * memory of that same client.
+ * memory of that same client. Copies that are begun meanwhile are of other
+ * regions: a busy mover is no reason to wait.
  */
 void vmb_mover_settle(struct vmb_nic_mover *mover)
 {
 	uint64_t limit = vmb_now_ns() + SETTLE_NS;
+	uint32_t ended[JOBS];
 
-	while (!settled(mover) && !vmb_load_relaxed(&mover->lost)) {
+	for (unsigned i = 0; i < JOBS; i++)
+		ended[i] = vmb_observe(&mover->jobs[i]->ended);
+	while (!settled(mover, ended) && !vmb_mover_lost(mover)) {
 		if (vmb_now_ns() > limit)
-			vmb_store_relaxed(&mover->lost, 1);
+			lose(mover);
 		nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
 	}
 }

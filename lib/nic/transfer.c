@@ -290,8 +290,9 @@ static unsigned advance(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	unsigned code = translate(ep, t, &src, &dst);
 	int64_t len = 0;
 
-	if (!code && t->what.len == t->moved) {
-		finish(engine, ep, t, code); /* of length 0 */
+	if (!code && t->what.len == t->moved) { /* of length 0 */
+		*deficit -= ENGINE_COST_MIN;
+		finish(engine, ep, t, code);
 		return 1;
 	}
 	if (!code && src.ptr && dst.ptr) {
@@ -312,6 +313,12 @@ static unsigned advance(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	return 1;
 }
 
+/* Its mover answers, unless that is lost. */
+static bool is_awaited(struct vmb_nic_job *job)
+{
+	return job && !vmb_mover_done(job) && !vmb_mover_lost(job->mover);
+}
+
 /* Does any transfer have something to do that needs no mover's answer? */
 bool vmb_transfer_ready(struct vmb_nic_endpoint *ep)
 {
@@ -321,8 +328,7 @@ bool vmb_transfer_ready(struct vmb_nic_endpoint *ep)
 		struct vmb_nic_transfer *t =
 			vmb_container_of(l, struct vmb_nic_transfer, node);
 
-		if ((!t->in || vmb_mover_done(t->in)) &&
-		    (!t->out || vmb_mover_done(t->out)))
+		if (!is_awaited(t->in) && !is_awaited(t->out))
 			return true;
 	}
 	return ep->fenced && !ep->active;

@@ -401,11 +401,13 @@ static int return_ball(struct player *p)
 static void *play(void *arg)
 {
 	struct player *p = arg;
+	int rc;
 
-	while (!p->rc) {
-		p->rc = return_ball(p);
+	do {
+		rc = return_ball(p);
+		__atomic_store_n(&p->rc, rc, __ATOMIC_SEQ_CST);
 		__atomic_add_fetch(&p->rounds, 1, __ATOMIC_SEQ_CST);
-	}
+	} while (!rc);
 	return NULL;
 }
 
@@ -422,8 +424,13 @@ START_TEST(death_of_the_daemon_ends_a_game_of_sleepers)
 	t_finish(pair.a, t_isend(pair.a, pair.to_b, 0, &ball, sizeof(ball)));
 	for (int i = 0; i < 2; i++)
 		pthread_create(&ps[i].thread, NULL, play, &ps[i]);
-	while (__atomic_load_n(&ps[1].rounds, __ATOMIC_SEQ_CST) < 1000)
+	while (__atomic_load_n(&ps[1].rounds, __ATOMIC_SEQ_CST) < 1000) {
+		for (int i = 0; i < 2; i++)
+			ck_assert_int_eq(__atomic_load_n(&ps[i].rc,
+							 __ATOMIC_SEQ_CST),
+					 0);
 		poll(NULL, 0, 1);
+	}
 	t_port->kill();
 	for (int i = 0; i < 2; i++) { /* a hang is ended by the test's limit */
 		pthread_join(ps[i].thread, NULL);

@@ -536,7 +536,8 @@ START_TEST(busy_sleeper_misses_nothing)
 	send_and_hear(&pair, 0);
 	ck_assert(has_ended(thread));
 	t_ok(vmb_query_counters(pair.b, &c));
-	ck_assert_uint_ge(c.sleeps, 100);
+	/* an adaptive one may find all by spinning */
+	ck_assert_uint_ge(c.sleeps, modes[_i] == VMB_WAIT_BLOCK ? 100 : 1);
 	t_pair_close(&pair);
 }
 END_TEST

@@ -200,9 +200,15 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
+static void wake_nobody(uint32_t *word)
+{
+	(void)word;
+}
+
 static void start(void)
 {
 	static const struct vmb_nic_host host = {.notify = nothing,
+						 .notify_word = wake_nobody,
 						 .barrier = nothing};
 	static struct vmbd_section everybody = {
 		.kind = VMBD_SECTION_DEFAULT,

@@ -64,10 +64,15 @@ static void notify(void *cookie)
 	(void)cookie;
 }
 
+static void notify_word(uint32_t *word)
+{
+	(void)word;
+}
+
 static void side_open(struct side *s)
 {
-	struct vmb_nic_endpoint_info info = {.domain = s->domain,
-					     .geometry = geometry};
+	struct vmb_nic_endpoint_info info = {
+		.domain = s->domain, .geometry = geometry, .word = true};
 
 	memset(s->area, 0, VMB_AREA_BYTES(&geometry));
 	info.area = s->area;
@@ -101,7 +106,8 @@ static void side_init(struct side *s)
 
 static void start(void)
 {
-	static const struct vmb_nic_host host = {.notify = notify};
+	static const struct vmb_nic_host host = {.notify = notify,
+						 .notify_word = notify_word};
 	static uint8_t spare[REGION];
 
 	check(!vmb_nic_open(&(struct vmb_nic_config){.host = &host,

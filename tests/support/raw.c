@@ -341,7 +341,7 @@ void t_raw_endpoint_fence(struct t_raw_endpoint *ep)
 	struct pollfd p = {.fd = ep->notify_fd, .events = POLLIN};
 	uint64_t byte;
 
-	t_raw_endpoint_post_fence(ep, ctl->event_arm + 1);
+	t_raw_endpoint_post_fence(ep, (ctl->event_arm + 1) & ~VMB_ARM_WORD);
 	while (!t_raw_endpoint_fenced(ep)) {
 		ck_assert_msg(poll(&p, 1, T_RAW_TIMEOUT_MS) == 1,
 			      "no notification");

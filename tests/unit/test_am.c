@@ -279,6 +279,19 @@ START_TEST(arm_refuses_when_event_is_there)
 }
 END_TEST
 
+START_TEST(numbers_of_armings_wrap_around_the_bit)
+{
+	b.am.arm_number = VMB_ARM_WORD - 2;
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_WORD), 0);
+	ck_assert_uint_eq(b.am.ctl->event_arm, UINT32_MAX);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_WORD), 0);
+	ck_assert_uint_eq(b.am.ctl->event_arm, 1 | VMB_ARM_WORD);
+	ck_assert_int_eq(vmb_am_arm(&b.am, VMB_AM_SLEEP_FD), 0);
+	ck_assert_uint_eq(b.am.ctl->event_arm, 2);
+	vmb_am_disarm(&b.am);
+}
+END_TEST
+
 /* Nobody tells us when the engine has taken descriptors: do not sleep on it. */
 START_TEST(arm_refuses_while_posts_wait_for_the_doorbell)
 {
@@ -437,6 +450,7 @@ static void add_messages(Suite *s)
 	tcase_add_test(tc, every_short_length_arrives);
 	tcase_add_test(tc, poll_respects_budget);
 	tcase_add_test(tc, arm_refuses_when_event_is_there);
+	tcase_add_test(tc, numbers_of_armings_wrap_around_the_bit);
 	tcase_add_test(tc, arm_refuses_while_posts_wait_for_the_doorbell);
 	tcase_add_test(tc, sender_does_not_ask_while_the_engine_takes);
 }

@@ -291,6 +291,21 @@ START_TEST(last_word_to_a_forgotten_peer_goes_with_it)
 }
 END_TEST
 
+/* Who was forgotten and speaks is known again, by whatever way it speaks. */
+START_TEST(message_by_lane_is_from_a_peer_that_is_known)
+{
+	struct vmb_peer *peer;
+
+	l_bring_up(&a, &b);
+	peer = t_end_peer(&b, &a);
+	vmb_am_forget_peer(&b.am, peer, -ECANCELED);
+	ck_assert(peer->forgotten && peer->lane_in);
+	l_send(&a, &b, 8);
+	ck_assert(!peer->forgotten);
+	ck_assert_ptr_eq(vmb_peer_lookup(&b.am, a.am.pep.handle), peer);
+}
+END_TEST
+
 /* ---- room, fences ---------------------------------------------------------------- */
 
 START_TEST(full_lane_holds_back_and_loses_nothing)
@@ -576,6 +591,7 @@ int main(void)
 	tcase_add_test(tc, all_of_a_closed_peer_arrives_before_its_end);
 	tcase_add_test(tc, what_waits_for_a_closed_receiver_comes_back);
 	tcase_add_test(tc, last_word_to_a_forgotten_peer_goes_with_it);
+	tcase_add_test(tc, message_by_lane_is_from_a_peer_that_is_known);
 	tc = l_case(s, "room");
 	tcase_add_loop_test(tc, full_lane_holds_back_and_loses_nothing, 0, 2);
 	tcase_add_test(tc, stream_is_looked_for_less_often);

@@ -106,6 +106,45 @@ START_TEST(favoured_holder_yields)
 }
 END_TEST
 
+static uint32_t words[2]; /* the first as if shared by processes */
+
+static void *wake_later(void *word)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	__atomic_store_n((uint32_t *)word, 1, __ATOMIC_SEQ_CST);
+	if (word == &words[0])
+		vmb_futex_wake_shared(word);
+	else
+		vmb_futex_wake(word, 1);
+	return NULL;
+}
+
+/* Each of two words ends a sleep, also one that changed before; so does time. */
+START_TEST(either_word_ends_a_sleep)
+{
+	const struct vmb_futex_watched first = {&words[0], 0};
+	const struct vmb_futex_watched second = {&words[1], 0};
+	uint64_t end;
+	pthread_t thread;
+
+	if (!vmb_futex_has_either())
+		return; /* what needs it is not offered then */
+	end = vmb_now_ns() + 30000000;
+	while (vmb_now_ns() < end - 1000000)
+		vmb_futex_wait_either(&first, &second, end);
+	ck_assert_uint_lt(vmb_now_ns() - end, UINT64_MAX / 2);
+	for (int i = 0; i < 2; i++) {
+		pthread_create(&thread, NULL, wake_later, &words[i]);
+		while (!vmb_observe(&words[i]))
+			vmb_futex_wait_either(&first, &second, UINT64_MAX);
+		pthread_join(thread, NULL);
+		/* and not once more */
+		vmb_futex_wait_either(&first, &second, UINT64_MAX);
+		words[i] = 0;
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("lock");
@@ -118,6 +157,7 @@ int main(void)
 	tcase_add_test(t, one_thread_inside_at_a_time);
 	tcase_add_test(t, thread_alone_is_favoured);
 	tcase_add_test(t, favoured_holder_yields);
+	tcase_add_test(t, either_word_ends_a_sleep);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

@@ -870,6 +870,60 @@ START_TEST(trickle_leaves_the_quantum_alone)
 }
 END_TEST
 
+static unsigned dones(struct t_client *c)
+{
+	struct vmb_slot event;
+	unsigned n = 0;
+
+	while (vmb_ring_due(&c->events, 0, vmb_ring_seq(&c->events))) {
+		t_client_next(c, &event, 0, NULL);
+		ck_assert_uint_eq(event.op, VMB_EV_DONE);
+		n++;
+	}
+	t_client_publish(c);
+	return n;
+}
+
+static void post_nothing(struct t_client *c, uint64_t key, unsigned count)
+{
+	struct vmb_slot slot = rdma(VMB_OP_GET, c->pep.handle, 1,
+				    &(struct vmb_slot_rdma){.local_key = key,
+							    .remote_key = key});
+
+	while (count--)
+		t_client_post(c, &slot);
+}
+
+/* Or who posts them all the time has the engine for itself. */
+START_TEST(transfers_of_nothing_cost_something)
+{
+	struct t_client *cs[2] = {&a, &b};
+	uint64_t keys[2];
+	unsigned done;
+
+	stop();
+	t_nic_start(&(struct vmb_nic_config){
+		.endpoints_max = 64, .spin_us = 1000000, .quantum = 1024});
+	t_client_open(&a, "red", NULL);
+	t_client_open(&b, "blue", NULL);
+	for (int i = 0; i < 2; i++) {
+		memory(cs[i], 4096, &keys[i]);
+		post_nothing(cs[i], keys[i], 1);
+	}
+	t_nic_breathe(); /* from now on it knows that both have work */
+	ck_assert_uint_eq(dones(&a) + dones(&b), 2);
+	for (int i = 0; i < 2; i++)
+		post_nothing(cs[i], keys[i], 50);
+	t_nic_breathe();
+	done = dones(&a);
+	ck_assert_uint_le(done, 1024 / 64);
+	while (done < 50) {
+		t_nic_breathe();
+		done += dones(&a);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("nic");
@@ -906,6 +960,7 @@ int main(void)
 	tcase_add_loop_test(t, weights_divide_the_bytes, 0, 2);
 	tcase_add_loop_test(t, short_messages_get_an_equal_share, 0, 2);
 	tcase_add_test(t, trickle_leaves_the_quantum_alone);
+	tcase_add_test(t, transfers_of_nothing_cost_something);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
