@@ -11,7 +11,6 @@
 #include "base/log.h"
 
 #define PIECE_MIN (64u << 10) /* a call takes what some KiB take */
-#define PIECE_MAX (512u << 10)
 #define PIECES 8u /* who is done first waits for half of one, in the mean */
 #define CLAIMS_CLOSED 0xffffu /* more than any message has */
 #define SHUT_NS 1000000000u   /* to wait for a piece that the sender writes */
@@ -43,7 +42,7 @@ uint32_t vmb_direct_piece(uint64_t len)
 {
 	uint32_t piece = PIECE_MIN;
 
-	while (piece < PIECE_MAX && (uint64_t)piece * PIECES < len)
+	while (piece < VMB_DIRECT_PIECE_MAX && (uint64_t)piece * PIECES < len)
 		piece *= 2;
 	return piece;
 }

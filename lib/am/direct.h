@@ -43,6 +43,7 @@ struct vmb_direct_copy {
 };
 
 #define VMB_DIRECT_PIECE_MIN 4096u
+#define VMB_DIRECT_PIECE_MAX (512u << 10)
 #define VMB_DIRECT_PIECES_MAX 65535u
 
 /* How many pieces it has: at most 65535. */

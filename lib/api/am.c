@@ -88,6 +88,8 @@ int vmb_am_send(struct vmb_endpoint *ep, struct vmb_addr dest, unsigned id,
 		rc = -EINVAL;
 	else if (len > vmb_am_payload_max(&ep->am))
 		rc = -EMSGSIZE;
+	else if (vmb_unlikely(vmb_msg_sends_wait(peer)))
+		rc = ep->am.error ? ep->am.error : -EAGAIN;
 	else if (vmb_likely(count == 1 && len <= VMB_INLINE_ONE))
 		rc = vmb_am_post_short(&ep->am, peer, id, hdr, segments->ptr,
 				       len);

@@ -18,6 +18,7 @@
 static void construct(btl_peer_t *peer)
 {
 	peer->proc = NULL;
+	peer->addr = (struct vmb_addr){{0, 0}};
 	peer->state = BTL_PEER_CONNECTING;
 	peer->connect = NULL;
 	peer->moving = 0;

@@ -294,7 +294,7 @@ int vmb_btl_flush(mca_btl_base_module_t *btl,
 	struct btl_module *m = (struct btl_module *)btl;
 
 	while (is_moving(m, peer)) {
-		if (m->failed || vmb_btl_progress(m) == -EDEADLK)
+		if (m->failed || vmb_btl_progress(m))
 			return OPAL_ERROR;
 	}
 	return OPAL_SUCCESS;

@@ -84,6 +84,8 @@ void vmb_announce_withdraw(struct vmb_msg *msg, struct vmb_req *req, bool tell)
 {
 	bool registered = req->send.registered;
 	bool direct = req->send.direct;
+	bool streams = req->state == VMB_REQ_STREAMING ||
+		       req->state == VMB_REQ_STREAMED;
 
 	if (req->id != VMB_MSG_RTS || req->state == VMB_REQ_PENDING)
 		return;
@@ -94,9 +96,9 @@ void vmb_announce_withdraw(struct vmb_msg *msg, struct vmb_req *req, bool tell)
 					req->segments[0].len);
 	/*
 	 * Without memory for it the receiver finds a stale key instead. One
-	 * that waits for our share of a copy looks at none.
+	 * that waits for our share of a copy, or for a stream, looks at none.
 	 */
-	if (tell || direct)
+	if (tell || direct || streams)
 		vmb_am_post(msg->am, req->mp->peer, VMB_MSG_ABORT,
 			    vmb_req_number(req), NULL, 0, 0, 0, VMB_AM_LAST);
 }

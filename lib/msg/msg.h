@@ -109,6 +109,12 @@ void vmb_msg_set_handler(struct vmb_msg *msg, vmb_unexpected_handler_t fn,
 			 void *context);
 
 /*
+ * Does a matched send to it wait for room? Then nothing that is posted later may
+ * go before it.
+ */
+bool vmb_msg_sends_wait(const struct vmb_peer *peer);
+
+/*
  * One bounded pass over am, plus time-outs and connects under way; within a
  * handler the connects only. Returns events taken (0: nothing happened) or
  * am->error.

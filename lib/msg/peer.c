@@ -328,8 +328,16 @@ void vmb_msg_disconnect(struct vmb_msg *msg, struct vmb_peer *peer)
 		return;
 	withdraw_all(msg, &mp->active);
 	withdraw_all(msg, &mp->copies);
+	withdraw_all(msg, &mp->streams);
 	peer_fail(msg, mp, -ECANCELED);
 	vmb_msg_peer_close(msg, mp);
+}
+
+bool vmb_msg_sends_wait(const struct vmb_peer *peer)
+{
+	const struct vmb_msg_peer *mp = peer->msg;
+
+	return mp && !vmb_list_empty(&mp->pending);
 }
 
 /* Was it the message that could not be delivered, and not the peer? */

@@ -143,8 +143,8 @@ void vmb_receive_replied(struct vmb_msg *msg, struct vmb_req *req, int rc)
 	if (req->state == VMB_REQ_REPLYING)
 		/* what was received stays so if the sender is gone */
 		vmb_req_complete(msg, req, req->code, req->xfer_len);
-	else if (rc)
-		vmb_req_complete(msg, req, rc, 0);
+	else if (rc) /* an older instance of it has announced the message */
+		vmb_req_complete(msg, req, rc == -ESTALE ? -ECONNRESET : rc, 0);
 	else
 		req->state = VMB_REQ_RECEIVING;
 }

@@ -47,6 +47,7 @@ static bool is_share(const struct vmb_req *req,
 	       share->addr <= UINT64_MAX - share->want &&
 	       vmb_is_pow2(share->piece) &&
 	       share->piece >= VMB_DIRECT_PIECE_MIN &&
+	       share->piece <= VMB_DIRECT_PIECE_MAX &&
 	       share->want / share->piece < VMB_DIRECT_PIECES_MAX &&
 	       !share->reserved_e0;
 }

@@ -136,13 +136,21 @@ void vmb_unexpected_fini(struct vmb_msg *msg)
 
 /* ---- the queue -------------------------------------------------------------------- */
 
-/* A copy that outlives the event, with room for data_len bytes of it. */
+/*
+ * A copy that outlives the event, with room for data_len bytes of it. NULL, and
+ * the end of the endpoint: no memory, and more came than the reserve is for, as
+ * when a lane is emptied whose peer has gone.
+ */
 static struct vmb_unexpected *
 copy(struct vmb_msg *msg, const struct vmb_incoming *in, size_t data_len)
 {
 	struct vmb_unexpected *u = allocate(msg, data_len);
 	bool lost = !u;
 
+	if (lost && !msg->reserve) {
+		vmb_am_fail(msg->am, -EIO);
+		return NULL;
+	}
 	if (lost) {
 		u = take_reserve(msg);
 		data_len = 0;
@@ -165,6 +173,8 @@ static void keep(struct vmb_msg *msg, const struct vmb_incoming *in)
 	bool rts = in->id == VMB_MSG_RTS;
 	struct vmb_unexpected *u = copy(msg, in, rts ? 0 : in->len);
 
+	if (!u)
+		return;
 	vmb_itemset_insert(&msg->unexpected, &u->item, in->match);
 	vmb_list_append(&in->mp->unexpected, &u->peer_node);
 	if (!rts)
@@ -265,6 +275,8 @@ static void finish(struct vmb_msg *msg, const struct vmb_incoming *in)
 	if (in->id == VMB_MSG_EAGER)
 		return;
 	u = copy(msg, in, 0);
+	if (!u)
+		return;
 	u->reply.entry = u;
 	u->reply.id = in->id == VMB_MSG_RTS ? VMB_MSG_FIN : VMB_MSG_ACK;
 	u->reply.hdr = in->number;

@@ -194,6 +194,27 @@ START_TEST(active_and_matched_messages_share_an_order)
 }
 END_TEST
 
+/* Also when more matched ones were posted than there is room for. */
+START_TEST(active_message_does_not_pass_those_that_wait)
+{
+	static char data[100][8000];
+	struct t_pair pair = t_pair_open();
+	struct mixed m = {.count = 7};
+	int rc;
+
+	t_ok(vmb_am_register(pair.b, 1, look_for_match, &m));
+	for (int i = 0; i < 100; i++)
+		t_isend(pair.a, pair.to_b, i < 99 ? 1000 : 7, data[i],
+			sizeof(data[i]));
+	rc = vmb_am_send(pair.a, pair.to_b, 1, 0, NULL, 0);
+	ck_assert_int_eq(rc, -EAGAIN);
+	send_am(&pair, 1, 0, NULL, 0);
+	until_count(&pair, &m.count, 8);
+	ck_assert_int_eq(m.seen[7], 1);
+	t_pair_close(&pair);
+}
+END_TEST
+
 START_TEST(send_to_a_closed_peer_is_reset)
 {
 	struct t_pair pair = t_pair_open();
@@ -513,6 +534,7 @@ Suite *t_am_suite(void)
 	tcase_add_test(tc, messages_without_handler_are_dropped);
 	tcase_add_test(tc, bad_active_messages_are_refused);
 	tcase_add_test(tc, active_and_matched_messages_share_an_order);
+	tcase_add_test(tc, active_message_does_not_pass_those_that_wait);
 	tcase_add_test(tc, send_to_a_closed_peer_is_reset);
 	tc = t_case_here(s, "transfers"); /* of registered memory */
 	tcase_add_loop_test(tc, put_and_get_move_the_bytes, 0, 2 * count);

@@ -233,10 +233,10 @@ static void expect_ended(struct vmb_req *const *reqs, unsigned count, int code)
 START_TEST(sends_to_a_peer_that_goes_end_in_order)
 {
 	struct m_end *c = m_open(NULL);
-	struct vmb_req *sends[4];
+	struct vmb_req *sends[4], *recv;
 
 	t_port_refuse_register(true);
-	m_recv(c, m_blank(8 << 20), 8 << 20, 0, ALL);
+	recv = m_recv(c, m_blank(8 << 20), 8 << 20, 0, ALL);
 	for (unsigned i = 0; i < vmb_array_size(sends); i++)
 		sends[i] = m_send(a, c, m_payload(i ? 10 : 8 << 20, i),
 				  i ? 10 : 8 << 20, i, true);
@@ -247,6 +247,8 @@ START_TEST(sends_to_a_peer_that_goes_end_in_order)
 		m_close(c);
 	expect_ended(sends, vmb_array_size(sends),
 		     _i ? -ECANCELED : -ECONNRESET);
+	if (_i) /* who was in the middle of it is told */
+		m_expect(c, recv, -ECONNABORTED, 8 << 20, 0);
 }
 END_TEST
 
