@@ -192,7 +192,7 @@ static int private_wait_ready(int fd)
 		return -errno;
 	if (!n)
 		return -ETIMEDOUT;
-	return read(fd, &byte, 1) == 1 ? 0 : -ECHILD;
+	return read(fd, &byte, 1) == 1 ? 0 : -ESRCH; /* it has ended */
 }
 
 static void private_stop(void)

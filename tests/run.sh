@@ -183,7 +183,8 @@ build()
 	local name=$1 folder=$2
 	shift 2
 
-	step "$name-configure" cmake "$@" -DVMB_WERROR=ON -DVMB_TESTS=ON &&
+	step "$name-configure" cmake "$@" -DVMB_WERROR=ON -DVMB_TESTS=ON \
+		-DVMB_MAN=ON &&
 		step "$name-build" cmake --build "$folder" -j "$(nproc)"
 }
 

@@ -5,8 +5,9 @@
  * Flow:  api, am: threads of one process; vmbd -> a client that sleeps on a
  *        word of its area (docs/signalling.md)
  * Owns:  nothing.
- * Trust: the kernel. Whoever shares a word can only end a sleep early, or not
- *        end it; the waker never waits.
+ * Trust: the kernel. Whoever shares a word can end a sleep early, or not end
+ *        it; the waker waits for as long as the kernel walks along those who
+ *        sleep there, and for nobody.
  *
  * A word holds whatever its users agree on. A sleep may end early, also with
  * the word unchanged: the caller looks again.
