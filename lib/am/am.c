@@ -166,6 +166,12 @@ int vmb_am_arm(struct vmb_am *am, enum vmb_am_sleep how)
 	return 0;
 }
 
+bool vmb_am_only_takes(const struct vmb_am *am)
+{
+	return !am->error && !am->polling && !am->in_handler &&
+	       !vmb_am_must_flush(am);
+}
+
 uint32_t *vmb_am_word(const struct vmb_am *am)
 {
 	bool granted = am->port->hello.features & VMB_FEATURE_WAKE_WORD;

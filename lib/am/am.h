@@ -329,6 +329,8 @@ enum vmb_am_sleep {
 
 /* Ask for a notification. 0: sleep now; -EAGAIN: look first; am->error. */
 int vmb_am_arm(struct vmb_am *am, enum vmb_am_sleep how);
+/* Would a pass do nothing but take what has arrived? */
+bool vmb_am_only_takes(const struct vmb_am *am);
 /*
  * The word of the area to sleep on, or NULL: this port knows none. Its value is
  * to be read before vmb_am_arm().

@@ -189,6 +189,7 @@ int vmb_disconnect(struct vmb_endpoint *ep, struct vmb_addr addr)
 	if (rc)
 		return rc;
 	rc = disconnect(ep, addr);
+	vmb_endpoint_emptied(ep);
 	vmb_endpoint_leave(ep);
 	return rc;
 }

@@ -138,6 +138,7 @@ struct vmb_endpoint {
 	uint32_t poked;	       /* a futex in VMB_AM_SLEEP_WORD */
 	uint64_t noted_ns;     /* when the engine notified last */
 	bool user_armed;       /* vmb_arm() since the last notification */
+	bool user_full;	       /* ... while no event could be taken */
 	int wake_fd;	       /* eventfd: ends the leader's sleep */
 	int user_fd;	       /* epoll for vmb_fd(), -1: never asked for */
 	int timer_fd;	       /* in user_fd: time-outs */
@@ -268,6 +269,8 @@ static inline void vmb_endpoint_changed(struct vmb_endpoint *ep)
 	ep->version++;
 }
 
+/* Messages were received, so that there may be room for more. */
+void vmb_endpoint_emptied(struct vmb_endpoint *ep);
 /* Something was posted: the sleeping leader may have to do something. */
 void vmb_endpoint_posted(struct vmb_endpoint *ep);
 /* No thread makes progress but one of the waiters may: tell it. */

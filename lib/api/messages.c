@@ -85,6 +85,7 @@ int vmb_irecv(struct vmb_endpoint *ep, const struct vmb_segment *segments,
 		return rc;
 	rc = vmb_msg_irecv(ep->msg, segments, count, len, match, mask, context,
 			   req);
+	vmb_endpoint_emptied(ep);
 	if (!rc)
 		vmb_endpoint_posted(ep);
 	vmb_endpoint_leave(ep);

@@ -130,8 +130,14 @@ void vmb_endpoint_disarmed(struct vmb_endpoint *ep)
 {
 	if (!ep->user_armed)
 		return;
-	ep->user_armed = false;
+	ep->user_armed = ep->user_full = false;
 	set_timer(ep, 0);
+}
+
+void vmb_endpoint_emptied(struct vmb_endpoint *ep)
+{
+	if (vmb_unlikely(ep->user_full) && !vmb_msg_is_full(ep->msg))
+		vmb_endpoint_disarmed(ep);
 }
 
 /* Until when is the next sleep on the word? 0: it is on the descriptors. */
@@ -268,6 +274,11 @@ static int arm(struct vmb_endpoint *ep)
 	if (ep->sleeping && ep->how == VMB_AM_SLEEP_WORD)
 		vmb_endpoint_poke(ep); /* it is the descriptor's turn */
 	rc = vmb_am_arm(&ep->am, VMB_AM_SLEEP_FD);
+	/* what has arrived has to wait until the application receives some */
+	ep->user_full = rc == -EAGAIN && vmb_msg_is_full(ep->msg) &&
+			vmb_am_only_takes(&ep->am);
+	if (ep->user_full)
+		rc = 0;
 	if (!rc && due != UINT64_MAX && due <= vmb_now_ns())
 		rc = -EAGAIN;
 	if (rc && ep->sleeping)

@@ -109,6 +109,11 @@ void vmb_msg_set_handler(struct vmb_msg *msg, vmb_unexpected_handler_t fn,
 			 void *context);
 
 /*
+ * As many unexpected messages are kept as may be: nothing is taken until one of
+ * them is received.
+ */
+bool vmb_msg_is_full(const struct vmb_msg *msg);
+/*
  * Does a matched send to it wait for room? Then nothing that is posted later may
  * go before it.
  */

@@ -183,6 +183,11 @@ static void keep(struct vmb_msg *msg, const struct vmb_incoming *in)
 	vmb_index_insert(&in->mp->announced, &u->announced.node, in->number);
 }
 
+bool vmb_msg_is_full(const struct vmb_msg *msg)
+{
+	return !vmb_unexpected_fits_one(msg);
+}
+
 static void remove_from_queue(struct vmb_msg *msg, struct vmb_unexpected *u)
 {
 	vmb_itemset_remove(&msg->unexpected, &u->item);

@@ -575,6 +575,45 @@ START_TEST(arm_sees_work_at_hand)
 }
 END_TEST
 
+/* No progress can be made before something is received: that is no work. */
+START_TEST(arm_does_not_wait_for_receives)
+{
+	struct vmb_open_params p = in_mode(1);
+	double end = t_seconds() + T_MS / 1000;
+	struct pollfd pfd = {.events = POLLIN};
+	static char data[60][1000];
+	struct t_pair pair;
+	unsigned i;
+
+	p.unexpected_max = 8000;
+	pair = t_pair_open_with(&p);
+	t_ok(vmb_fd(pair.b, &pfd.fd));
+	for (i = 0; i < 60; i++)
+		t_isend(pair.a, pair.to_b, i, data[i], sizeof(data[i]));
+	while (t_counters(pair.b).unexpected < 6) {
+		t_ok(vmb_progress(pair.a));
+		t_ok(vmb_progress(pair.b));
+		ck_assert_msg(t_seconds() < end, "they do not arrive");
+	}
+	for (i = 0; i < 10; i++) { /* and more that cannot be taken */
+		t_ok(vmb_progress(pair.a));
+		poll(NULL, 0, 1);
+	}
+	while (vmb_arm(pair.b) == -EAGAIN) {
+		t_ok(vmb_progress(pair.b));
+		ck_assert_msg(t_seconds() < end, "work for ever");
+	}
+	for (i = 0; i < 60; i++) {
+		t_finish_pair(&pair, pair.b,
+			      t_irecv(pair.b, i, VMB_MATCH_ALL, data[i],
+				      sizeof(data[i])));
+		if (i == 30) /* that made room */
+			ck_assert_int_eq(poll(&pfd, 1, T_MS), 1);
+	}
+	t_pair_close(&pair);
+}
+END_TEST
+
 Suite *t_wait_suite(void)
 {
 	Suite *s = suite_create("wait");
@@ -599,5 +638,6 @@ Suite *t_wait_suite(void)
 	tcase_add_loop_test(tc, busy_sleeper_misses_nothing, 1, 3);
 	tcase_add_test(tc, arming_outlives_a_wait_that_times_out);
 	tcase_add_test(tc, arm_sees_work_at_hand);
+	tcase_add_test(tc, arm_does_not_wait_for_receives);
 	return s;
 }
