@@ -271,8 +271,11 @@ START_TEST(words_that_are_not_kept_hold_up_nobody)
 	struct t_raw_endpoint ep;
 	uint32_t number = 0;
 
-	if (!vmb_futex_has_either())
+	if (!vmb_futex_has_either()) {
 		t_skip("no futex_waitv() here");
+		close(fd);
+		return;
+	}
 	t_raw_endpoint_open(fd, VMB_ID_ANY, &ep);
 	l.ctl = (void *)(ep.area + VMB_AREA_CONTROL);
 	for (int i = 0; i < WORD_SLEEPERS; i++)
@@ -286,7 +289,7 @@ START_TEST(words_that_are_not_kept_hold_up_nobody)
 	pthread_join(liar, NULL);
 	for (int i = 0; i < WORD_SLEEPERS; i++)
 		pthread_join(sleepers[i], NULL);
-	ck_assert(l.woken || !vmb_futex_has_either());
+	ck_assert_uint_gt(l.woken, 0);
 	t_raw_endpoint_fence(&ep); /* and by its descriptor once more */
 	t_witness_is_served();
 	t_raw_endpoint_drop(&ep);
