@@ -4,8 +4,9 @@
  * daemon's end of a control socket, against a naive model of what must reach
  * the tables, and what must come back.
  *
- * Flow:  fuzzer -> record -> client's socket -> transport.c, memory.c -> the
- *        events here, which compare with what was sent -> reply -> client
+ * Flow:  fuzzer -> record -> client's socket -> transport.c, taking.c,
+ *        memory.c -> the events here, which compare with what was sent ->
+ *        reply -> client
  * Owns:  the event loop, the socket, the files that the client sends.
  * Trust: the client is the fuzzer. What the requests mean is not asked here
  *        (fuzz_control.c): only that each one arrives once, whole or known to
@@ -58,6 +59,7 @@ static unsigned queue_first, queue_count;
 static uint32_t tags[QUEUE * 4]; /* replies that the client has not read */
 static unsigned tag_first, tag_count;
 static bool closing; /* the client has said its last word */
+static struct vmb_list jobs;
 
 /* ---- what stands around the two files ------------------------------------ */
 
@@ -78,11 +80,6 @@ void vmb_process_close(uint64_t ticket)
 	(void)ticket;
 }
 
-void vmb_process_probe_abandon(struct vmb_transport *t)
-{
-	(void)t;
-}
-
 int vmb_process_probe(struct vmb_transport *t,
 		      const struct vmb_platform_memory *memory)
 {
@@ -91,12 +88,24 @@ int vmb_process_probe(struct vmb_transport *t,
 	return -EOPNOTSUPP;
 }
 
-/* In the place of a thread: now. */
+/* In the place of a thread: later. */
 void vmb_helper_start(struct vmb_helper *helper, struct vmb_helper_job *job)
 {
 	(void)helper;
+	vmb_list_append(&jobs, &job->node);
+}
+
+static bool help(void)
+{
+	struct vmb_helper_job *job;
+
+	if (vmb_list_empty(&jobs))
+		return false;
+	job = vmb_list_first(&jobs, struct vmb_helper_job, node);
+	vmb_list_remove(&job->node);
 	job->run(job);
 	job->done(job);
+	return true;
 }
 
 /* ---- the model ----------------------------------------------------------- */
@@ -372,6 +381,7 @@ static void start(void)
 	fuzz_check(sd_event_new(&platform.config.event) >= 0, "event loop");
 	platform.config.events = &events;
 	vmb_list_init(&platform.transports);
+	vmb_list_init(&jobs);
 }
 
 static void connect_client(void)
@@ -396,10 +406,17 @@ static void connect_client(void)
 	closing = false;
 }
 
-static void turn(void)
+static void loop(void)
 {
 	for (int n = 1; n > 0;)
 		n = sd_event_run(platform.config.event, 0);
+}
+
+static void turn(void)
+{
+	do
+		loop();
+	while (help());
 }
 
 /* Nothing said is lost: all is served, and answered, once the client reads. */
@@ -416,6 +433,9 @@ static void step(const uint8_t *r)
 {
 	switch (r[0] % 8) {
 	case 0:
+		loop();
+		break;
+	case 3:
 		turn();
 		break;
 	case 1:
@@ -446,7 +466,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	settle();
 	fuzz_check(!transport, "the client's end is not noticed");
 	close(client_fd);
-	fuzz_check(!platform.transport_count, "a client is left");
+	fuzz_check(!platform.transport_count && !platform.hang_ups,
+		   "a client is left");
 	fuzz_check(fuzz_open_fds() == before, "a descriptor is left");
 	return 0;
 }

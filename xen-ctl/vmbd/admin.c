@@ -274,20 +274,23 @@ static int on_connect(sd_event_source *source, int listen_fd, uint32_t revents,
 		      void *arg)
 {
 	struct vmbd_admin *admin = arg;
+	bool turned_away;
 	int fd, err;
 
 	(void)source;
 	(void)listen_fd;
 	(void)revents;
-	fd = vmbd_listen_accept(&admin->listener);
+	fd = vmbd_listen_accept(&admin->listener, &turned_away);
 	if (fd < 0)
 		return 0;
-	err = admit(admin, fd);
+	err = turned_away ? -EMFILE : admit(admin, fd);
 	if (err) {
 		vmb_warn("an administrator's connection is refused: %s",
 			 strerror(-err));
 		close(fd);
 	}
+	if (turned_away)
+		vmbd_listen_take_spare(&admin->listener);
 	return 0;
 }
 

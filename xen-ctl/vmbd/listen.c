@@ -206,7 +206,8 @@ int vmbd_listen_open(const char *path, int type, mode_t mode, gid_t group,
 		err = remove_stale(&address, type);
 	if (err)
 		return err;
-	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	l->spare_fd = -1;
+	vmbd_listen_take_spare(l);
 	if (l->spare_fd < 0)
 		return -errno;
 	err = open_socket(&address, type, mode, group, &l->fd);
@@ -217,33 +218,27 @@ int vmbd_listen_open(const char *path, int type, mode_t mode, gid_t group,
 	return err;
 }
 
-/*
- * No descriptor is left: with the spare one take the connection and close it,
- * or the loop would be told of it for ever.
- */
-static void turn_away(struct vmbd_listener *l)
+void vmbd_listen_take_spare(struct vmbd_listener *l)
 {
-	int fd;
-
-	vmb_warn("no descriptor left: a connection to %s is turned away",
-		 l->path);
-	close(l->spare_fd);
-	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
-		close(fd);
-	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (l->spare_fd < 0)
+		l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-int vmbd_listen_accept(struct vmbd_listener *l)
+int vmbd_listen_accept(struct vmbd_listener *l, bool *turned_away)
 {
 	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	int err = -errno;
 
-	if (fd >= 0)
-		return fd;
-	if (err == -EMFILE || err == -ENFILE)
-		turn_away(l);
-	return err;
+	*turned_away = false;
+	if (fd >= 0 || (err != -EMFILE && err != -ENFILE) || l->spare_fd < 0)
+		return fd >= 0 ? fd : err;
+	vmb_warn("no descriptor left: a connection to %s is turned away",
+		 l->path);
+	close(l->spare_fd);
+	l->spare_fd = -1;
+	*turned_away = true;
+	fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 void vmbd_listen_close(struct vmbd_listener *l)

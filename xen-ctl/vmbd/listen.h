@@ -6,6 +6,7 @@
 #ifndef VMBD_LISTEN_H
 #define VMBD_LISTEN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /*
@@ -28,7 +29,7 @@ void vmbd_lock_close(struct vmbd_lock *lock);
 
 struct vmbd_listener {
 	int fd;	      /* -1: closed */
-	int spare_fd; /* given up to turn somebody away when none is left */
+	int spare_fd; /* to turn somebody away when none is left; -1: none */
 	const char *path;
 };
 
@@ -40,8 +41,14 @@ struct vmbd_listener {
  */
 int vmbd_listen_open(const char *path, int type, mode_t mode, gid_t group,
 		     struct vmbd_listener *listener);
-/* A connection that does not block, or -EAGAIN, or another error. */
-int vmbd_listen_accept(struct vmbd_listener *listener);
+/*
+ * A connection that does not block, or -EAGAIN, or another error. *turned_away:
+ * no descriptor was left but the spare one; the caller closes the connection,
+ * or the loop would be told of it for ever.
+ */
+int vmbd_listen_accept(struct vmbd_listener *listener, bool *turned_away);
+/* After that, and again until there is one: have a spare descriptor. */
+void vmbd_listen_take_spare(struct vmbd_listener *listener);
 /* Close and take the file away. A closed one is ignored. */
 void vmbd_listen_close(struct vmbd_listener *listener);
 

@@ -11,7 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -20,13 +20,16 @@
 
 #define STACK_BYTES (256u << 10)
 #define STUCK_NS 2000000000u
+#define TICK_MS 20u
 #define CLOSE_MS 200 /* for each job that still runs at the end */
 
 struct vmb_helper {
-	sd_event_source *source;
+	sd_event_source *source, *tick;
 	pthread_attr_t attr;
 	struct vmb_list waiting, running; /* control thread */
-	unsigned running_count;
+	unsigned running_count[2];	  /* by kind: endless or not */
+	unsigned interrupt_count;	  /* of those that run */
+	bool no_thread;			  /* was to be had: try again */
 
 	pthread_mutex_t lock; /* what follows */
 	struct vmb_list done;
@@ -46,6 +49,7 @@ static void *run_job(void *arg)
 
 	job->run(job);
 	pthread_mutex_lock(&h->lock);
+	job->ended = true;
 	vmb_list_append(&h->done, &job->done_node);
 	/* cannot block: the counter would have to be full of jobs */
 	if (write(h->fd, &one, sizeof(one)) < 0)
@@ -54,40 +58,90 @@ static void *run_job(void *arg)
 	return NULL;
 }
 
-static unsigned running_of(const struct vmb_helper *h, uid_t uid,
-			   uint64_t older_ns)
+/* ---- signals ------------------------------------------------------------- */
+
+static void on_signal(int number)
 {
-	uint64_t now = vmb_now_ns();
+	(void)number; /* that a wait was interrupted is all */
+}
+
+static int take_signal(void)
+{
+	struct sigaction action = {.sa_handler = on_signal}; /* no restart */
+
+	return sigaction(SIGURG, &action, NULL) ? -errno : 0;
+}
+
+/* Those that have run for a while; the first breath is not disturbed. */
+static void interrupt(struct vmb_helper *h)
+{
+	uint64_t before = vmb_now_ns() - TICK_MS * 1000000u;
 	struct vmb_helper_job *job;
+	struct vmb_list *pos;
+
+	pthread_mutex_lock(&h->lock);
+	vmb_list_each (pos, &h->running) {
+		job = job_of(pos);
+		if (job->interrupt && !job->ended && job->started_ns <= before)
+			pthread_kill(job->thread, SIGURG);
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* ---- who may run ---------------------------------------------------------- */
+
+/* Of this user and kind, in a list. */
+static unsigned count(const struct vmb_list *list, uid_t uid, bool endless,
+		      uint64_t older_ns)
+{
+	uint64_t before = vmb_now_ns() - older_ns;
+	const struct vmb_helper_job *job;
 	struct vmb_list *pos;
 	unsigned n = 0;
 
-	vmb_list_each (pos, &h->running) {
+	vmb_list_each (pos, list) {
 		job = job_of(pos);
-		if (job->uid == uid && now - job->started_ns >= older_ns)
-			n++;
+		n += job->uid == uid && job->endless == endless &&
+		     job->started_ns <= before;
 	}
 	return n;
 }
 
-bool vmb_helper_is_stuck(const struct vmb_helper *h, uid_t uid)
+bool vmb_helper_refuses(const struct vmb_helper *h, uid_t uid)
 {
-	return running_of(h, uid, STUCK_NS) >= HELPERS_PER_USER;
+	return count(&h->running, uid, true, STUCK_NS) >= HELPERS_PER_USER ||
+	       count(&h->waiting, uid, true, 0) >= HELPERS_QUEUED_PER_USER;
+}
+
+static void want_tick(struct vmb_helper *h)
+{
+	int enabled = SD_EVENT_OFF;
+
+	sd_event_source_get_enabled(h->tick, &enabled);
+	if (enabled != SD_EVENT_OFF)
+		return;
+	sd_event_source_set_time_relative(h->tick, TICK_MS * 1000u);
+	sd_event_source_set_enabled(h->tick, SD_EVENT_ONESHOT);
 }
 
 static bool launch(struct vmb_helper *h, struct vmb_helper_job *job)
 {
-	pthread_t thread;
+	unsigned *running = &h->running_count[job->endless];
 
-	if (h->running_count >= HELPERS_MAX ||
-	    running_of(h, job->uid, 0) >= HELPERS_PER_USER)
+	if (*running >= HELPERS_MAX ||
+	    count(&h->running, job->uid, job->endless, 0) >= HELPERS_PER_USER)
 		return false;
 	job->started_ns = vmb_now_ns();
-	if (pthread_create(&thread, &h->attr, run_job, job))
-		return false; /* tried again when another job ends */
+	h->no_thread =
+		pthread_create(&job->thread, &h->attr, run_job, job) != 0;
+	if (h->no_thread || job->interrupt)
+		want_tick(h);
+	if (h->no_thread)
+		return false;
 	vmb_list_remove(&job->node);
 	vmb_list_append(&h->running, &job->node);
-	h->running_count++;
+	++*running;
+	h->interrupt_count += job->interrupt;
 	return true;
 }
 
@@ -99,13 +153,31 @@ static void launch_waiting(struct vmb_helper *h)
 		launch(h, job_of(pos));
 }
 
+static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct vmb_helper *h = arg;
+
+	(void)source;
+	(void)usec;
+	interrupt(h);
+	if (h->no_thread)
+		launch_waiting(h);
+	if (h->interrupt_count || h->no_thread)
+		want_tick(h);
+	return 0;
+}
+
 void vmb_helper_start(struct vmb_helper *h, struct vmb_helper_job *job)
 {
 	job->helper = h;
+	job->ended = false;
+	job->started_ns = 0;
 	vmb_list_append(&h->waiting, &job->node);
 	vmb_list_init(&job->done_node);
 	launch(h, job);
 }
+
+/* ---- the end of a job ------------------------------------------------------ */
 
 static struct vmb_helper_job *take_done(struct vmb_helper *h)
 {
@@ -127,7 +199,8 @@ static void end_done(struct vmb_helper *h)
 
 	while ((job = take_done(h))) {
 		vmb_list_remove(&job->node);
-		h->running_count--;
+		h->running_count[job->endless]--;
+		h->interrupt_count -= job->interrupt;
 		job->done(job);
 	}
 }
@@ -160,6 +233,9 @@ int vmb_helper_open(sd_event *event, struct vmb_helper **helper)
 	pthread_attr_init(&h->attr);
 	pthread_attr_setdetachstate(&h->attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&h->attr, STACK_BYTES);
+	err = take_signal();
+	if (err)
+		goto err_free;
 	h->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (h->fd < 0) {
 		err = -errno;
@@ -168,9 +244,16 @@ int vmb_helper_open(sd_event *event, struct vmb_helper **helper)
 	err = sd_event_add_io(event, &h->source, h->fd, EPOLLIN, on_done, h);
 	if (err < 0)
 		goto err_close;
+	err = sd_event_add_time(event, &h->tick, CLOCK_MONOTONIC, 0, 0, on_tick,
+				h);
+	if (err < 0)
+		goto err_unref_source;
+	sd_event_source_set_enabled(h->tick, SD_EVENT_OFF);
 	*helper = h;
 	return 0;
 
+err_unref_source:
+	sd_event_source_disable_unref(h->source);
 err_close:
 	close(h->fd);
 err_free:
@@ -178,31 +261,51 @@ err_free:
 	return err;
 }
 
-/* Jobs that are not stuck end in a moment. */
+/* Those that wait for a place: the endless ones never run. */
+static void cancel_waiting(struct vmb_helper *h)
+{
+	struct vmb_helper_job *job;
+	struct vmb_list *pos, *tmp;
+
+	vmb_list_each_safe (pos, tmp, &h->waiting) {
+		job = job_of(pos);
+		if (!job->endless)
+			continue;
+		vmb_list_remove(pos);
+		job->done(job);
+	}
+}
+
+/* Until nothing runs, or nothing has ended for CLOSE_MS. */
 static void await_running(struct vmb_helper *h)
 {
 	struct pollfd p = {.fd = h->fd, .events = POLLIN};
+	unsigned silent_ms = 0;
 	uint64_t count;
 
-	while (h->running_count && poll(&p, 1, CLOSE_MS) > 0 &&
-	       read(h->fd, &count, sizeof(count)) > 0)
+	while (!(vmb_list_empty(&h->running) && vmb_list_empty(&h->waiting)) &&
+	       silent_ms < CLOSE_MS) {
+		launch_waiting(h);
+		if (poll(&p, 1, TICK_MS) > 0 &&
+		    read(h->fd, &count, sizeof(count)) > 0)
+			silent_ms = 0;
+		else
+			silent_ms += TICK_MS;
+		interrupt(h);
 		end_done(h);
+	}
 }
 
 void vmb_helper_close(struct vmb_helper *h)
 {
-	struct vmb_list *pos, *tmp;
-
 	if (!h)
 		return;
 	sd_event_source_disable_unref(h->source);
+	sd_event_source_disable_unref(h->tick);
 	end_done(h);
-	vmb_list_each_safe (pos, tmp, &h->waiting) {
-		vmb_list_remove(pos);
-		job_of(pos)->done(job_of(pos));
-	}
+	cancel_waiting(h);
 	await_running(h);
-	if (h->running_count) /* a stuck thread has it: left to the exit */
+	if (!vmb_list_empty(&h->running)) /* a stuck thread: left to the exit */
 		return;
 	close(h->fd);
 	pthread_attr_destroy(&h->attr);

@@ -23,6 +23,8 @@
 
 #define ARRIVALS_PER_TURN 16
 #define TRANSPORTS_MAX 8192
+#define HANG_UPS_MAX 256u
+#define PAUSE_US (50u * 1000)
 #define SEND_BUFFER (16 << 10) /* replies that a client may leave unread */
 
 /* ---- who is it ---------------------------------------------------------- */
@@ -71,7 +73,7 @@ static int identify(struct vmb_transport *t)
 	err = read_credentials(t->fd, &t->who);
 	if (err)
 		return err;
-	if (vmb_helper_is_stuck(t->p->helper, t->who.uid))
+	if (vmb_helper_refuses(t->p->helper, t->who.uid))
 		return -EBUSY;
 	t->pidfd = open_pidfd(t->fd, t->who.pid);
 	if (t->pidfd == -ESRCH)
@@ -83,13 +85,28 @@ static int identify(struct vmb_transport *t)
 
 /* ---- arrival ------------------------------------------------------------ */
 
+/* t and its socket are made. */
+static int introduce(struct vmb_transport *t)
+{
+	struct vmb_platform *p = t->p;
+	int size = SEND_BUFFER, err;
+
+	err = p->transport_count > TRANSPORTS_MAX ? -EUSERS : identify(t);
+	if (err)
+		return err;
+	if (setsockopt(t->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)))
+		return -errno;
+	err = p->config.events->arrived(p->config.arg, t, &t->who, &t->client);
+	return err ? err : vmb_transport_watch(t);
+}
+
 static int admit(struct vmb_platform *p, int fd)
 {
 	struct vmb_transport *t = calloc(1, sizeof(*t));
-	int size = SEND_BUFFER, err;
+	int err;
 
 	if (!t) {
-		close(fd);
+		vmb_hang_up(p, geteuid(), fd);
 		return -ENOMEM;
 	}
 	t->p = p;
@@ -97,36 +114,67 @@ static int admit(struct vmb_platform *p, int fd)
 	t->pidfd = -1;
 	vmb_list_append(&p->transports, &t->node);
 	p->transport_count++;
-	err = p->transport_count > TRANSPORTS_MAX ? -EUSERS : identify(t);
-	if (!err && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)))
-		err = -errno;
-	if (!err)
-		err = p->config.events->arrived(p->config.arg, t, &t->who,
-						&t->client);
-	if (!err)
-		err = vmb_transport_watch(t);
+	err = introduce(t);
 	if (err)
 		vmb_transport_drop(t, strerror(-err));
 	return err;
 }
 
+/*
+ * Nobody is accepted for a moment: descriptors are short, or too many sockets
+ * of those who left wait to be closed.
+ */
+static void pause_listening(struct vmb_platform *p)
+{
+	sd_event_source_set_enabled(p->listen_source, SD_EVENT_OFF);
+	sd_event_source_set_time_relative(p->resume_source, PAUSE_US);
+	sd_event_source_set_enabled(p->resume_source, SD_EVENT_ONESHOT);
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct vmb_platform *p = arg;
+
+	(void)source;
+	(void)usec;
+	vmbd_listen_take_spare(&p->listener);
+	sd_event_source_set_enabled(p->listen_source, SD_EVENT_ON);
+	return 0;
+}
+
+/* The next one who waits: 0; -EAGAIN: nobody, or not now. */
+static int accept_one(struct vmb_platform *p)
+{
+	bool turned_away;
+	int fd, err;
+
+	if (p->hang_ups >= HANG_UPS_MAX) {
+		pause_listening(p);
+		return -EAGAIN;
+	}
+	fd = vmbd_listen_accept(&p->listener, &turned_away);
+	if (turned_away || fd == -EMFILE || fd == -ENFILE)
+		pause_listening(p);
+	if (fd < 0)
+		return -EAGAIN;
+	if (turned_away) {
+		vmb_hang_up(p, geteuid(), fd);
+		return -EAGAIN;
+	}
+	err = admit(p, fd);
+	if (err)
+		vmb_debug("connection refused: %s", strerror(-err));
+	return 0;
+}
+
 static int on_connect(sd_event_source *source, int listen_fd, uint32_t revents,
 		      void *arg)
 {
-	struct vmb_platform *p = arg;
-	int fd, err;
-
 	(void)source;
 	(void)listen_fd;
 	(void)revents;
-	for (int i = 0; i < ARRIVALS_PER_TURN; i++) {
-		fd = vmbd_listen_accept(&p->listener);
-		if (fd < 0)
-			break;
-		err = admit(p, fd);
-		if (err)
-			vmb_debug("connection refused: %s", strerror(-err));
-	}
+	for (int i = 0; i < ARRIVALS_PER_TURN && !accept_one(arg); i++)
+		;
 	return 0;
 }
 
@@ -157,15 +205,22 @@ static int local_open(const struct vmb_platform_config *config,
 
 static int local_start(struct vmb_platform *p)
 {
+	sd_event *event = p->config.event;
 	int err;
 
 	err = vmbd_listen_open(p->config.socket, SOCK_SEQPACKET, p->config.mode,
 			       p->config.group, &p->listener);
 	if (err)
 		return err;
-	err = sd_event_add_io(p->config.event, &p->listen_source,
-			      p->listener.fd, EPOLLIN, on_connect, p);
-	return err < 0 ? err : 0;
+	err = sd_event_add_io(event, &p->listen_source, p->listener.fd, EPOLLIN,
+			      on_connect, p);
+	if (err < 0)
+		return err;
+	err = sd_event_add_time(event, &p->resume_source, CLOCK_MONOTONIC, 0, 0,
+				on_resume, p);
+	if (err < 0)
+		return err;
+	return sd_event_source_set_enabled(p->resume_source, SD_EVENT_OFF);
 }
 
 static void local_stop(struct vmb_platform *p)
@@ -173,6 +228,7 @@ static void local_stop(struct vmb_platform *p)
 	struct vmb_list *pos, *tmp;
 
 	p->listen_source = sd_event_source_disable_unref(p->listen_source);
+	p->resume_source = sd_event_source_disable_unref(p->resume_source);
 	vmbd_listen_close(&p->listener);
 	vmb_list_each_safe (pos, tmp, &p->transports)
 		vmb_transport_drop(vmb_container_of(pos, struct vmb_transport,

@@ -4,12 +4,16 @@
  *
  *   local.c      the ops table; clients come and go
  *   transport.c  one client's socket: requests in, replies out
+ *   taking.c     requests that bring descriptors
+ *   closing.c    descriptors, and sockets, that may be slow to close
  *   memory.c     memfds: checked and mapped
  *   process.c    memory of a process, reached by process_vm_readv/writev
  *   signal.c     kicks and notifications
  */
 #ifndef VMB_PLATFORM_LOCAL_LOCAL_H
 #define VMB_PLATFORM_LOCAL_LOCAL_H
+
+#include <sys/socket.h>
 
 #include "base/list.h"
 #include "platform/local/helper.h"
@@ -19,10 +23,11 @@
 struct vmb_platform {
 	struct vmb_platform_config config;
 	struct vmbd_listener listener;
-	sd_event_source *listen_source;
+	sd_event_source *listen_source, *resume_source;
 	struct vmb_list transports;
 	unsigned transport_count;
 	struct vmb_helper *helper;
+	unsigned hang_ups;  /* sockets of those who left, not closed yet */
 	bool process_works; /* this kernel lets us move memory of others */
 };
 
@@ -32,7 +37,15 @@ struct vmb_attachment {
 	bool known; /* is a memfd, so that closing it cannot block */
 };
 
-struct vmb_local_probe; /* process.c */
+/*
+ * What a helper thread does for a client. It is not served meanwhile, so that
+ * there is one at a time, and what a client makes us hold is bounded.
+ */
+struct vmb_transport_job {
+	struct vmb_helper_job helper;
+	struct vmb_transport *t; /* NULL: none, or it has left */
+	bool uses_socket;	 /* who left is hung up by done() */
+};
 
 struct vmb_transport {
 	struct vmb_platform *p;
@@ -44,7 +57,7 @@ struct vmb_transport {
 	int pidfd; /* -1: this kernel has none */
 	sd_event_source *exit_source;
 	uint64_t process;	       /* ticket in process.c; 0: none */
-	struct vmb_local_probe *probe; /* under way: no request is taken */
+	struct vmb_transport_job *job; /* under way: no request is taken */
 
 	/* the reply that found no room; no request is taken either */
 	union vmb_ctl_any unsent;
@@ -59,10 +72,43 @@ struct vmb_transport {
 int vmb_transport_watch(struct vmb_transport *t);
 /* After a reason not to take requests has come or gone. */
 void vmb_transport_update(struct vmb_transport *t);
+/* run() and done() are set; it is the only one. */
+void vmb_transport_begin(struct vmb_transport *t,
+			 struct vmb_transport_job *job);
+/* In done(): whose it was, to be updated or dropped; NULL: it has left. */
+struct vmb_transport *vmb_transport_end(struct vmb_transport_job *job);
+/*
+ * The next message, with room for what head has room for, and flags of
+ * recvmsg(). Bytes that it has (0: closed), which may be more than fit, or
+ * -errno. Any thread.
+ */
+ssize_t vmb_transport_receive(int fd, union vmb_ctl_any *msg,
+			      struct msghdr *head, int flags);
+/* Serve it, and close its attachment. 0; -errno: the client must go. */
+int vmb_transport_request(struct vmb_transport *t,
+			  const struct vmb_platform_request *request);
+/* As vmb_transport_drop(), for what a system call said. */
+void vmb_transport_failed(struct vmb_transport *t, int err);
 int vmb_transport_reply(struct vmb_transport *t, const union vmb_ctl_any *msg,
 			const struct vmb_gift *gift);
 /* Close and free; events->left() unless client is NULL. */
 void vmb_transport_drop(struct vmb_transport *t, const char *why);
+
+/* ---- taking.c ----------------------------------------------------------- */
+
+/* The next message has descriptors, of which so many (0, 1) are wanted. */
+int vmb_take_start(struct vmb_transport *t, unsigned wanted);
+
+/* ---- closing.c ---------------------------------------------------------- */
+
+/*
+ * Close what a client sent, without waiting for whoever serves it. t: who sent
+ * it and is not served until then; NULL: it has left.
+ */
+void vmb_attachment_close(struct vmb_platform *p, uid_t uid,
+			  struct vmb_transport *t, struct vmb_attachment *a);
+/* The other side hears it now; what lies unread goes with it, later. */
+void vmb_hang_up(struct vmb_platform *p, uid_t uid, int fd);
 
 /* ---- memory.c ----------------------------------------------------------- */
 
@@ -74,8 +120,6 @@ int vmb_lane_make(struct vmb_transport *receiver, struct vmb_transport *sender,
 		  size_t len, struct vmb_lane_memory **lane);
 void vmb_lane_free(struct vmb_lane_memory *lane);
 int vmb_lane_fd(const struct vmb_lane_memory *lane);
-/* Close what a client sent, without waiting for whoever serves it. */
-void vmb_attachment_close(struct vmb_transport *t, struct vmb_attachment *a);
 
 /* ---- process.c ---------------------------------------------------------- */
 
@@ -88,8 +132,6 @@ void vmb_process_close(uint64_t ticket);
 /* -EINPROGRESS, or an error. */
 int vmb_process_probe(struct vmb_transport *t,
 		      const struct vmb_platform_memory *memory);
-/* The transport goes before its probe has ended. */
-void vmb_process_probe_abandon(struct vmb_transport *t);
 int64_t vmb_process_read(void *cookie, uint64_t addr, void *buf, size_t len);
 int64_t vmb_process_write(void *cookie, uint64_t addr, const void *buf,
 			  size_t len);

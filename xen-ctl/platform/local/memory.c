@@ -120,40 +120,6 @@ void vmb_memory_unmap(struct vmb_transport *t,
 	memory->base = NULL;
 }
 
-struct closing {
-	struct vmb_helper_job job;
-	int fd;
-};
-
-static void close_run(struct vmb_helper_job *job)
-{
-	close(vmb_container_of(job, struct closing, job)->fd);
-}
-
-static void close_done(struct vmb_helper_job *job)
-{
-	free(vmb_container_of(job, struct closing, job));
-}
-
-void vmb_attachment_close(struct vmb_transport *t, struct vmb_attachment *a)
-{
-	struct closing *closing;
-
-	if (a->fd < 0)
-		return;
-	closing = a->known ? NULL : calloc(1, sizeof(*closing));
-	if (!closing) {
-		/* known, or no memory: then a wait is the smaller harm */
-		close(a->fd);
-		return;
-	}
-	closing->fd = a->fd;
-	closing->job.run = close_run;
-	closing->job.done = close_done;
-	closing->job.uid = t->who.uid;
-	vmb_helper_start(t->p->helper, &closing->job);
-}
-
 /* ---- lanes --------------------------------------------------------------- */
 
 struct vmb_lane_memory {

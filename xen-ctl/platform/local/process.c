@@ -213,9 +213,8 @@ int64_t vmb_process_write(void *cookie, uint64_t addr, const void *buf,
 
 /* ---- the probe at REGISTER ---------------------------------------------- */
 
-struct vmb_local_probe {
-	struct vmb_helper_job job;
-	struct vmb_transport *t; /* NULL: it has left meanwhile */
+struct probe {
+	struct vmb_transport_job job;
 	uint64_t ticket, first, last;
 	int status;
 };
@@ -226,8 +225,7 @@ struct vmb_local_probe {
  */
 static void probe_run(struct vmb_helper_job *job)
 {
-	struct vmb_local_probe *probe =
-		vmb_container_of(job, struct vmb_local_probe, job);
+	struct probe *probe = vmb_container_of(job, struct probe, job.helper);
 	const uint64_t at[2] = {probe->first, probe->last};
 	int64_t moved;
 	char byte;
@@ -245,18 +243,16 @@ static void probe_run(struct vmb_helper_job *job)
 
 static void probe_done(struct vmb_helper_job *job)
 {
-	struct vmb_local_probe *probe =
-		vmb_container_of(job, struct vmb_local_probe, job);
-	struct vmb_transport *t = probe->t;
+	struct probe *probe = vmb_container_of(job, struct probe, job.helper);
+	struct vmb_transport *t = vmb_transport_end(&probe->job);
 	int status = probe->status, err;
 
 	free(probe);
 	if (!t)
 		return;
-	t->probe = NULL;
 	err = t->p->config.events->memory_ready(t->client, status);
 	if (err)
-		vmb_transport_drop(t, strerror(-err));
+		vmb_transport_failed(t, err);
 	else
 		vmb_transport_update(t);
 }
@@ -264,7 +260,7 @@ static void probe_done(struct vmb_helper_job *job)
 int vmb_process_probe(struct vmb_transport *t,
 		      const struct vmb_platform_memory *memory)
 {
-	struct vmb_local_probe *probe;
+	struct probe *probe;
 
 	if (!t->process)
 		return -EOPNOTSUPP;
@@ -273,22 +269,13 @@ int vmb_process_probe(struct vmb_transport *t,
 	probe = calloc(1, sizeof(*probe));
 	if (!probe)
 		return -ENOMEM;
-	probe->t = t;
 	probe->ticket = t->process;
 	probe->first = memory->address;
 	probe->last = memory->address + memory->len - 1;
 	probe->status = -ECANCELED;
-	probe->job.run = probe_run;
-	probe->job.done = probe_done;
-	probe->job.uid = t->who.uid;
-	t->probe = probe;
-	vmb_helper_start(t->p->helper, &probe->job);
+	probe->job.helper.run = probe_run;
+	probe->job.helper.done = probe_done;
+	probe->job.helper.endless = true;
+	vmb_transport_begin(t, &probe->job);
 	return -EINPROGRESS;
-}
-
-void vmb_process_probe_abandon(struct vmb_transport *t)
-{
-	if (t->probe)
-		t->probe->t = NULL;
-	t->probe = NULL;
 }

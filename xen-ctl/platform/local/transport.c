@@ -2,15 +2,15 @@
 /*
  * transport.c - the control socket of one client: one packet, one message.
  *
- * Flow:  socket -> look at the head -> take packet and descriptors ->
+ * Flow:  socket -> look at the head -> take it, or have it taken (taking.c) ->
  *        events->request() -> vmb_transport_reply() -> socket
  * Owns:  the socket, the pidfd, one reply that found no room.
- * Trust: a packet may be anything. A descriptor is taken only with a request
- *        that has one, and only one: the others never enter this process,
- *        the kernel drops them.
+ * Trust: a packet may be anything. One with descriptors is never taken here: the
+ *        kernel drops those that are not wanted while it gives us the packet,
+ *        and a file may be slow to go.
  *
- * A client is not served while a reply to it cannot be sent or its memory is
- * being looked at, so what it can make us hold is bounded by one request.
+ * A client is not served while a reply to it cannot be sent or a job for it is
+ * under way, so what it can make us hold is bounded by one request.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,82 +25,67 @@
 
 #define REQUESTS_PER_TURN 16
 
-/* exactly one descriptor; the padding of CMSG_SPACE() would admit a second */
-union control {
-	struct cmsghdr head;
-	char room[CMSG_SPACE(2 * sizeof(int))];
-};
-
 /* ---- requests ----------------------------------------------------------- */
 
-/* Bytes of the next message (0: closed), without taking it; or -errno. */
-static ssize_t peek(struct vmb_transport *t, union vmb_ctl_any *msg)
+/* As recvmsg(), of a message that is zero beyond its end. */
+ssize_t vmb_transport_receive(int fd, union vmb_ctl_any *msg,
+			      struct msghdr *head, int flags)
 {
-	ssize_t n = recv(t->fd, msg, sizeof(*msg),
-			 MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
-
-	return n < 0 ? -errno : n;
-}
-
-static void take_descriptor(struct msghdr *head, struct vmb_attachment *a,
-			    struct vmb_platform_request *request)
-{
-	struct cmsghdr *c;
-
-	for (c = CMSG_FIRSTHDR(head); c; c = CMSG_NXTHDR(head, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-		    c->cmsg_len != CMSG_LEN(sizeof(int)))
-			continue;
-		memcpy(&a->fd, CMSG_DATA(c), sizeof(int));
-		request->attached = 1;
-		request->attachment = a;
-	}
-	request->attached_more = head->msg_flags & MSG_CTRUNC;
-}
-
-/* Take the message that was looked at. 1, 0: closed, -errno. */
-static int take(struct vmb_transport *t, union vmb_ctl_any *msg,
-		struct vmb_attachment *a, struct vmb_platform_request *request)
-{
-	union control control;
 	struct iovec iov = {.iov_base = msg, .iov_len = sizeof(*msg)};
-	struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n;
 
 	memset(msg, 0, sizeof(*msg));
-	n = peek(t, msg);
-	if (n <= 0)
+	head->msg_iov = &iov;
+	head->msg_iovlen = 1;
+	n = recvmsg(fd, head,
+		    flags | MSG_TRUNC | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	return n < 0 ? -errno : n;
+}
+
+int vmb_transport_request(struct vmb_transport *t,
+			  const struct vmb_platform_request *request)
+{
+	int err = t->p->config.events->request(t->client, request);
+
+	if (request->attachment)
+		vmb_attachment_close(t->p, t->who.uid, t, request->attachment);
+	return err;
+}
+
+/* Without descriptors, it was seen. */
+static int take(struct vmb_transport *t, union vmb_ctl_any *msg)
+{
+	struct vmb_platform_request request = {.msg = msg};
+	struct msghdr head = {0};
+	ssize_t n;
+
+	n = vmb_transport_receive(t->fd, msg, &head, 0);
+	if (n < 0)
 		return (int)n;
-	if (t->p->config.events->attachments(t->client, msg, (size_t)n)) {
-		head.msg_control = &control;
-		head.msg_controllen = CMSG_LEN(sizeof(int));
-	}
-	n = recvmsg(t->fd, &head, MSG_TRUNC | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n <= 0)
-		return n < 0 ? -errno : 0;
-	request->msg = msg;
-	request->len = (size_t)n;
-	take_descriptor(&head, a, request);
-	return 1;
+	request.len = (size_t)n;
+	return vmb_transport_request(t, &request);
 }
 
 /* One request. 1: served; 0: none, or not now; -errno: the client must go. */
 static int serve(struct vmb_transport *t)
 {
-	struct vmb_attachment attachment = {.fd = -1};
-	struct vmb_platform_request request = {0};
+	struct msghdr head = {0};
 	union vmb_ctl_any msg;
-	int n, err;
+	unsigned wanted;
+	ssize_t n;
+	int err;
 
-	if (t->probe || t->unsent_len)
+	if (t->job || t->unsent_len)
 		return 0;
-	n = take(t, &msg, &attachment, &request);
+	n = vmb_transport_receive(t->fd, &msg, &head, MSG_PEEK);
 	if (n == -EAGAIN)
 		return 0;
 	if (n <= 0)
-		return n ? n : -ESHUTDOWN;
-	err = t->p->config.events->request(t->client, &request);
-	vmb_attachment_close(t, &attachment);
+		return n ? (int)n : -ESHUTDOWN;
+	wanted = t->p->config.events->attachments(t->client, &msg, (size_t)n);
+	/* no room for descriptors was given: this says that there are some */
+	err = head.msg_flags & MSG_CTRUNC ? vmb_take_start(t, wanted)
+					  : take(t, &msg);
 	return err ? err : 1;
 }
 
@@ -109,7 +94,10 @@ static int serve(struct vmb_transport *t)
 static int send_packet(struct vmb_transport *t, const union vmb_ctl_any *msg,
 		       const int *fds, unsigned fd_count)
 {
-	union control control = {0};
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(2 * sizeof(int))];
+	} control = {0};
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)msg,
 			    .iov_len = msg->head.len};
 	struct msghdr head = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -211,9 +199,25 @@ void vmb_transport_update(struct vmb_transport *t)
 
 	if (t->unsent_len)
 		events = EPOLLOUT;
-	else if (t->probe)
+	else if (t->job)
 		events = 0; /* the end of the client is told all the same */
 	sd_event_source_set_io_events(t->io, events);
+}
+
+void vmb_transport_begin(struct vmb_transport *t, struct vmb_transport_job *job)
+{
+	job->t = t;
+	job->helper.uid = t->who.uid;
+	t->job = job;
+	vmb_transport_update(t);
+	vmb_helper_start(t->p->helper, &job->helper);
+}
+
+struct vmb_transport *vmb_transport_end(struct vmb_transport_job *job)
+{
+	if (job->t)
+		job->t->job = NULL;
+	return job->t;
 }
 
 /* That the other side is gone shows in three ways. */
@@ -222,6 +226,11 @@ static const char *reason(int err)
 	if (err == -ESHUTDOWN || err == -ECONNRESET || err == -EPIPE)
 		return "closed";
 	return strerror(-err);
+}
+
+void vmb_transport_failed(struct vmb_transport *t, int err)
+{
+	vmb_transport_drop(t, reason(err));
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *arg)
@@ -236,10 +245,10 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *arg)
 	for (int i = 0; i < REQUESTS_PER_TURN && n > 0; i++)
 		n = serve(t);
 	if (n >= 0 && (revents & (EPOLLHUP | EPOLLERR)) &&
-	    (t->probe || t->unsent_len))
+	    (t->job || t->unsent_len))
 		n = -ESHUTDOWN; /* nobody is left to be answered */
 	if (n < 0)
-		vmb_transport_drop(t, reason(n));
+		vmb_transport_failed(t, n);
 	else
 		vmb_transport_update(t);
 	return 0;
@@ -275,7 +284,10 @@ int vmb_transport_watch(struct vmb_transport *t)
 
 void vmb_transport_drop(struct vmb_transport *t, const char *why)
 {
-	vmb_process_probe_abandon(t);
+	bool used = t->job && t->job->uses_socket;
+
+	if (t->job)
+		t->job->t = NULL;
 	if (t->client)
 		t->p->config.events->left(t->client, why);
 	sd_event_source_disable_unref(t->io);
@@ -285,7 +297,10 @@ void vmb_transport_drop(struct vmb_transport *t, const char *why)
 		vmb_process_close(t->process);
 	if (t->pidfd >= 0)
 		close(t->pidfd);
-	close(t->fd);
+	if (used)
+		shutdown(t->fd, SHUT_RDWR);
+	else
+		vmb_hang_up(t->p, t->who.uid, t->fd);
 	vmb_list_remove(&t->node);
 	t->p->transport_count--;
 	free(t);
