@@ -52,10 +52,8 @@ static int prepare_register(struct vmb_client *client, struct vmb_request *reque
 		return -EOPNOTSUPP;
 	if (!len || base + len < base)
 		return -EINVAL;
-	if (len > (u64)VMB_XEN_PAGES_MAX * VMB_PAGE)
-		return -EFBIG;
 	pages = DIV_ROUND_UP(offset_in_page(base) + len, VMB_PAGE);
-	if (pages > VMB_XEN_PAGES_MAX)
+	if (len > (u64)VMB_XEN_PAGES_MAX * VMB_PAGE || pages > VMB_XEN_PAGES_MAX)
 		return -EFBIG;
 
 	reg->base = offset_in_page(base);
@@ -165,7 +163,7 @@ static int request_count(struct vmb_client *client)
 	spin_lock(&client->conn->lock);
 	if (client->conn->dead)
 		err = -EPIPE;
-	else if (client->outstanding == VMB_CHARDEV_OUTSTANDING)
+	else if (client->outstanding >= VMB_CHARDEV_OUTSTANDING)
 		err = -EAGAIN;
 	else
 		client->outstanding++;
@@ -210,66 +208,66 @@ static ssize_t control_write(struct file *file, const char __user *buf, size_t c
 	}
 
 	err = request_send(client, request);
-	if (err)
-		goto err_drop; /* for ever: it need not be counted right */
-	return count;
-
+	if (!err)
+		return count;
+	/* It has ended for ever: it need not be counted right. */
 err_drop:
 	vmb_request_drop(request);
 	return err;
 }
 
-/* The next reply; NULL: there will be none; -EAGAIN: not yet; -EMSGSIZE. */
+/*
+ * The next reply; NULL: there will be none; -EAGAIN: not yet; -EMSGSIZE. It
+ * counts until it was copied, since the process decides how long that takes,
+ * and whether it fails.
+ */
 static struct vmb_request *reply_take(struct vmb_client *client, size_t room)
 {
 	struct vmb_request *reply;
 
 	spin_lock(&client->conn->lock);
 	reply = list_first_entry_or_null(&client->replies, struct vmb_request, link);
-	if (!reply && !client->conn->dead) {
+	if (!reply && !client->conn->dead)
 		reply = ERR_PTR(-EAGAIN);
-	} else if (reply && room < reply->msg.head.len) {
+	else if (reply && room < reply->msg.head.len)
 		reply = ERR_PTR(-EMSGSIZE);
-	} else if (reply) {
+	else if (reply)
 		list_del(&reply->link);
-		client->outstanding--;
-	}
 	spin_unlock(&client->conn->lock);
 	return reply;
-}
-
-/* For waiting only: read() looks again, under the lock. */
-static bool control_ready(struct vmb_client *client)
-{
-	return !list_empty_careful(&client->replies) || READ_ONCE(client->conn->dead);
 }
 
 static ssize_t control_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
 {
 	struct vmb_client *client = file->private_data;
 	struct vmb_request *reply;
+	bool fault;
 
 	while (IS_ERR(reply = reply_take(client, count))) {
 		if (PTR_ERR(reply) != -EAGAIN || file->f_flags & O_NONBLOCK)
 			return PTR_ERR(reply);
-		if (wait_event_interruptible(client->wait, control_ready(client)))
+		/* For waiting only: it looks again, under the lock. */
+		if (wait_event_interruptible(client->wait,
+					     READ_ONCE(client->conn->dead) ||
+						     !list_empty_careful(&client->replies)))
 			return -EINTR;
 	}
 	if (!reply)
 		return 0;
 
 	count = reply->msg.head.len;
-	if (copy_to_user(buf, &reply->msg, count)) {
-		spin_lock(&client->conn->lock);
+	fault = copy_to_user(buf, &reply->msg, count);
+	spin_lock(&client->conn->lock);
+	if (fault)
 		list_add(&reply->link, &client->replies);
-		client->outstanding++;
-		spin_unlock(&client->conn->lock);
-		count = -EFAULT;
-	} else {
+	else
+		client->outstanding--;
+	spin_unlock(&client->conn->lock);
+
+	if (!fault)
 		kfree(reply);
-	}
 	wake_up_interruptible(&client->wait); /* there is room, or a reply again */
-	return count;
+	return fault ? -EFAULT : count;
 }
 
 static __poll_t control_poll(struct file *file, poll_table *wait)
@@ -406,7 +404,6 @@ static const struct file_operations control_fops = {
 };
 
 static struct miscdevice control_device = {
-	.minor = MISC_DYNAMIC_MINOR,
 	.name = KBUILD_MODNAME,
 	.fops = &control_fops,
 	.mode = 0600, /* the udev rule gives it to a group */
@@ -415,6 +412,8 @@ static struct miscdevice control_device = {
 int vmb_chardev_register(struct device *parent)
 {
 	control_device.parent = parent;
+	/* Each time: the number of the last time may be somebody else's by now. */
+	control_device.minor = MISC_DYNAMIC_MINOR;
 	return misc_register(&control_device);
 }
 

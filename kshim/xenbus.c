@@ -91,10 +91,8 @@ static int nodes_print(struct xenbus_transaction t, struct xenbus_device *dev,
 
 	return xenbus_printf(t, front, "abi", "%u.%u", VMB_ABI_MAJOR, minor) ?:
 	       xenbus_printf(t, front, "session", "%s", conn->session) ?:
-	       xenbus_printf(t, front, "ring-ref", "%u",
-			     conn->pages->refs[0]) ?:
-	       xenbus_printf(t, front, "events-ref", "%u",
-			     conn->pages->refs[1]) ?:
+	       xenbus_printf(t, front, "ring-ref", "%u", conn->pages->refs[0]) ?:
+	       xenbus_printf(t, front, "events-ref", "%u", conn->pages->refs[1]) ?:
 	       xenbus_printf(t, front, "event-channel", "%u", conn->port) ?:
 	       xenbus_printf(t, front, "state", "%d", XenbusStateInitialised);
 }
@@ -240,22 +238,21 @@ static int shim_probe(struct xenbus_device *dev, const struct xenbus_device_id *
 	int err;
 
 	mutex_lock(&shim.mutex);
-	if (shim.dev) {
-		mutex_unlock(&shim.mutex);
-		return -EBUSY;
-	}
-	shim.dev = dev;
+	err = shim.dev ? -EBUSY : 0;
+	shim.dev = shim.dev ?: dev;
 	mutex_unlock(&shim.mutex);
+	if (err)
+		return err;
 
 	/* Not under the mutex: open of a misc device holds a lock of its own. */
 	err = vmb_chardev_register(&dev->dev);
-	if (err) {
-		mutex_lock(&shim.mutex);
-		shim.dev = NULL;
-		mutex_unlock(&shim.mutex);
-		return err;
-	}
-	return xenbus_switch_state(dev, XenbusStateInitialising);
+	if (!err)
+		return xenbus_switch_state(dev, XenbusStateInitialising);
+
+	mutex_lock(&shim.mutex);
+	shim.dev = NULL;
+	mutex_unlock(&shim.mutex);
+	return err;
 }
 
 /* Detached, or the module goes: in that case no file is open. */

@@ -489,6 +489,7 @@ static Suite *suite_chardev(void)
 	tcase_add_test(tc, reads_whole_replies_only);
 	tcase_add_loop_test(tc, survives_random_requests, 0, 3);
 	suite_add_tcase(suite, tc);
+	suite_add_tcase(suite, case_late());
 
 	tc = tcase_create("endpoint");
 	tcase_set_timeout(tc, 400);

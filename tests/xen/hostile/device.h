@@ -3,7 +3,7 @@
  * device.h - a client of /dev/vmbypass that speaks the control messages itself,
  * for tests that send what no library would.
  *
- * Flow:  chardev.c, lies.c -> [here] -> shim
+ * Flow:  chardev.c, lies.c, memory.c -> [here] -> shim
  * Owns:  nothing: what is opened, the caller or the end of its process closes.
  * Trust: the shim is under test: each reply is checked against its request. What
  *        cannot be fails the test.
@@ -59,5 +59,8 @@ void *pages_map(size_t count);
 
 /* lies.c: the suite for a backend that lies. */
 Suite *suite_backend(void);
+
+/* memory.c: replies that are read late. */
+TCase *case_late(void);
 
 #endif

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=busybox
-# limit: 400
+# limit: 450
 #
 # Attach, detach, attach again; load and unload the module twenty times; nothing
 # is left in the grant table, among the event channels and in the store.
@@ -25,6 +25,23 @@ store_nodes()
 store_clean()
 {
 	! store_nodes "$1"
+}
+
+node_gone()
+{
+	guest "$1" '[ ! -e /dev/vmbypass ]'
+}
+
+# The module is not loaded yet: its node gets the lowest number that is free. Then
+# it is detached, and another device takes that number.
+number_taken()
+{
+	guest "$1" 'rmmod xen-gntalloc' &&
+		guest_attach "$1" &&
+		guest "$1" 'modprobe xen-gntalloc' &&
+		guest_detach "$1" &&
+		until_true 30 node_gone "$1" &&
+		guest "$1" 'rmmod xen-gntalloc && modprobe xen-gntalloc'
 }
 
 # An earlier suite may have used it: what it holds now is not "nothing".
@@ -81,6 +98,8 @@ for name in pv1 pvh1; do
 	check "$name: load and unload 20 times" module_cycles $name
 	check "$name: no grant and no channel is left after 20 times" \
 		nothing_left $name "$before"
+	check "$name: detached, and the number of its node is taken" \
+		number_taken $name
 	check "$name: and once more" guest_attach $name
 done
 refused "a guest that there is not cannot be attached" vmbctl attach nobody
