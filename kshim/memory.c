@@ -257,19 +257,32 @@ static int memory_charge(struct vmb_memory *memory, u32 count)
 	return 0;
 }
 
+/*
+ * Whether it is another guest's, mapped by gntdev: it is not ours to grant, and
+ * the backend would take this guest for a liar. Foreign ends when the grant is
+ * unmapped, which in a PV guest may be while we pin; Private stays as long as
+ * gntdev has the page. Of anonymous memory and of files, which have a mapping,
+ * the same bits say other things.
+ */
+static bool page_foreign(struct page *page)
+{
+	return (PageForeign(page) || PagePrivate(page)) && !page_folio(page)->mapping;
+}
+
 static int memory_pin(struct vmb_memory *memory, unsigned long base, u32 count)
 {
 	while (memory->count < count) {
+		struct page **pages = memory->pages + memory->count;
 		int n = pin_user_pages_fast(base + (unsigned long)memory->count * PAGE_SIZE,
 					    min(count - memory->count, BATCH),
-					    FOLL_WRITE | FOLL_LONGTERM,
-					    memory->pages + memory->count);
+					    FOLL_WRITE | FOLL_LONGTERM, pages);
 
-		if (n == -ENOMEM)
-			return n;
 		if (n <= 0)
-			return -EFAULT;
+			return n == -ENOMEM ? n : -EFAULT;
 		memory->count += n;
+		while (n--)
+			if (page_foreign(*pages++))
+				return -EFAULT;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -280,8 +293,8 @@ static int memory_pin(struct vmb_memory *memory, unsigned long base, u32 count)
 /*
  * Pins @count pages of the caller from the one at @base on, for @backend.
  *
- * -EDQUOT: over RLIMIT_MEMLOCK; -EFAULT: not memory, or not writable; -EINTR: the
- * process is being killed; -ENOMEM, -ENOSPC.
+ * -EDQUOT: over RLIMIT_MEMLOCK; -EFAULT: not memory, not writable, or another
+ * guest's; -EINTR: the process is being killed; -ENOMEM, -ENOSPC.
  */
 struct vmb_memory *vmb_memory_pin(u64 base, u32 count, domid_t backend)
 {

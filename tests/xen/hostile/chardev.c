@@ -9,7 +9,8 @@
  *        says, the guest lives, and the device can be used afterwards.
  *
  * usage: chardev [SUITE]. Suite "chardev" runs with any backend, suite "backend"
- * with backend.c only. Run as root.
+ * with backend.c only, suite "foreign" with a page of another guest that runs
+ * "chardev share DOMAIN", see memory.c. Run as root.
  */
 #include "hostile/device.h"
 
@@ -516,10 +517,15 @@ static Suite *suite_chardev(void)
 
 int main(int argc, char **argv)
 {
-	SRunner *runner = srunner_create(suite_chardev());
+	SRunner *runner;
 	int failed;
 
+	if (argc == 3 && !strcmp(argv[1], "share"))
+		return page_share((uint32_t)strtoul(argv[2], NULL, 10));
+
+	runner = srunner_create(suite_chardev());
 	srunner_add_suite(runner, suite_backend());
+	srunner_add_suite(runner, suite_foreign());
 	srunner_run(runner, argc > 1 ? argv[1] : "chardev", NULL, CK_VERBOSE);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

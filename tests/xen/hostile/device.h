@@ -60,7 +60,10 @@ void *pages_map(size_t count);
 /* lies.c: the suite for a backend that lies. */
 Suite *suite_backend(void);
 
-/* memory.c: replies that are read late. */
+/* memory.c: replies that are read late; memory of another guest. */
 TCase *case_late(void);
+Suite *suite_foreign(void);
+/* Grants a page to a domain, prints the reference, and stays. */
+int page_share(uint32_t domain);
 
 #endif
