@@ -4,7 +4,7 @@
  *
  * Flow:  xenbus.c finds the device and makes a connection (conn.c); chardev.c
  *        lets processes use it, as clients (client.c)
- * Owns:  the workqueue
+ * Owns:  the workqueue; nothing in it waits for a process
  */
 #include "shim.h"
 
@@ -19,7 +19,6 @@ static int __init vmb_init(void)
 	if (!xen_domain())
 		return -ENODEV;
 
-	/* Unbound, many at once: one client's work may wait for a page. */
 	vmb_wq = alloc_workqueue("vmbypass", WQ_UNBOUND, 0);
 	if (!vmb_wq)
 		return -ENOMEM;

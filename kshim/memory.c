@@ -12,6 +12,8 @@
 #include "shim.h"
 
 #include <linux/capability.h>
+#include <linux/delay.h>
+#include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 
@@ -34,25 +36,44 @@ MODULE_PARM_DESC(grants, "Grant references in use, to be read");
 static DEFINE_SPINLOCK(grants_lock);
 
 /*
- * Memory that nobody holds, but the backend has mapped: it died, or it lied.
- * It counts as granted until the grants could be ended.
+ * Memory that nobody holds, but the backend has mapped, since it died, or it
+ * lied; or of which somebody has locked a pinned page. It counts as granted until
+ * the grants could be ended, and as pinned until it was given back.
  */
 static LIST_HEAD(stuck);
 static DEFINE_SPINLOCK(stuck_lock);
 static void stuck_retry(struct work_struct *work);
 static DECLARE_DELAYED_WORK(stuck_work, stuck_retry);
 
-/* No grant of it is left. */
-static void memory_release(struct vmb_memory *memory)
+/* As unpin_user_pages_dirty_lock(), but false where somebody has locked it. */
+static bool page_unpin(struct page *page)
 {
-	u32 i;
+	struct folio *folio = page_folio(page);
 
-	for (i = 0; i < memory->count; i++) {
-		if (memory->mm)
-			unpin_user_pages_dirty_lock(memory->pages + i, 1, true);
-		else
-			put_page(memory->pages[i]); /* a process may map it */
-		if (i % BATCH == BATCH - 1)
+	if (!folio_test_dirty(folio)) {
+		if (!folio_trylock(folio))
+			return false;
+		folio_mark_dirty(folio);
+		folio_unlock(folio);
+	}
+	unpin_user_page(page);
+	return true;
+}
+
+/*
+ * No grant of it is left. False: there are pages yet, since one is locked; by a
+ * file system in user space for as long as that likes.
+ */
+static bool memory_release(struct vmb_memory *memory)
+{
+	for (; memory->count; memory->count--) {
+		struct page *page = memory->pages[memory->count - 1];
+
+		if (!memory->mm)
+			put_page(page); /* a process may map it */
+		else if (!page_unpin(page))
+			return false;
+		if (memory->count % BATCH == 0)
 			cond_resched();
 	}
 	if (memory->mm) {
@@ -62,6 +83,7 @@ static void memory_release(struct vmb_memory *memory)
 	kvfree(memory->pages);
 	kvfree(memory->refs);
 	kfree(memory);
+	return true;
 }
 
 static struct vmb_memory *memory_new(u32 count)
@@ -72,7 +94,6 @@ static struct vmb_memory *memory_new(u32 count)
 	if (!memory)
 		return NULL;
 
-	INIT_LIST_HEAD(&memory->stuck);
 	memory->pages = kvmalloc_array(count, sizeof(*memory->pages), GFP_KERNEL_ACCOUNT);
 	memory->refs = kvmalloc_array(count, sizeof(*memory->refs), GFP_KERNEL_ACCOUNT);
 	if (memory->pages && memory->refs)
@@ -139,10 +160,16 @@ void vmb_memory_revoke(struct vmb_memory *memory)
 	memory->granted = kept;
 }
 
-/* ---- what the backend does not let go of ---------------------------------- */
+/* ---- letting go of it ----------------------------------------------------- */
 
-static void stuck_add(struct vmb_memory *memory)
+/* May sleep, but waits neither for the backend nor for a process. */
+void vmb_memory_free(struct vmb_memory *memory)
 {
+	vmb_memory_unlist(memory);
+	vmb_memory_revoke(memory);
+	if (!memory->granted && memory_release(memory))
+		return;
+
 	spin_lock(&stuck_lock);
 	list_add_tail(&memory->stuck, &stuck);
 	spin_unlock(&stuck_lock);
@@ -159,24 +186,9 @@ static void stuck_retry(struct work_struct *work)
 	spin_unlock(&stuck_lock);
 
 	list_for_each_entry_safe(memory, next, &list, stuck) {
-		list_del_init(&memory->stuck);
-		vmb_memory_revoke(memory);
-		if (memory->granted)
-			stuck_add(memory);
-		else
-			memory_release(memory);
+		list_del(&memory->stuck);
+		vmb_memory_free(memory);
 	}
-}
-
-/* May sleep, for pinned memory as long as somebody else locks a page of it. */
-void vmb_memory_free(struct vmb_memory *memory)
-{
-	vmb_memory_unlist(memory);
-	vmb_memory_revoke(memory);
-	if (memory->granted)
-		stuck_add(memory);
-	else
-		memory_release(memory);
 }
 
 /* ---- making it ------------------------------------------------------------ */
@@ -325,7 +337,8 @@ void vmb_memory_init(void)
 
 /*
  * The workqueue is idle and everything was freed. What is stuck goes to the
- * kernel, which ends the grants when it can and keeps the pages until then.
+ * kernel, which ends the grants when it can and keeps the pages until then. For
+ * locked pages there is nobody else: they are waited for.
  */
 void vmb_memory_exit(void)
 {
@@ -335,6 +348,7 @@ void vmb_memory_exit(void)
 	list_for_each_entry_safe(memory, next, &stuck, stuck) {
 		while (memory->granted)
 			gnttab_end_foreign_access(memory->refs[--memory->granted], NULL);
-		memory_release(memory);
+		while (!memory_release(memory))
+			msleep(100);
 	}
 }

@@ -34,14 +34,14 @@
  *                  objects, counts and flags. Taken by processes, works and
  *                  the interrupt thread; nothing sleeps under it.
  *   grants_lock, stuck_lock
- *                  (memory.c) how many, and what the backend does not let go of
+ *                  (memory.c) how many, and what cannot be given back
  *
  * The hard interrupt takes no lock: it finds endpoints in conn->slots under RCU.
  * A kick reads conn->dead under RCU, too: the channel is unbound after a grace
  * period. object->noted and ->ended are read and written as single words.
  *
- * Replies are worked on by client->work, in order, one client apart from the
- * others: giving back pinned pages may wait for whoever locked them.
+ * Replies are worked on by client->work, in order. It waits for no process: what
+ * cannot be given back, since it is mapped or locked, is stuck (memory.c).
  */
 #ifndef VMBYPASS_KSHIM_SHIM_H
 #define VMBYPASS_KSHIM_SHIM_H
@@ -81,7 +81,7 @@ extern struct workqueue_struct *vmb_wq;
 /* ---- memory.c ------------------------------------------------------------- */
 
 struct vmb_memory {
-	struct list_head stuck;	  /* the backend still has it */
+	struct list_head stuck;	  /* it cannot be given back yet */
 	struct vmb_memory *lists; /* list pages, until the reply came */
 	struct page **pages;
 	grant_ref_t *refs; /* refs[0..granted) are the backend's to use */
