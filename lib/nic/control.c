@@ -105,6 +105,7 @@ int vmb_nic_open(const struct vmb_nic_config *config, struct vmb_nic **out)
 	nic->quantum = config->quantum ? config->quantum : ENGINE_QUANTUM;
 	nic->first_position = config->first_position;
 	nic->stats_fd = -1;
+	vmb_list_init(&nic->domains);
 	err = tables_init(nic, config);
 	if (!err)
 		err = engines_init(nic);
@@ -209,6 +210,12 @@ void vmb_nic_kicked(struct vmb_nic *nic, struct vmb_nic_endpoint *ep)
 	vmb_engine_heat(ep);
 }
 
+/* Of a bitmap of endpoints. */
+static size_t bit_words(const struct vmb_nic *nic)
+{
+	return (nic->endpoints_max + 63) / 64;
+}
+
 /* ---- domains ------------------------------------------------------------------ */
 
 int vmb_nic_domain_add(struct vmb_nic *nic, uint32_t weight,
@@ -218,6 +225,12 @@ int vmb_nic_domain_add(struct vmb_nic *nic, uint32_t weight,
 
 	if (!domain)
 		return -ENOMEM;
+	domain->allowed = calloc(bit_words(nic), sizeof(uint64_t));
+	if (!domain->allowed) {
+		free(domain);
+		return -ENOMEM;
+	}
+	vmb_list_append(&nic->domains, &domain->node);
 	domain->id = ++nic->next_domain;
 	vmb_nic_domain_set_weight(domain, weight);
 	for (unsigned i = 0; i < VMB_NIC_THREADS_MAX; i++) {
@@ -231,7 +244,27 @@ int vmb_nic_domain_add(struct vmb_nic *nic, uint32_t weight,
 void vmb_nic_domain_remove(struct vmb_nic *nic, struct vmb_nic_domain *domain)
 {
 	vmb_nic_quiesce(nic);
+	vmb_list_remove(&domain->node);
+	free(domain->allowed);
 	free(domain);
+}
+
+void vmb_nic_domain_allow(struct vmb_nic_domain *domain,
+			  const struct vmb_nic_endpoint *ep)
+{
+	vmb_bit_set(domain->allowed, ep->index);
+}
+
+/* The next one at this index is let to nobody yet. */
+static void disallow(struct vmb_nic *nic, uint32_t index)
+{
+	struct vmb_nic_domain *domain;
+	struct vmb_list *pos;
+
+	vmb_list_each (pos, &nic->domains) {
+		domain = vmb_container_of(pos, struct vmb_nic_domain, node);
+		vmb_bit_clear(domain->allowed, index);
+	}
 }
 
 void vmb_nic_domain_set_weight(struct vmb_nic_domain *domain, uint32_t weight)
@@ -310,7 +343,7 @@ static void endpoint_free(struct vmb_nic_endpoint *ep)
 
 static struct vmb_nic_endpoint *endpoint_new(struct vmb_nic *nic)
 {
-	size_t words = (nic->endpoints_max + 63) / 64;
+	size_t words = bit_words(nic);
 	size_t bytes =
 		vmb_round_up(sizeof(struct vmb_nic_endpoint), VMB_LINE_PAIR);
 	struct vmb_nic_endpoint *ep = aligned_alloc(VMB_LINE_PAIR, bytes);
@@ -367,6 +400,8 @@ int vmb_nic_endpoint_add(struct vmb_nic *nic,
 	ep->cookie = info->cookie;
 	ep->barrier = info->barrier;
 	ep->word = info->word;
+	ep->keyed = info->keyed;
+	ep->confined = info->confined;
 	ep->state = VMB_STATE_OPEN;
 	ep->last_work_ns = vmb_now_ns();
 	ep->stats = vmb_stats_claim(nic, index);
@@ -455,6 +490,7 @@ void vmb_nic_endpoint_remove(struct vmb_nic *nic, struct vmb_nic_endpoint *ep,
 	for (unsigned i = 0; i < nic->threads; i++)
 		vmb_engine_run(&nic->engines[i], spread_gone, ep);
 	vmb_nic_quiesce(nic);
+	disallow(nic, ep->index);
 	vmb_store_relaxed(&ep->ctl->state, VMB_STATE_CLOSED);
 	vmb_publish(&ep->stats->handle, 0);
 	endpoint_free(ep);

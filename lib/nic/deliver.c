@@ -482,6 +482,20 @@ static unsigned check_buffered(const struct vmb_slot *slot, uint32_t rx_bytes)
 	return VMB_CODE_OK;
 }
 
+/*
+ * May ep send the first message to this one? That it has the handle says
+ * nothing, handles can be guessed. The processes of a domain trust each other,
+ * and who was spoken to may answer.
+ */
+static bool may_meet(const struct vmb_nic_endpoint *ep,
+		     const struct vmb_nic_endpoint *to)
+{
+	if (vmb_bit(ep->peers, to->index) || ep->domain == to->domain)
+		return true;
+	return !ep->confined &&
+	       (!to->keyed || vmb_bit(ep->domain->allowed, to->index));
+}
+
 int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 			struct vmb_slot *slot, const struct vmb_slot_ext *ext)
 {
@@ -498,6 +512,8 @@ int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	to = vmb_nic_find(ep->nic, slot->peer, &code);
 	if (to && (slot->flags & VMB_F_BUF))
 		code = check_buffered(slot, to->rx_bytes);
+	if (to && vmb_unlikely(!may_meet(ep, to)))
+		code = VMB_CODE_BAD_PEER;
 	if (vmb_unlikely(code)) {
 		if (code != VMB_CODE_PEER_GONE)
 			vmb_faults_record(ep, VMB_OP_SEND, code, 0, slot->peer,

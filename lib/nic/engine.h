@@ -74,6 +74,8 @@ struct vmb_nic_share {
 struct vmb_nic_domain {
 	uint32_t id;
 	uint32_t weight;
+	uint64_t *allowed; /* by index: keyed endpoints that it may send to */
+	struct vmb_list node; /* in nic.domains */
 	struct vmb_nic_share shares[VMB_NIC_THREADS_MAX];
 };
 
@@ -133,6 +135,7 @@ struct vmb_nic_endpoint {
 	struct vmb_list place; /* in share.hot, or cold in engine.unarmed */
 	struct vmb_list transfers_free;
 	struct vmb_nic_transfer *transfer_table;
+	bool keyed, confined; /* as vmb_nic_endpoint_info */
 	uint32_t blocked_count;
 	uint64_t *blocked;   /* by index: bounced, and not resumed yet */
 	uint64_t *peers;     /* by index: exchanged messages with us */
@@ -202,6 +205,7 @@ struct vmb_nic {
 	uint32_t next_index, open_count;
 	uint16_t *region_generations;
 	uint32_t next_region, next_domain;
+	struct vmb_list domains;
 	int *cpus;
 };
 

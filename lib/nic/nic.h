@@ -113,6 +113,9 @@ int vmb_nic_domain_add(struct vmb_nic *nic, uint32_t weight,
 /* Its endpoints and regions must have been removed. */
 void vmb_nic_domain_remove(struct vmb_nic *nic, struct vmb_nic_domain *domain);
 void vmb_nic_domain_set_weight(struct vmb_nic_domain *domain, uint32_t weight);
+/* It knows the key of ep, and may send to it as long as that is open. */
+void vmb_nic_domain_allow(struct vmb_nic_domain *domain,
+			  const struct vmb_nic_endpoint *ep);
 uint32_t vmb_nic_domain_id(const struct vmb_nic_domain *domain);
 
 /* ---- regions ------------------------------------------------------------ */
@@ -151,11 +154,13 @@ void vmb_nic_mover_close(struct vmb_nic_mover *mover);
 struct vmb_nic_endpoint_info {
 	struct vmb_nic_domain *domain;
 	struct vmb_geometry geometry; /* checked again */
-	void *area;   /* mapped by the host, VMB_AREA_BYTES, zeroed */
-	uint32_t id;  /* shown in the statistics */
-	void *cookie; /* for host->notify() */
-	bool barrier; /* the client does not fence: host->barrier() does */
-	bool word;    /* VMB_ARM_WORD works: host->notify_word() */
+	void *area;    /* mapped by the host, VMB_AREA_BYTES, zeroed */
+	uint32_t id;   /* shown in the statistics */
+	void *cookie;  /* for host->notify() */
+	bool barrier;  /* the client does not fence: host->barrier() does */
+	bool word;     /* VMB_ARM_WORD works: host->notify_word() */
+	bool keyed;    /* who was not let by vmb_nic_domain_allow() stays out */
+	bool confined; /* it reaches its own domain, and whom it answers */
 };
 
 /*

@@ -246,6 +246,7 @@ END_TEST
 START_TEST(policy_can_keep_peers_apart)
 {
 	struct vmb_ctl_hello_reply hello;
+	struct t_raw_endpoint a, again, b;
 	int fd, other;
 
 	start_with_policy("[default]\npeers = domain\n");
@@ -256,6 +257,37 @@ START_TEST(policy_can_keep_peers_apart)
 	ck_assert_int_eq(t_raw_peer(fd, hello.nic_id, 1, 0, NULL), 0);
 	ck_assert_int_eq(t_raw_peer(other, hello.nic_id, 1, 0, NULL),
 			 -ECONNREFUSED);
+	/* a handle that was guessed is no way around it */
+	t_raw_endpoint_open(fd, 2, &a);
+	t_raw_endpoint_open(fd, 4, &again);
+	t_raw_endpoint_open(other, 3, &b);
+	ck_assert_uint_eq(t_raw_endpoint_send(&b, a.open.handle),
+			  VMB_CODE_BAD_PEER);
+	ck_assert_uint_eq(t_raw_endpoint_send(&again, a.open.handle),
+			  VMB_CODE_OK);
+	ck_assert_uint_eq(t_raw_endpoint_receive(&a), again.open.handle);
+	t_raw_endpoint_drop(&a);
+	t_raw_endpoint_drop(&again);
+	t_raw_endpoint_drop(&b);
+	close(fd);
+	close(other);
+	stop_with_policy();
+}
+END_TEST
+
+/* What one of two says no to, is no. */
+START_TEST(policy_of_a_domain_opens_no_peers)
+{
+	struct vmb_ctl_hello_reply hello;
+	int fd, other;
+
+	start_with_policy("[default]\npeers = domain\n"
+			  "[domain open]\npeers = all\n");
+	fd = t_raw_connect(d.socket);
+	ck_assert_int_eq(t_raw_hello(fd, "", &hello), 0);
+	ck_assert_int_eq(t_raw_open(fd, 1, 0, NULL, NULL), 0);
+	other = t_raw_attach(d.socket, "open");
+	ck_assert_int_lt(t_raw_peer(other, hello.nic_id, 1, 0, NULL), 0);
 	close(fd);
 	close(other);
 	stop_with_policy();
@@ -519,6 +551,7 @@ static void add_policy(Suite *s)
 	tcase_add_test(t, memory_registered_twice_counts_twice);
 	tcase_add_test(t, policy_of_a_domain_limits_all_its_clients);
 	tcase_add_test(t, policy_can_keep_peers_apart);
+	tcase_add_test(t, policy_of_a_domain_opens_no_peers);
 	tcase_add_loop_test(t, policy_limits_lanes, 0, 2);
 	tcase_add_test(t, processes_of_other_users_are_not_told);
 	tcase_add_test(t, policy_keeps_a_domain_to_itself);

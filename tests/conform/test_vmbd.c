@@ -433,6 +433,21 @@ END_TEST
 
 /* ---- sockets ------------------------------------------------------------ */
 
+/* More than helper threads close at once. */
+START_TEST(daemon_with_many_clients_ends_well)
+{
+	struct t_daemon busy;
+	int fds[100];
+
+	t_daemon_start(&busy, NULL);
+	for (unsigned i = 0; i < vmb_array_size(fds); i++)
+		fds[i] = t_raw_attach(busy.socket, "");
+	t_daemon_stop(&busy);
+	for (unsigned i = 0; i < vmb_array_size(fds); i++)
+		close(fds[i]);
+}
+END_TEST
+
 START_TEST(second_daemon_is_refused)
 {
 	const char *const args[] = {"--socket", d.socket, NULL};
@@ -558,6 +573,7 @@ static void add_sockets(Suite *s)
 {
 	TCase *t = add_case(s, "sockets", true);
 
+	tcase_add_test(t, daemon_with_many_clients_ends_well);
 	tcase_add_test(t, second_daemon_is_refused);
 	tcase_add_test(t, stale_socket_is_replaced);
 	tcase_add_test(t, file_that_is_no_socket_is_kept);

@@ -109,6 +109,10 @@ START_TEST(attach_says_why_not)
 	ck_assert_int_eq(command("attach", "web"), 0);
 	ck_assert_int_eq(command("attach", "web"), -EEXIST);
 	ck_assert_int_eq(command("attach", "5"), -EEXIST);
+	/* another name makes no other guest of it */
+	t_xen_write("blog", "/local/domain/%u/name", 5);
+	ck_assert_int_eq(command("attach", "blog"), -EEXIST);
+	ck_assert_uint_eq(guests(), 1);
 	/* names that no board can have leave nothing behind */
 	t_guest_start(&h, &v, 6, "a b");
 	ck_assert_int_eq(command("attach", "6"), -EINVAL);
@@ -348,6 +352,33 @@ START_TEST(policy_limits_the_guest_as_a_whole)
 }
 END_TEST
 
+/* Areas are mapped by us like any other memory of the guest. */
+START_TEST(policy_counts_areas_of_guests)
+{
+	struct t_guest_endpoint ep;
+	uint32_t page;
+	uint64_t key;
+
+	t_vmbd_reload(&v, "[guest web]\nattach = yes\nmemory = 44K\n");
+	t_guest_start(&g, &v, 6, "web");
+	page = t_xen_pages(6, 4);
+	t_guest_connect(&g);
+	ck_assert_int_eq(t_guest_hello(&g, 1, NULL), 0);
+	ck_assert_int_eq(t_guest_hello(&g, 2, NULL), 0);
+	ck_assert_int_eq(t_guest_open(&g, 1, 0, &ep), 0);
+	ck_assert_uint_eq(ep.pages, 5);
+	ck_assert_int_eq(t_guest_open(&g, 2, 1, &ep), 0);
+	ck_assert_int_eq(t_guest_open(&g, 2, 2, &ep), -EDQUOT);
+	ck_assert_int_eq(t_guest_register(&g, 2, page, 0, 4 * VMB_PAGE, 0,
+					  &key),
+			 -EDQUOT);
+	ck_assert_int_eq(t_guest_leave(&g, 1), 0);
+	ck_assert_int_eq(
+		t_guest_register(&g, 2, page, 0, 4 * VMB_PAGE, 0, &key), 0);
+	ck_assert_int_eq(t_guest_open(&g, 2, 2, &ep), -EDQUOT);
+}
+END_TEST
+
 static void add_case(Suite *s, const char *name, SFun start,
 		     const TTest *const *tests, size_t count)
 {
@@ -381,6 +412,7 @@ int main(void)
 		policy_read_again_attaches,
 		policy_attaches_who_runs,
 		policy_limits_the_guest_as_a_whole,
+		policy_counts_areas_of_guests,
 	};
 	Suite *s = suite_create("attach");
 	SRunner *r;

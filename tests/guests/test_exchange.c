@@ -495,7 +495,7 @@ START_TEST(listings_name_the_guest)
 			 0);
 	ck_assert_int_eq(json_integer_value(json_object_get(
 				 json_array_get(rows, 0), "memory_bytes")),
-			 100);
+			 100 + a.pages * VMB_PAGE); /* with its area */
 	check_text(json_array_get(rows, 0), "uuid",
 		   "00000000-0000-0000-0000-000000000001");
 	json_decref(rows);

@@ -307,6 +307,21 @@ START_TEST(a_process_that_sends_nonsense_is_sent_away_alone)
 }
 END_TEST
 
+/* Nobody counts it yet, so that it has no second try. */
+START_TEST(a_process_whose_hello_is_nonsense_leaves)
+{
+	struct vmb_xen_request r = request(VMB_CTL_HELLO);
+
+	r.client = 2;
+	set_len(&r, 20);
+	ck_assert_int_eq(t_guest_call(&liar, &r, NULL), -EBADMSG);
+	ck_assert_int_eq(t_guest_hello(&liar, 2, NULL), -EPIPE);
+	ck_assert_int_eq(t_guest_leave(&liar, 2), 0);
+	ck_assert_int_eq(t_guest_hello(&liar, 2, NULL), 0);
+	check_works(&own);
+}
+END_TEST
+
 /* It is told why, and remembered until its LEAVE. */
 START_TEST(a_process_that_is_not_admitted_leaves)
 {
@@ -764,6 +779,7 @@ int main(void)
 	tcase_add_test(c, a_process_without_hello_is_nobody);
 	tcase_add_test(c, a_process_that_sends_nonsense_is_sent_away_alone);
 	tcase_add_test(c, a_process_that_is_not_admitted_leaves);
+	tcase_add_test(c, a_process_whose_hello_is_nonsense_leaves);
 	tcase_add_test(c, too_many_processes_are_refused);
 	tcase_add_test(c, memory_that_is_not_granted_is_refused);
 	tcase_add_loop_test(c, lists_are_not_believed, 0, 2);

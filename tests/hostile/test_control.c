@@ -520,6 +520,76 @@ START_TEST(lanes_are_limited_and_given_back)
 }
 END_TEST
 
+/* Nobody wrote to it yet, so that what is said of its sender is no news. */
+START_TEST(lie_in_a_lane_that_nobody_took_is_refused)
+{
+	struct vmb_ctl_lane lane = {.kind = VMB_LANE_CLOSE,
+				    .reason = VMB_CODE_BAD_SEQ};
+
+	pair_open();
+	lane.ticket = offered();
+	expect_lane_lie(lane, VMB_CODE_BAD_SEQ);
+	pair_close();
+}
+END_TEST
+
+/* ---- guessed handles ----------------------------------------------------- */
+
+/* Two clients, each a domain of its own, with an endpoint that has a key. */
+static struct t_raw_endpoint keyed[2];
+
+static void keyed_open(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		pair.fd[i] = t_raw_attach(t_witness.daemon.socket, "");
+		t_raw_endpoint_open_keyed(pair.fd[i], 100 + i, 77 + i,
+					  &keyed[i]);
+	}
+}
+
+static void keyed_close(void)
+{
+	for (unsigned i = 0; i < 2; i++)
+		t_raw_endpoint_drop(&keyed[i]);
+	pair_close();
+}
+
+START_TEST(handle_is_no_key)
+{
+	uint32_t to, from, nobody;
+	struct vmb_ctl_hello_reply hello;
+	int fd;
+
+	keyed_open();
+	to = keyed[1].open.handle;
+	from = keyed[0].open.handle;
+	fd = t_raw_connect(t_witness.daemon.socket);
+	ck_assert_int_eq(t_raw_hello(fd, "", &hello), 0);
+	ck_assert_uint_eq(t_raw_endpoint_send(&keyed[0], to),
+			  VMB_CODE_BAD_PEER);
+	ck_assert_int_eq(t_raw_number(last_record(), "code"),
+			 VMB_CODE_BAD_PEER);
+	ck_assert_int_eq(t_raw_peer(pair.fd[0], hello.nic_id, 101, 1, &nobody),
+			 -EKEYREJECTED);
+	/* that somebody else has the key is no help */
+	ck_assert_int_eq(t_raw_peer(fd, hello.nic_id, 101, 78, &nobody), 0);
+	ck_assert_uint_eq(t_raw_endpoint_send(&keyed[0], to),
+			  VMB_CODE_BAD_PEER);
+	ck_assert_uint_eq(t_raw_endpoint_receive(&keyed[1]), 0);
+	ck_assert_int_eq(t_raw_peer(pair.fd[0], hello.nic_id, 101, 78, &nobody),
+			 0);
+	/* an answer comes after a question */
+	ck_assert_uint_eq(t_raw_endpoint_send(&keyed[1], from),
+			  VMB_CODE_BAD_PEER);
+	ck_assert_uint_eq(t_raw_endpoint_send(&keyed[0], to), VMB_CODE_OK);
+	ck_assert_uint_eq(t_raw_endpoint_receive(&keyed[1]), from);
+	ck_assert_uint_eq(t_raw_endpoint_send(&keyed[1], from), VMB_CODE_OK);
+	ck_assert_uint_eq(t_raw_endpoint_receive(&keyed[0]), to);
+	close(fd);
+	keyed_close();
+}
+END_TEST
+
 /* ---- descriptors -------------------------------------------------------- */
 
 START_TEST(descriptors_where_none_belong_are_refused)
@@ -860,6 +930,8 @@ static void add_descriptors(Suite *s)
 	tcase_add_test(t, lane_offer_that_cannot_be_is_refused);
 	tcase_add_test(t, lane_goes_to_its_sender_alone_and_once);
 	tcase_add_test(t, lanes_are_limited_and_given_back);
+	tcase_add_test(t, lie_in_a_lane_that_nobody_took_is_refused);
+	tcase_add_test(t, handle_is_no_key);
 	tcase_add_loop_test(t, processes_are_told_when_both_understand, 0, 3);
 	tcase_add_loop_test(t, descriptors_where_none_belong_are_refused,
 			    VMB_CTL_HELLO, VMB_CTL_LANE + 1);

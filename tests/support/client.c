@@ -19,8 +19,8 @@ static void open_endpoint(struct t_client *c, const struct vmb_geometry *g)
 {
 	uint8_t *area;
 
-	ck_assert_int_eq(t_port_inproc.endpoint_open(c->port, VMB_ID_ANY, 0, g,
-						     &c->pep),
+	ck_assert_int_eq(t_port_inproc.endpoint_open(c->port, VMB_ID_ANY,
+						     c->key, g, &c->pep),
 			 0);
 	area = c->pep.area;
 	c->ctl = (void *)(area + VMB_AREA_CONTROL);

@@ -345,6 +345,7 @@ static int add_endpoint(struct inproc_port *p, struct t_inproc_endpoint *e,
 		.id = e->id,
 		.cookie = e,
 		.word = p->port.hello.features & VMB_FEATURE_WAKE_WORD,
+		.keyed = e->key,
 	};
 	int rc = vmb_nic_endpoint_add(t_inproc.nic, &info, &e->ep, &e->handle);
 

@@ -85,6 +85,7 @@ unsigned t_port_regions(void);
 struct t_client {
 	struct vmb_port *port;
 	struct vmb_port_endpoint pep;
+	uint32_t key; /* of its endpoint when it is opened again */
 	struct vmb_control_page *ctl;
 	uint8_t *rx, *tx;
 	struct vmb_ring doorbell, events;

@@ -13,8 +13,8 @@
 
 #include "support/inproc_state.h"
 
-static int resolve(uint64_t nic_id, uint32_t id, uint32_t key, uint32_t *handle,
-		   uint32_t *session)
+static int resolve(struct vmb_port *port, uint64_t nic_id, uint32_t id,
+		   uint32_t key, uint32_t *handle, uint32_t *session)
 {
 	struct t_inproc_endpoint *e;
 	int rc = 0;
@@ -32,6 +32,7 @@ static int resolve(uint64_t nic_id, uint32_t id, uint32_t key, uint32_t *handle,
 	} else if (e->key != key) {
 		rc = -EKEYREJECTED;
 	} else {
+		vmb_nic_domain_allow(t_port_domain(port), e->ep);
 		*handle = e->handle;
 		*session = e->session;
 	}
@@ -43,13 +44,12 @@ int t_inproc_connect(struct vmb_port *port, uint64_t nic_id, uint32_t id,
 		     uint32_t key, int timeout_ms, uint32_t *handle,
 		     uint32_t *session)
 {
-	(void)port;
 	if (t_inproc.hold_connects) {
 		poll(NULL, 0,
 		     timeout_ms < 0 ? VMB_PORT_TIMEOUT_MS : timeout_ms);
 		return -ETIMEDOUT;
 	}
-	return resolve(nic_id, id, key, handle, session);
+	return resolve(port, nic_id, id, key, handle, session);
 }
 
 int t_inproc_connect_start(struct vmb_port *port, uint64_t nic_id, uint32_t id,
@@ -57,7 +57,6 @@ int t_inproc_connect_start(struct vmb_port *port, uint64_t nic_id, uint32_t id,
 {
 	int rc = -EBUSY;
 
-	(void)port;
 	pthread_mutex_lock(&t_inproc.control);
 	for (uint32_t i = 0; i < T_CONNECTS && rc; i++) {
 		struct t_inproc_answer *a = &t_inproc.answers[i];
@@ -65,7 +64,7 @@ int t_inproc_connect_start(struct vmb_port *port, uint64_t nic_id, uint32_t id,
 		if (a->used)
 			continue;
 		a->used = true;
-		a->rc = resolve(nic_id, id, key, &a->handle, &a->session);
+		a->rc = resolve(port, nic_id, id, key, &a->handle, &a->session);
 		*tag = i;
 		rc = 0;
 	}

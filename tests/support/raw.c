@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,8 +269,14 @@ int t_raw_peer(int fd, uint64_t nic_id, uint32_t id, uint32_t key,
 
 void t_raw_endpoint_open(int fd, uint32_t id, struct t_raw_endpoint *ep)
 {
+	t_raw_endpoint_open_keyed(fd, id, 0, ep);
+}
+
+void t_raw_endpoint_open_keyed(int fd, uint32_t id, uint32_t key,
+			       struct t_raw_endpoint *ep)
+{
 	struct vmb_geometry g = t_raw_geometry();
-	union vmb_ctl_any msg = {.open = {.id = id, .geometry = g}};
+	union vmb_ctl_any msg = {.open = {.id = id, .key = key, .geometry = g}};
 	int memfd = t_raw_memfd(VMB_AREA_BYTES(&g), T_RAW_SEALS);
 	struct t_raw_reply r;
 
@@ -302,22 +309,34 @@ static struct vmb_slot *event_of(struct t_raw_endpoint *ep)
 {
 	struct vmb_slot *slot = (void *)(ep->area + VMB_AREA_EQ);
 
-	slot += ep->position % VMB_EQ_SLOTS_MIN;
-	return __atomic_load_n(&slot->seq, __ATOMIC_ACQUIRE) == ep->position + 1
+	slot += ep->events % VMB_EQ_SLOTS_MIN;
+	return __atomic_load_n(&slot->seq, __ATOMIC_ACQUIRE) == ep->events + 1
 		       ? slot
 		       : NULL;
 }
 
-void t_raw_endpoint_post_fence(struct t_raw_endpoint *ep, uint32_t arm)
+static void take_event(struct t_raw_endpoint *ep)
+{
+	ep->events++;
+	__atomic_store_n(&control_of(ep)->consumed, (uint64_t)ep->events,
+			 __ATOMIC_RELEASE);
+}
+
+static void post(struct t_raw_endpoint *ep, struct vmb_slot what)
 {
 	struct vmb_slot *slot = (void *)(ep->area + VMB_AREA_DOORBELL);
 
-	__atomic_store_n(&control_of(ep)->event_arm, arm, __ATOMIC_SEQ_CST);
 	slot += ep->position % VMB_DOORBELL_SLOTS;
-	*slot = (struct vmb_slot){
-		.seq = slot->seq, .op = VMB_OP_FENCE, .hdr = ep->position};
-	__atomic_store_n(&slot->seq, ep->position + 1, __ATOMIC_SEQ_CST);
+	what.seq = slot->seq;
+	*slot = what;
+	__atomic_store_n(&slot->seq, ++ep->position, __ATOMIC_SEQ_CST);
 	ck_assert_int_eq(eventfd_write(ep->kick_fd, 1), 0);
+}
+
+void t_raw_endpoint_post_fence(struct t_raw_endpoint *ep, uint32_t arm)
+{
+	__atomic_store_n(&control_of(ep)->event_arm, arm, __ATOMIC_SEQ_CST);
+	post(ep, (struct vmb_slot){.op = VMB_OP_FENCE, .hdr = ep->position});
 }
 
 bool t_raw_endpoint_fenced(struct t_raw_endpoint *ep)
@@ -327,11 +346,41 @@ bool t_raw_endpoint_fenced(struct t_raw_endpoint *ep)
 	if (!slot)
 		return false;
 	ck_assert_uint_eq(slot->op, VMB_EV_DONE);
-	ck_assert_uint_eq(slot->hdr, ep->position);
-	ep->position++;
-	__atomic_store_n(&control_of(ep)->consumed, (uint64_t)ep->position,
-			 __ATOMIC_RELEASE);
+	ck_assert_uint_eq(slot->hdr, ep->position - 1);
+	take_event(ep);
 	return true;
+}
+
+unsigned t_raw_endpoint_send(struct t_raw_endpoint *ep, uint32_t peer)
+{
+	const struct vmb_slot *slot;
+	unsigned code = VMB_CODE_OK;
+
+	post(ep, (struct vmb_slot){.op = VMB_OP_SEND, .peer = peer});
+	post(ep, (struct vmb_slot){.op = VMB_OP_FENCE, .hdr = ep->position});
+	do {
+		while (!(slot = event_of(ep)))
+			sched_yield();
+		if (slot->op == VMB_EV_DONE)
+			continue;
+		ck_assert_uint_eq(slot->op, VMB_EV_BOUNCE);
+		code = slot->status;
+		take_event(ep);
+	} while (!t_raw_endpoint_fenced(ep));
+	return code;
+}
+
+uint32_t t_raw_endpoint_receive(struct t_raw_endpoint *ep)
+{
+	const struct vmb_slot *slot = event_of(ep);
+	uint32_t peer;
+
+	if (!slot)
+		return 0;
+	ck_assert_uint_eq(slot->op, VMB_EV_ARRIVE);
+	peer = slot->peer;
+	take_event(ep);
+	return peer;
 }
 
 /* Until it has ended, ask to be told and sleep. */

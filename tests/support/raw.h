@@ -70,9 +70,11 @@ struct t_raw_endpoint {
 	struct vmb_ctl_open_reply open;
 	int kick_fd, notify_fd;
 	char *area;
-	uint32_t position; /* of doorbell and event queue alike */
+	uint32_t position, events; /* of doorbell and event queue */
 };
 void t_raw_endpoint_open(int fd, uint32_t id, struct t_raw_endpoint *ep);
+void t_raw_endpoint_open_keyed(int fd, uint32_t id, uint32_t key,
+			       struct t_raw_endpoint *ep);
 /* Unmap and close what is ours; the daemon is not told. */
 void t_raw_endpoint_drop(struct t_raw_endpoint *ep);
 /*
@@ -83,6 +85,13 @@ void t_raw_endpoint_fence(struct t_raw_endpoint *ep);
 /* In two steps: post it, armed with that number; has it ended? */
 void t_raw_endpoint_post_fence(struct t_raw_endpoint *ep, uint32_t arm);
 bool t_raw_endpoint_fenced(struct t_raw_endpoint *ep);
+/*
+ * An empty message, and a fence behind it: VMB_CODE_OK when it went, else the
+ * code that it bounced with. The receiver finds it with the other.
+ */
+unsigned t_raw_endpoint_send(struct t_raw_endpoint *ep, uint32_t peer);
+/* From whom is the message that is there; 0: there is none. */
+uint32_t t_raw_endpoint_receive(struct t_raw_endpoint *ep);
 
 struct vmb_geometry t_raw_geometry(void);
 /* A memfd with these seals (F_SEAL_*), of len bytes. */

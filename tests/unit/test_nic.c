@@ -506,6 +506,34 @@ START_TEST(closed_peer_is_announced_and_bounces)
 }
 END_TEST
 
+/* Who knew the key of one does not know that of the next at its index. */
+START_TEST(key_is_asked_for_again_at_the_same_index)
+{
+	struct t_client c;
+	struct vmb_slot event;
+	uint32_t handle, session, index;
+
+	t_client_open(&c, NULL, NULL);
+	c.key = 5;
+	t_client_reopen(&c);
+	index = VMB_HANDLE_INDEX(c.pep.handle);
+	ck_assert_int_eq(a.port->ops->connect(a.port, T_NIC_ID, c.pep.id, 5, -1,
+					      &handle, &session),
+			 0);
+	t_client_send(&a, handle, 0, 0, NULL, 0);
+	t_client_expect(&c, VMB_EV_ARRIVE, &event);
+	do
+		t_client_reopen(&c);
+	while (VMB_HANDLE_INDEX(c.pep.handle) != index);
+	t_client_expect(&a, VMB_EV_GONE, &event);
+	t_client_send(&a, c.pep.handle, 0, 0, NULL, 0);
+	t_client_expect(&a, VMB_EV_BOUNCE, &event);
+	ck_assert_uint_eq(event.status, VMB_CODE_BAD_PEER);
+	ck_assert(!t_client_next(&c, &event, 0, NULL));
+	t_client_close(&c);
+}
+END_TEST
+
 START_TEST(close_flushes_what_is_in_the_doorbell)
 {
 	struct t_client c;
@@ -798,6 +826,7 @@ int main(void)
 	tcase_add_test(t, message_overtakes_a_long_transfer);
 	tcase_add_test(t, deregistered_region_ends_a_transfer);
 	tcase_add_test(t, closed_peer_is_announced_and_bounces);
+	tcase_add_test(t, key_is_asked_for_again_at_the_same_index);
 	tcase_add_test(t, close_flushes_what_is_in_the_doorbell);
 	tcase_add_test(t, geometry_out_of_range_is_refused);
 	tcase_add_test(t, stale_and_foreign_keys_differ);

@@ -112,6 +112,25 @@ void vmbd_client_memory_refused(struct vmbd_client *c, uint32_t op,
 
 /* ---- memory ------------------------------------------------------------- */
 
+static bool is_over(uint64_t used, uint64_t more, uint64_t max)
+{
+	return used > max || more > max - used;
+}
+
+bool vmbd_client_has_memory(const struct vmbd_client *c, uint64_t len)
+{
+	const struct vmbd_domain *domain = c->domain;
+
+	return !is_over(c->memory, len, c->limits.of[VMBD_MEMORY]) &&
+	       !is_over(domain->memory, len, domain->limits.of[VMBD_MEMORY]);
+}
+
+void vmbd_client_charge(struct vmbd_client *c, uint64_t len)
+{
+	c->memory += len;
+	c->domain->memory += len;
+}
+
 int vmbd_client_map(struct vmbd_client *c, struct vmb_attachment *attachment,
 		    struct vmb_platform_memory *memory)
 {
@@ -251,7 +270,7 @@ int vmbd_client_admit(struct vmbd_client *c, const char *domain)
 	if (c->who.guest) /* all its processes together, and any of them */
 		c->limits = c->domain->limits;
 	else if (c->domain->limits.set & 1u << VMBD_PEERS)
-		c->limits.of[VMBD_PEERS] = c->domain->limits.of[VMBD_PEERS];
+		c->limits.of[VMBD_PEERS] &= c->domain->limits.of[VMBD_PEERS];
 	vmb_list_remove(&c->node);
 	d->pending_count--;
 	vmb_list_append(&d->clients, &c->node);

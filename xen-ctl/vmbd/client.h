@@ -51,6 +51,11 @@ const char *vmbd_client_owner(const struct vmbd_client *client,
 
 struct vmbd_client *vmbd_client_by_number(struct vmbd *d, uint32_t number);
 
+/* Do so many more bytes fit its limit, and that of its domain? */
+bool vmbd_client_has_memory(const struct vmbd_client *client, uint64_t len);
+/* Count them; -len: not any more. */
+void vmbd_client_charge(struct vmbd_client *client, uint64_t len);
+
 /* Map memory of a client, within what the kernel lets us map in all. */
 int vmbd_client_map(struct vmbd_client *client,
 		    struct vmb_attachment *attachment,

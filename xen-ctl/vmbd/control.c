@@ -177,6 +177,7 @@ static int do_connect(struct call *call)
 		return -ECONNREFUSED;
 	if (e->key != request->key)
 		return -EKEYREJECTED;
+	vmb_nic_domain_allow(c->domain->nic, e->nic);
 	reply->handle = e->handle;
 	reply->session = e->session;
 	return 0;
@@ -419,8 +420,11 @@ int vmbd_control_request(struct vmbd_client *c,
 		status = operation->handle(&call);
 	if (status == -EINPROGRESS)
 		return 0;
-	if (status && !c->domain && r->msg->head.op == VMB_CTL_HELLO && !what)
-		fatal = status; /* not admitted: told, and sent away */
+	/* not admitted: told, and sent away; of a guest's process nothing is
+	 * kept that has no place in the guest's limits */
+	if (status && !c->domain &&
+	    (c->who.guest || (r->msg->head.op == VMB_CTL_HELLO && !what)))
+		fatal = status;
 	err = send_reply(c, &r->msg->head, status,
 			 operation ? operation->reply_len : 0, &reply,
 			 &call.gift);

@@ -65,7 +65,18 @@ static int check_request(struct vmbd_client *c,
 	return 0;
 }
 
-static int check_limits(struct vmbd_client *c)
+/*
+ * What of an area counts as memory of its client. That of a process is its own
+ * memfd, for which the kernel asks somebody; that of a guest is mapped by us.
+ */
+static uint64_t charge(const struct vmbd_client *c,
+		       const struct vmb_geometry *geometry)
+{
+	return c->who.guest ? VMB_AREA_BYTES(geometry) : 0;
+}
+
+static int check_limits(struct vmbd_client *c,
+			const struct vmb_geometry *geometry)
 {
 	struct vmbd *d = c->d;
 
@@ -76,6 +87,12 @@ static int check_limits(struct vmbd_client *c)
 			"open refused: it has %u endpoints, its domain "
 			"%u, the policy allows no more",
 			c->endpoint_count, c->domain->endpoints);
+		return -EDQUOT;
+	}
+	if (!vmbd_client_has_memory(c, charge(c, geometry))) {
+		vmbd_client_warn(c,
+				 "open refused: with its area its guest would "
+				 "have more memory than the policy allows");
 		return -EDQUOT;
 	}
 	if (d->endpoint_count >= d->options->endpoints_max) {
@@ -108,6 +125,8 @@ static int add_to_engine(struct vmbd_endpoint *e)
 		.cookie = e->signal,
 		.barrier = c->features & VMB_FEATURE_BARRIER,
 		.word = c->features & VMB_FEATURE_WAKE_WORD,
+		.keyed = e->key,
+		.confined = !c->limits.of[VMBD_PEERS],
 	};
 	int err;
 
@@ -123,7 +142,9 @@ static int add_to_engine(struct vmbd_endpoint *e)
 static void count(struct vmbd_endpoint *e, int by)
 {
 	struct vmbd_client *c = e->client;
+	uint64_t bytes = charge(c, &e->geometry);
 
+	vmbd_client_charge(c, by > 0 ? bytes : -bytes);
 	c->endpoint_count += (unsigned)by;
 	c->domain->endpoints += (unsigned)by;
 	c->d->endpoint_count += (unsigned)by;
@@ -174,7 +195,7 @@ int vmbd_endpoint_open(struct vmbd_client *c,
 
 	err = check_request(c, request);
 	if (!err)
-		err = check_limits(c);
+		err = check_limits(c, &request->geometry);
 	if (err)
 		return err;
 	e = calloc(1, sizeof(*e));

@@ -275,6 +275,10 @@ static int do_close(struct vmbd_client *c, const struct vmb_ctl_lane *request)
 	    request->reason >= VMB_CODE_COUNT)
 		return nonsense(c, request->reason,
 				"reason, or unused fields are not 0");
+	/* nobody has written to one that nobody took */
+	if (request->reason && lane->state != VMBD_LANE_OPEN)
+		return nonsense(c, request->reason,
+				"a lie in a lane that has no sender");
 	if (request->reason)
 		note_lie(c, lane, request->reason);
 	end(lane);

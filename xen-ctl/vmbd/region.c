@@ -70,19 +70,13 @@ static int check_request(struct vmbd_client *c,
 	return err;
 }
 
-static bool is_over(uint64_t used, uint64_t more, uint64_t max)
-{
-	return used > max || more > max - used;
-}
-
 static int check_limits(struct vmbd_client *c, uint64_t len)
 {
 	const struct vmbd_domain *domain = c->domain;
 
-	if (!is_over(c->memory, len, c->limits.of[VMBD_MEMORY]) &&
-	    !is_over(domain->memory, len, domain->limits.of[VMBD_MEMORY]) &&
-	    !is_over(c->region_count, 1, c->limits.of[VMBD_REGIONS]) &&
-	    !is_over(domain->regions, 1, domain->limits.of[VMBD_REGIONS]))
+	if (vmbd_client_has_memory(c, len) &&
+	    c->region_count < c->limits.of[VMBD_REGIONS] &&
+	    domain->regions < domain->limits.of[VMBD_REGIONS])
 		return 0;
 	vmbd_client_warn(c,
 			 "register of %llu bytes refused: it has %llu bytes in "
@@ -95,10 +89,9 @@ static int check_limits(struct vmbd_client *c, uint64_t len)
 static void count(struct vmbd_region *region, int by)
 {
 	struct vmbd_client *c = region->client;
-	uint64_t len = by > 0 ? region->memory.len : -region->memory.len;
 
-	c->memory += len;
-	c->domain->memory += len;
+	vmbd_client_charge(c,
+			   by > 0 ? region->memory.len : -region->memory.len);
 	c->region_count += (unsigned)by;
 	c->domain->regions += (unsigned)by;
 	c->d->region_count += (unsigned)by;

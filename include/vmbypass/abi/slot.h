@@ -50,7 +50,7 @@
 #define VMB_CODE_OK 0
 #define VMB_CODE_NO_ROOM 1    /* @peer has no room; wait for VMB_EV_ROOM */
 #define VMB_CODE_PEER_GONE 2  /* @peer was open once, is not any more */
-#define VMB_CODE_BAD_PEER 3   /* @peer names no endpoint */
+#define VMB_CODE_BAD_PEER 3   /* @peer names none that it may send to */
 #define VMB_CODE_BAD_OP 4     /* unknown operation */
 #define VMB_CODE_BAD_FLAGS 5  /* unknown flag, or reserved bits not zero */
 #define VMB_CODE_BAD_LENGTH 6 /* length over the limit of the operation */

@@ -117,6 +117,8 @@ static void want_tick(struct vmb_helper *h)
 {
 	int enabled = SD_EVENT_OFF;
 
+	if (!h->tick) /* vmb_helper_close() keeps time itself */
+		return;
 	sd_event_source_get_enabled(h->tick, &enabled);
 	if (enabled != SD_EVENT_OFF)
 		return;
@@ -300,8 +302,8 @@ void vmb_helper_close(struct vmb_helper *h)
 {
 	if (!h)
 		return;
-	sd_event_source_disable_unref(h->source);
-	sd_event_source_disable_unref(h->tick);
+	h->source = sd_event_source_disable_unref(h->source);
+	h->tick = sd_event_source_disable_unref(h->tick);
 	end_done(h);
 	cancel_waiting(h);
 	await_running(h);

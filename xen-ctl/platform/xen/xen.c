@@ -120,11 +120,19 @@ static int xen_guest_attach(struct vmb_platform *p, const char *which,
 			    char why[VMB_ERROR_BYTES])
 {
 	struct search search = {.which = which};
+	const struct vmb_guest *g;
 
 	if (!each_domain(p, is_searched, &search)) {
 		snprintf(why, VMB_ERROR_BYTES,
 			 "no domain %.80s runs here, or it is this one", which);
 		return -ENOENT;
+	}
+	g = vmb_xen_guest_find(p, search.found.id);
+	if (g) { /* it was given another name meanwhile */
+		snprintf(why, VMB_ERROR_BYTES,
+			 "domain %u is attached, as guest %.80s",
+			 search.found.id, g->who.name);
+		return -EEXIST;
 	}
 	forget_declined(p, search.found.id);
 	return attach(p, &search.found, why);
