@@ -551,7 +551,11 @@ void vmb_channel_close(struct vmb_channel *ch)
 {
 	if (!ch)
 		return;
-	/* in a child the registry has let go of it, and it is closed */
+	/*
+	 * In a child the registry has let go of it, and it is closed. The calls
+	 * stay: a thread of the parent may have been changing the table, and
+	 * some lay on stacks of such threads.
+	 */
 	if (!is_foreign(ch)) {
 		pthread_mutex_lock(&registry_lock);
 		vmb_list_remove(&ch->node);
@@ -559,7 +563,7 @@ void vmb_channel_close(struct vmb_channel *ch)
 		close(ch->fd);
 		pthread_cond_destroy(&ch->ended);
 		pthread_mutex_destroy(&ch->lock);
+		free_calls(ch);
 	}
-	free_calls(ch);
 	free(ch);
 }

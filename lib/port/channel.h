@@ -9,7 +9,7 @@
  *        closed.
  * Threads: every call, any thread. One of those that wait reads for all.
  * fork:  a child holds no copy of the descriptor, and every call there
- *        returns -EPERM.
+ *        returns -EPERM. Close leaves the memory of calls under way.
  */
 #ifndef VMB_PORT_CHANNEL_H
 #define VMB_PORT_CHANNEL_H
