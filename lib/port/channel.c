@@ -51,7 +51,9 @@ struct reply {
 
 /*
  * A child must not use the descriptor, and must not keep it open either: by
- * its end the daemon, or the kernel shim, knows that the parent is dead.
+ * its end the daemon, or the kernel shim, knows that the parent is dead. So it
+ * is in the registry until it is closed, and a fork waits for that: nothing is
+ * locked inside.
  */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct vmb_list registry = {&registry, &registry};
@@ -559,8 +561,8 @@ void vmb_channel_close(struct vmb_channel *ch)
 	if (!is_foreign(ch)) {
 		pthread_mutex_lock(&registry_lock);
 		vmb_list_remove(&ch->node);
-		pthread_mutex_unlock(&registry_lock);
 		close(ch->fd);
+		pthread_mutex_unlock(&registry_lock);
 		pthread_cond_destroy(&ch->ended);
 		pthread_mutex_destroy(&ch->lock);
 		free_calls(ch);

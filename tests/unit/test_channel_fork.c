@@ -15,12 +15,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/barrier.h"
 #include "port/channel.h"
 
 #define STACK_BYTES (4u << 20) /* ThreadSanitizer needs one of them */
+#define WINDOW_MS 300
 
 static const struct vmb_carrier carrier = {.send = vmb_socket_send,
 					   .receive = vmb_socket_receive};
+
+int __real_close(int fd);
+int __wrap_close(int fd);
 
 static struct vmb_channel *open_channel(int *fd, int *daemon_fd)
 {
@@ -130,12 +135,65 @@ START_TEST(child_leaves_calls_of_other_threads_alone)
 }
 END_TEST
 
+/* ---- a fork in the middle of a close -------------------------------------- */
+
+static struct {
+	pid_t process; /* 0: nothing is watched */
+	int fd;
+	bool closing, forked;
+} window;
+
+/* Leave the other thread time to fork, which it may have to wait with. */
+int __wrap_close(int fd)
+{
+	if (window.process == getpid() && fd == window.fd) {
+		vmb_publish(&window.closing, true);
+		for (int i = 0; i < WINDOW_MS && !vmb_observe(&window.forked);
+		     i++)
+			usleep(1000);
+	}
+	return __real_close(fd);
+}
+
+static void *fork_thread(void *arg)
+{
+	pid_t child;
+
+	(void)arg;
+	while (!vmb_observe(&window.closing))
+		usleep(1000);
+	child = fork();
+	if (!child)
+		_exit(is_open(window.fd));
+	vmb_publish(&window.forked, true);
+	return (void *)(intptr_t)child;
+}
+
+START_TEST(fork_beside_a_close_keeps_nothing_open)
+{
+	struct vmb_channel *ch;
+	pthread_t thread;
+	int daemon_fd;
+	void *child;
+
+	ch = open_channel(&window.fd, &daemon_fd);
+	window.process = getpid();
+	ck_assert_int_eq(pthread_create(&thread, NULL, fork_thread, NULL), 0);
+	vmb_channel_close(ch);
+	ck_assert_int_eq(pthread_join(thread, &child), 0);
+	window.process = 0;
+	expect_success((pid_t)(intptr_t)child);
+	close(daemon_fd);
+}
+END_TEST
+
 static Suite *fork_suite(void)
 {
 	Suite *s = suite_create("channel_fork");
 	TCase *c = tcase_create("fork");
 
 	tcase_add_test(c, child_leaves_calls_of_other_threads_alone);
+	tcase_add_test(c, fork_beside_a_close_keeps_nothing_open);
 	suite_add_tcase(s, c);
 	return s;
 }
