@@ -339,6 +339,44 @@ static bool is_lane_size(uint32_t value, uint32_t min, uint32_t max)
 	return vmb_is_pow2(value) && value >= min && value <= max;
 }
 
+/* Is it an answer to that? Memory is made and mapped by what it says. */
+static int check_lane(const struct vmb_ctl_lane *asked,
+		      const struct vmb_ctl_lane *reply)
+{
+	bool same = reply->kind == asked->kind &&
+		    reply->handle == asked->handle &&
+		    reply->peer == asked->peer &&
+		    (asked->kind != VMB_LANE_ACCEPT ||
+		     reply->ticket == asked->ticket);
+
+	if (same && !reply->reserved_1a0 &&
+	    reply->guest <= VMB_LANE_SAME_GUEST &&
+	    is_lane_size(reply->slots, VMB_LANE_SLOTS_MIN,
+			 VMB_LANE_SLOTS_MAX) &&
+	    is_lane_size(reply->bytes, VMB_LANE_BYTES_MIN, VMB_LANE_BYTES_MAX))
+		return 0;
+	vmb_error("daemon answered lane request %u of %#x and %#x with %u of "
+		  "%#x and %#x, %u slots, %u bytes, guest %#x",
+		  asked->kind, asked->handle, asked->peer, reply->kind,
+		  reply->handle, reply->peer, reply->slots, reply->bytes,
+		  reply->guest);
+	return -EPROTO;
+}
+
+/*
+ * Whichever of the two is right: if there is a lane of ours now, it is that of
+ * this ticket. If there is none, the daemon says so.
+ */
+static void refuse_lane(struct vmb_port *port, const struct vmb_ctl_lane *asked,
+			const struct vmb_ctl_lane *reply, const int fds[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	if (asked->kind == VMB_LANE_OFFER || reply->kind == VMB_LANE_OFFER)
+		vmb_calls_lane_close(port, reply->ticket, 0);
+}
+
 int vmb_calls_lane_poll(struct vmb_port *port, uint32_t tag,
 			struct vmb_port_lane *lane, struct vmb_ctl_lane *reply,
 			int fds[2])
@@ -351,16 +389,10 @@ int vmb_calls_lane_poll(struct vmb_port *port, uint32_t tag,
 	fds[0] = call.reply_fds ? call.fds[0] : -1;
 	fds[1] = call.reply_fds_more ? call.fds[1] : -1;
 	*reply = call.reply.lane;
-	if (!is_lane_size(reply->slots, VMB_LANE_SLOTS_MIN,
-			  VMB_LANE_SLOTS_MAX) ||
-	    !is_lane_size(reply->bytes, VMB_LANE_BYTES_MIN,
-			  VMB_LANE_BYTES_MAX)) {
-		vmb_error("daemon made a lane of %u slots and %u bytes",
-			  reply->slots, reply->bytes);
-		for (int i = 0; i < 2; i++)
-			if (fds[i] >= 0)
-				close(fds[i]);
-		return -EPROTO;
+	err = check_lane(&call.request.lane, reply);
+	if (err) {
+		refuse_lane(port, &call.request.lane, reply, fds);
+		return err;
 	}
 	lane->slots = reply->slots;
 	lane->bytes = reply->bytes;

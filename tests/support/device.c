@@ -230,7 +230,7 @@ static ssize_t write_request(struct file *f, int fd, const void *buf,
 	if (size < sizeof(head) || size > sizeof(union vmb_ctl_any) ||
 	    head.len != size)
 		return refuse(EMSGSIZE);
-	if (head.op < VMB_CTL_HELLO || head.op > VMB_CTL_LOOKUP)
+	if (head.op < VMB_CTL_HELLO || head.op > VMB_CTL_LANE)
 		return refuse(EINVAL);
 	if (__atomic_add_fetch(&f->outstanding, 1, __ATOMIC_SEQ_CST) >
 	    (int)VMB_CHARDEV_OUTSTANDING)

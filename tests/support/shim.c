@@ -297,6 +297,15 @@ static int do_lookup(struct client *c, const union vmb_ctl_any *msg,
 	return 0;
 }
 
+static int do_lane(struct client *c, const union vmb_ctl_any *msg,
+		   union vmb_ctl_any *reply)
+{
+	(void)c;
+	(void)msg;
+	(void)reply;
+	return -EOPNOTSUPP;
+}
+
 static const struct {
 	int (*run)(struct client *c, const union vmb_ctl_any *msg,
 		   union vmb_ctl_any *reply);
@@ -317,6 +326,8 @@ static const struct {
 			     sizeof(struct vmb_ctl_connect_reply)},
 	[VMB_CTL_LOOKUP] = {do_lookup, sizeof(struct vmb_ctl_lookup),
 			    sizeof(struct vmb_ctl_lookup)},
+	[VMB_CTL_LANE] = {do_lane, sizeof(struct vmb_ctl_lane),
+			  sizeof(struct vmb_ctl_lane)},
 };
 
 /* ---- clients ---------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/barrier.h"
+
 #define PATIENCE_MS 20000
 
 const struct vmb_port_ops *t_fake_port = &vmb_port_local;
@@ -86,25 +88,42 @@ void t_fake_hang_up(struct t_fake *fake)
 	fake->conn = -1;
 }
 
+/* Bytes of the reply. */
+static size_t say_goodbye(struct t_fake *fake, const union vmb_ctl_any *request,
+			  union vmb_ctl_any *reply)
+{
+	switch (request->head.op) {
+	case VMB_CTL_CLOSE:
+		fake->closes++;
+		fake->closed_handle = request->close.handle;
+		return sizeof(reply->head);
+	case VMB_CTL_DEREGISTER:
+		fake->deregisters++;
+		fake->deregistered = request->dereg.key;
+		return sizeof(reply->head);
+	default:
+		ck_assert_uint_eq(request->head.op, VMB_CTL_LANE);
+		ck_assert_uint_eq(request->lane.kind, VMB_LANE_CLOSE);
+		fake->closed_lane = request->lane;
+		reply->lane.kind = VMB_LANE_CLOSE;
+		return sizeof(reply->lane);
+	}
+}
+
 static void serve_goodbyes(struct t_fake *fake)
 {
 	struct t_request request;
 
 	while (fake->conn >= 0 && next_request(fake, &request)) {
 		union vmb_ctl_any reply = {0};
+		size_t len = say_goodbye(fake, &request.body, &reply);
 
-		if (request.body.head.op == VMB_CTL_CLOSE) {
-			fake->closes++;
-			fake->closed_handle = request.body.close.handle;
-		} else {
-			ck_assert_uint_eq(request.body.head.op,
-					  VMB_CTL_DEREGISTER);
-			fake->deregisters++;
-		}
 		reply.head = request.body.head;
-		reply.head.len = sizeof(reply.head);
+		reply.head.len = (__u32)len;
 		/* the client need not wait for it */
-		vmb_socket_send(fake->conn, &reply, sizeof(reply.head), -1);
+		vmb_socket_send(fake->conn, &reply, len, -1);
+		if (reply.head.op == VMB_CTL_LANE)
+			vmb_publish(&fake->lane_closes, fake->lane_closes + 1);
 	}
 }
 

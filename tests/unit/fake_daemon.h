@@ -25,14 +25,17 @@ struct t_fake {
 	int listener;
 	int conn; /* -1: hung up */
 	pthread_t thread;
-	/* runs after the greeting; then CLOSE and DEREGISTER are answered
-	 * until the client goes. NULL: nothing */
+	/* runs after the greeting; then CLOSE, DEREGISTER and the CLOSE of a
+	 * lane are answered until the client goes. NULL: nothing */
 	void (*script)(struct t_fake *fake);
 	void *arg;			  /* of the script */
 	struct vmb_ctl_hello_reply hello; /* the answer; may be changed */
 	struct vmb_ctl_hello asked;	  /* what the client said */
 	int closes, deregisters;	  /* answered */
 	__u32 closed_handle;
+	__u64 deregistered;		 /* key */
+	int lane_closes;		 /* published when it is answered */
+	struct vmb_ctl_lane closed_lane; /* what was said */
 };
 
 /* A request as it came. */

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_port_lanes.c - lanes of a port against a daemon that is played by the
+ * test: whose memory it is, which answers are refused, and what is then given
+ * back: test_port_lanes [PORT]. What is done with a lane is in test_lane.c.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "port/port.h"
+#include "port/shared.h"
+#include "support/skip.h"
+#include "unit/fake_daemon.h"
+
+#define OWN 0x30004u
+#define PEER 0x50006u
+#define TICKET 0x0123456789abcdefull
+#define SLOTS 64u
+#define BYTES VMB_LANE_BYTES_MIN
+#define LEN VMB_LANE_LEN((size_t)SLOTS, BYTES)
+
+/* ---- the daemon ----------------------------------------------------------- */
+
+/* Answers so many requests, one after the other, all for one lane. */
+struct lanes {
+	unsigned requests;
+	void (*spoil)(struct vmb_ctl_lane *reply);
+	uint32_t guest;		  /* where the other side is */
+	struct vmb_ctl_lane told; /* the last answer */
+	int memory;		  /* passed along, if the port has it so */
+};
+
+static void answer_lane(struct t_fake *fake, struct lanes *l)
+{
+	struct t_request request = t_fake_expect(fake, VMB_CTL_LANE);
+	const struct vmb_ctl_lane *asked = &request.body.lane;
+	union vmb_ctl_any reply = {.lane = {.kind = asked->kind,
+					    .handle = asked->handle,
+					    .peer = asked->peer,
+					    .slots = SLOTS,
+					    .bytes = BYTES,
+					    .ticket = TICKET,
+					    .guest = l->guest}};
+	int fds[2];
+
+	if (l->spoil)
+		l->spoil(&reply.lane);
+	l->told = reply.lane;
+	fds[0] = l->memory;
+	fds[1] = dup(l->memory); /* where a pidfd may be */
+	t_fake_reply(fake, &request, &reply, sizeof(reply.lane), fds,
+		     t_fake_passes_fds() ? 2 : 0);
+	close(fds[1]);
+}
+
+static void script_lanes(struct t_fake *fake)
+{
+	struct lanes *l = fake->arg;
+	void *at;
+
+	ck_assert_int_eq(vmb_shared_create("test", LEN, &l->memory, &at), 0);
+	munmap(at, LEN);
+	for (unsigned i = 0; i < l->requests; i++)
+		answer_lane(fake, l);
+	close(l->memory);
+}
+
+static struct vmb_port *open_port(struct t_fake *fake, struct lanes *l)
+{
+	if (!t_fake_passes_fds() && !l->guest)
+		l->guest = VMB_LANE_SAME_GUEST;
+	t_fake_init(fake, script_lanes, l);
+	if (t_fake_passes_fds())
+		fake->hello.features |= VMB_FEATURE_PEER_PROCESS;
+	return t_fake_open_port(fake);
+}
+
+/* ---- the port -------------------------------------------------------------- */
+
+static uint32_t start(struct vmb_port *port, uint32_t kind)
+{
+	struct vmb_ctl_lane what = {.kind = kind, .handle = OWN, .peer = PEER};
+	uint32_t tag;
+
+	if (kind == VMB_LANE_OFFER) {
+		what.slots = SLOTS;
+		what.bytes = BYTES;
+	} else {
+		what.ticket = TICKET;
+	}
+	ck_assert_int_eq(t_fake_port->lane_start(port, &what, &tag), 0);
+	return tag;
+}
+
+static int finish(struct vmb_port *port, uint32_t tag,
+		  struct vmb_port_lane *lane)
+{
+	int err;
+
+	do
+		err = t_fake_port->lane_poll(port, tag, lane);
+	while (err == -EAGAIN);
+	return err;
+}
+
+static int offer_lane(struct vmb_port *port, struct vmb_port_lane *lane)
+{
+	return finish(port, start(port, VMB_LANE_OFFER), lane);
+}
+
+/* refs: as told in band. */
+static int accept_lane(struct vmb_port *port, const uint32_t *refs,
+		       uint32_t count, struct vmb_port_lane *lane)
+{
+	*lane = (struct vmb_port_lane){.ref_count = count};
+	if (count) {
+		lane->refs = malloc(count * sizeof(*refs));
+		memcpy(lane->refs, refs, count * sizeof(*refs));
+	}
+	return finish(port, start(port, VMB_LANE_ACCEPT), lane);
+}
+
+static void end_lane(struct vmb_port *port, struct vmb_port_lane *lane,
+		     bool offered, uint32_t reason)
+{
+	t_fake_port->lane_close(port, lane, offered, reason);
+	ck_assert_ptr_null(lane->base);
+	free(lane->refs);
+}
+
+/* What the library says while it is silenced otherwise. */
+static int said_fd, stderr_fd;
+
+static void listen_to_log(void)
+{
+	stderr_fd = dup(STDERR_FILENO);
+	said_fd = memfd_create("log", MFD_CLOEXEC);
+	dup2(said_fd, STDERR_FILENO);
+	vmb_log_set_level(VMB_LOG_WARN);
+}
+
+static const char *log_text(void)
+{
+	static char text[1000];
+	ssize_t n = pread(said_fd, text, sizeof(text) - 1, 0);
+
+	vmb_log_set_level(VMB_LOG_NONE);
+	dup2(stderr_fd, STDERR_FILENO);
+	close(stderr_fd);
+	close(said_fd);
+	ck_assert_int_ge(n, 0);
+	text[n] = 0;
+	return text;
+}
+
+/* ---- good answers ------------------------------------------------------------ */
+
+START_TEST(both_sides_have_the_same_memory)
+{
+	struct lanes l = {.requests = 2};
+	struct vmb_port_lane in = {0}, out;
+	int before = t_count_fds();
+	struct vmb_port *port;
+	struct t_fake fake;
+
+	port = open_port(&fake, &l);
+	ck_assert_int_eq(offer_lane(port, &in), 0);
+	ck_assert_int_eq(accept_lane(port, in.refs, in.ref_count, &out), 0);
+	ck_assert_uint_eq(in.slots, SLOTS);
+	ck_assert_uint_eq(out.bytes, BYTES);
+	ck_assert_uint_eq(in.ticket, TICKET);
+	ck_assert_uint_eq(out.ticket, TICKET);
+	((uint8_t *)out.base)[LEN - 1] = 7;
+	ck_assert_uint_eq(((uint8_t *)in.base)[LEN - 1], 7);
+	end_lane(port, &out, false, 0);
+	end_lane(port, &in, true, 5);
+	t_fake_close_port(&fake, port);
+	ck_assert_int_eq(fake.lane_closes, 1);
+	ck_assert_uint_eq(fake.closed_lane.ticket, TICKET);
+	ck_assert_uint_eq(fake.closed_lane.reason, 5);
+	ck_assert_int_eq(t_count_fds(), before);
+}
+END_TEST
+
+/* ---- answers that cannot be ---------------------------------------------------- */
+
+static void swap_kind(struct vmb_ctl_lane *reply)
+{
+	reply->kind = VMB_LANE_OFFER + VMB_LANE_ACCEPT - reply->kind;
+}
+
+static void answer_close(struct vmb_ctl_lane *reply)
+{
+	reply->kind = VMB_LANE_CLOSE;
+}
+
+static void other_handle(struct vmb_ctl_lane *reply)
+{
+	reply->handle++;
+}
+
+static void other_peer(struct vmb_ctl_lane *reply)
+{
+	reply->peer = 0;
+}
+
+static void no_slots(struct vmb_ctl_lane *reply)
+{
+	reply->slots = 0;
+}
+
+static void odd_slots(struct vmb_ctl_lane *reply)
+{
+	reply->slots++;
+}
+
+static void many_slots(struct vmb_ctl_lane *reply)
+{
+	reply->slots = 2 * VMB_LANE_SLOTS_MAX;
+}
+
+static void few_bytes(struct vmb_ctl_lane *reply)
+{
+	reply->bytes = VMB_LANE_BYTES_MIN / 2;
+}
+
+static void many_bytes(struct vmb_ctl_lane *reply)
+{
+	reply->bytes = 1u << 31;
+}
+
+static void no_guest(struct vmb_ctl_lane *reply)
+{
+	reply->guest = VMB_LANE_SAME_GUEST + 1;
+}
+
+static void reserved(struct vmb_ctl_lane *reply)
+{
+	reply->reserved_1a0 = 1;
+}
+
+static void other_ticket(struct vmb_ctl_lane *reply)
+{
+	reply->ticket++; /* an OFFER gives one, an ACCEPT names it */
+}
+
+static const struct {
+	uint32_t kind;
+	void (*spoil)(struct vmb_ctl_lane *reply);
+	int closes;
+} lies[] = {
+	{VMB_LANE_OFFER, swap_kind, 1},	    {VMB_LANE_OFFER, answer_close, 1},
+	{VMB_LANE_OFFER, other_handle, 1},  {VMB_LANE_OFFER, other_peer, 1},
+	{VMB_LANE_OFFER, no_slots, 1},	    {VMB_LANE_OFFER, odd_slots, 1},
+	{VMB_LANE_OFFER, many_slots, 1},    {VMB_LANE_OFFER, few_bytes, 1},
+	{VMB_LANE_OFFER, many_bytes, 1},    {VMB_LANE_OFFER, no_guest, 1},
+	{VMB_LANE_OFFER, reserved, 1},	    {VMB_LANE_ACCEPT, swap_kind, 1},
+	{VMB_LANE_ACCEPT, answer_close, 0}, {VMB_LANE_ACCEPT, other_handle, 0},
+	{VMB_LANE_ACCEPT, other_peer, 0},   {VMB_LANE_ACCEPT, no_slots, 0},
+	{VMB_LANE_ACCEPT, many_bytes, 0},   {VMB_LANE_ACCEPT, other_ticket, 0},
+};
+
+START_TEST(answer_to_another_question_is_refused_and_given_back)
+{
+	struct lanes l = {.requests = 1, .spoil = lies[_i].spoil};
+	struct vmb_port_lane lane = {0};
+	int before = t_count_fds();
+	struct vmb_port *port;
+	struct t_fake fake;
+
+	port = open_port(&fake, &l);
+	listen_to_log();
+	ck_assert_int_eq(finish(port, start(port, lies[_i].kind), &lane),
+			 -EPROTO);
+	ck_assert_ptr_nonnull(strstr(log_text(), "daemon"));
+	ck_assert_ptr_null(lane.base);
+	ck_assert_ptr_null(lane.refs);
+	t_fake_close_port(&fake, port);
+	ck_assert_int_eq(fake.lane_closes, lies[_i].closes);
+	if (lies[_i].closes)
+		ck_assert_uint_eq(fake.closed_lane.ticket, l.told.ticket);
+	ck_assert_int_eq(t_count_fds(), before);
+}
+END_TEST
+
+/* ---- inside one guest: a file ------------------------------------------------------- */
+
+START_TEST(offer_without_memory_is_closed)
+{
+	struct lanes l = {.requests = 1, .guest = 5}; /* has no grants here */
+	struct vmb_port_lane lane = {0};
+	struct vmb_port *port;
+	struct t_fake fake;
+
+	if (!access("/dev/xen/gntalloc", F_OK)) {
+		t_skip("/dev/xen/gntalloc is there");
+		return;
+	}
+	port = open_port(&fake, &l);
+	ck_assert_int_eq(offer_lane(port, &lane), -EOPNOTSUPP);
+	ck_assert_ptr_null(lane.base);
+	free(lane.refs);
+	t_fake_close_port(&fake, port);
+	ck_assert_int_eq(fake.lane_closes, 1);
+}
+END_TEST
+
+static Suite *lanes_suite(void)
+{
+	Suite *s = suite_create("port_lanes");
+	TCase *daemon = tcase_create("daemon");
+	TCase *file;
+
+	tcase_add_test(daemon, both_sides_have_the_same_memory);
+	tcase_add_loop_test(
+		daemon, answer_to_another_question_is_refused_and_given_back, 0,
+		vmb_array_size(lies));
+	suite_add_tcase(s, daemon);
+	if (t_fake_passes_fds())
+		return s;
+	file = tcase_create("file");
+	tcase_add_test(file, offer_without_memory_is_closed);
+	suite_add_tcase(s, file);
+	return s;
+}
+
+int main(int argc, char **argv)
+{
+	SRunner *runner;
+	int failed;
+
+	if (argc > 1 && !strcmp(argv[1], vmb_port_kshim.name))
+		t_fake_port = &vmb_port_kshim;
+	runner = srunner_create(lanes_suite());
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return t_exit_status(failed);
+}
