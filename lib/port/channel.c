@@ -225,6 +225,7 @@ static void give_back(struct vmb_channel *ch, const union vmb_ctl_any *body,
 		call.request.head.len = sizeof(call.request.lane);
 		call.request.lane.kind = VMB_LANE_CLOSE;
 		call.request.lane.ticket = body->lane.ticket;
+		call.reply_bytes = sizeof(call.reply.lane);
 	} else {
 		return;
 	}

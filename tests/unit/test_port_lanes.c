@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/barrier.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "port/port.h"
@@ -33,6 +34,7 @@ struct lanes {
 	unsigned requests;
 	void (*spoil)(struct vmb_ctl_lane *reply);
 	uint32_t guest;		  /* where the other side is */
+	bool *hold;		  /* until it is false */
 	struct vmb_ctl_lane told; /* the last answer */
 	int memory;		  /* passed along, if the port has it so */
 };
@@ -50,6 +52,8 @@ static void answer_lane(struct t_fake *fake, struct lanes *l)
 					    .guest = l->guest}};
 	int fds[2];
 
+	while (l->hold && vmb_observe(l->hold))
+		usleep(1000);
 	if (l->spoil)
 		l->spoil(&reply.lane);
 	l->told = reply.lane;
@@ -290,6 +294,32 @@ START_TEST(answer_to_another_question_is_refused_and_given_back)
 }
 END_TEST
 
+/* ---- answers that come too late --------------------------------------------------- */
+
+START_TEST(offer_that_nobody_waits_for_is_closed_in_silence)
+{
+	bool hold = true;
+	struct lanes l = {.requests = 1, .hold = &hold};
+	int before = t_count_fds();
+	struct vmb_port *port;
+	struct t_fake fake;
+
+	port = open_port(&fake, &l);
+	listen_to_log();
+	t_fake_port->lane_cancel(port, start(port, VMB_LANE_OFFER));
+	vmb_publish(&hold, false);
+	while (!vmb_observe(&fake.lane_closes))
+		ck_assert_int_eq(t_fake_port->alive(port), 0);
+	/* what the daemon said to that is no news */
+	ck_assert_int_eq(t_fake_port->alive(port), 0);
+	ck_assert_str_eq(log_text(), "");
+	t_fake_close_port(&fake, port);
+	ck_assert_int_eq(fake.lane_closes, 1);
+	ck_assert_uint_eq(fake.closed_lane.ticket, TICKET);
+	ck_assert_int_eq(t_count_fds(), before);
+}
+END_TEST
+
 /* ---- inside one guest: a file ------------------------------------------------------- */
 
 START_TEST(offer_without_memory_is_closed)
@@ -322,6 +352,8 @@ static Suite *lanes_suite(void)
 	tcase_add_loop_test(
 		daemon, answer_to_another_question_is_refused_and_given_back, 0,
 		vmb_array_size(lies));
+	tcase_add_test(daemon,
+		       offer_that_nobody_waits_for_is_closed_in_silence);
 	suite_add_tcase(s, daemon);
 	if (t_fake_passes_fds())
 		return s;
