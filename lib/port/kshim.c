@@ -319,30 +319,66 @@ static int refs_make(struct vmb_port_lane *lane, uint32_t count)
 /*
  * Within one guest a grant must not be mapped: a PVH guest's own page would be
  * in two places of its memory, which breaks when it is unmapped (seen on Xen
- * 4.17). There the references are a file: whose process, which descriptor.
+ * 4.17). There the references are a file: whose process, which descriptor, and
+ * the low half of its inode number, for the descriptor may be that of another
+ * file when it is looked at.
  */
-#define FILE_REFS 2u
+#define FILE_REFS 3u
 
 static int lane_create_file(struct vmb_port_lane *lane)
 {
+	struct stat st;
 	int fd, err = refs_make(lane, FILE_REFS);
 
 	if (err)
 		return err;
-	lane->refs[0] = (uint32_t)getpid();
 	err = vmb_shared_create("vmb-lane", lane_len(lane), &fd, &lane->base);
 	if (err)
-		lane->ref_count = 0;
-	else
-		lane->refs[1] = (uint32_t)fd;
+		goto err_refs;
+	if (fstat(fd, &st)) {
+		err = -errno;
+		goto err_file;
+	}
+	lane->refs[0] = (uint32_t)getpid();
+	lane->refs[1] = (uint32_t)fd;
+	lane->refs[2] = (uint32_t)st.st_ino;
+	return 0;
+
+err_file:
+	close(fd);
+	vmb_shared_unmap(lane->base, lane_len(lane));
+	lane->base = NULL;
+err_refs:
+	lane->ref_count = 0;
 	return err;
 }
 
-/* Not opened before it is known to be a file: others may do things then. */
+/* -ENOENT: the lane has ended, and the descriptor is that of another file. */
+static int check_file(int named, uint32_t inode)
+{
+	struct stat st;
+
+	if (fstat(named, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EPERM;
+	return (uint32_t)st.st_ino == inode ? 0 : -ENOENT;
+}
+
+static int reopen(int named)
+{
+	char here[64];
+	int fd;
+
+	snprintf(here, sizeof(here), "/proc/self/fd/%d", named);
+	fd = open(here, O_RDWR | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Not opened before it is known to be the file: others may do things then. */
 static int lane_open_file(const struct vmb_port_lane *lane)
 {
-	char path[64], here[64];
-	struct stat st;
+	char path[64];
 	int named, fd;
 
 	snprintf(path, sizeof(path), "/proc/%u/fd/%u", lane->refs[0],
@@ -350,12 +386,9 @@ static int lane_open_file(const struct vmb_port_lane *lane)
 	named = open(path, O_PATH | O_CLOEXEC);
 	if (named < 0)
 		return -errno;
-	snprintf(here, sizeof(here), "/proc/self/fd/%d", named);
-	fd = fstat(named, &st) || !S_ISREG(st.st_mode)
-		     ? -EINVAL
-		     : open(here, O_RDWR | O_CLOEXEC);
-	if (fd == -1)
-		fd = -errno;
+	fd = check_file(named, lane->refs[2]);
+	if (!fd)
+		fd = reopen(named);
 	close(named);
 	return fd;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/barrier.h"
@@ -342,6 +343,125 @@ START_TEST(offer_without_memory_is_closed)
 }
 END_TEST
 
+static uint32_t inode_of(int fd)
+{
+	struct stat st;
+
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	return (uint32_t)st.st_ino;
+}
+
+START_TEST(references_are_process_descriptor_and_inode)
+{
+	struct lanes l = {.requests = 1};
+	struct vmb_port_lane in = {0};
+	struct vmb_port *port;
+	struct t_fake fake;
+
+	port = open_port(&fake, &l);
+	ck_assert_int_eq(offer_lane(port, &in), 0);
+	ck_assert_uint_eq(in.ref_count, 3);
+	ck_assert_uint_eq(in.refs[0], (uint32_t)getpid());
+	ck_assert_uint_eq(in.refs[2], inode_of((int)in.refs[1]));
+	end_lane(port, &in, true, 0);
+	t_fake_close_port(&fake, port);
+}
+END_TEST
+
+START_TEST(lane_that_ended_is_not_taken_for_the_next_one)
+{
+	struct vmb_port_lane first = {0}, next = {0}, out;
+	struct lanes l = {.requests = 4}; /* offer, close, offer, accept */
+	int before = t_count_fds();
+	struct vmb_port *port;
+	struct t_fake fake;
+	uint32_t refs[3];
+
+	port = open_port(&fake, &l);
+	ck_assert_int_eq(offer_lane(port, &first), 0);
+	memcpy(refs, first.refs, sizeof(refs));
+	end_lane(port, &first, true, 0);
+	ck_assert_int_eq(offer_lane(port, &next), 0);
+	ck_assert_uint_eq(next.refs[1], refs[1]);
+	ck_assert_int_eq(accept_lane(port, refs, 3, &out), -ENOENT);
+	ck_assert_ptr_null(out.base);
+	free(out.refs);
+	end_lane(port, &next, true, 0);
+	t_fake_close_port(&fake, port);
+	ck_assert_int_eq(fake.lane_closes, 1);
+	ck_assert_int_eq(t_count_fds(), before);
+}
+END_TEST
+
+/* What a receiver may name: a descriptor, or -1: none. */
+static int make_pipe(void)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	close(fds[0]);
+	return fds[1];
+}
+
+static int make_short(void)
+{
+	void *at;
+	int fd;
+
+	ck_assert_int_eq(vmb_shared_create("test", LEN - 4096, &fd, &at), 0);
+	munmap(at, LEN - 4096);
+	return fd;
+}
+
+static int make_unsealed(void)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	ck_assert_int_eq(ftruncate(fd, LEN), 0);
+	return fd;
+}
+
+static int make_ended(void)
+{
+	return -1;
+}
+
+static const struct {
+	int (*make)(void);
+	int inode_change, code;
+	uint32_t count;
+} wrongs[] = {
+	{make_ended, 0, -ENOENT, 3}, {make_pipe, 0, -EPERM, 3},
+	{make_short, 0, -EPERM, 3},  {make_unsealed, 0, -EPERM, 3},
+	{make_short, 1, -ENOENT, 3}, {make_short, 0, -EPROTO, 2},
+	{make_short, 0, -EPROTO, 4}, {make_short, 0, -EPROTO, 0},
+};
+
+/* The messages go through the engine then. */
+START_TEST(references_that_cannot_be_are_refused)
+{
+	int before = t_count_fds(), fd = wrongs[_i].make();
+	struct lanes l = {.requests = 1};
+	uint32_t refs[4] = {(uint32_t)getpid(), (uint32_t)fd};
+	struct vmb_port_lane out;
+	struct vmb_port *port;
+	struct t_fake fake;
+
+	if (fd >= 0)
+		refs[2] = inode_of(fd) + (uint32_t)wrongs[_i].inode_change;
+	port = open_port(&fake, &l);
+	ck_assert_int_eq(accept_lane(port, refs, wrongs[_i].count, &out),
+			 wrongs[_i].code);
+	ck_assert_ptr_null(out.base);
+	free(out.refs);
+	t_fake_close_port(&fake, port);
+	ck_assert_int_eq(fake.lane_closes, 0); /* it is the receiver's */
+	if (fd >= 0)
+		close(fd);
+	ck_assert_int_eq(t_count_fds(), before);
+}
+END_TEST
+
 static Suite *lanes_suite(void)
 {
 	Suite *s = suite_create("port_lanes");
@@ -359,6 +479,10 @@ static Suite *lanes_suite(void)
 		return s;
 	file = tcase_create("file");
 	tcase_add_test(file, offer_without_memory_is_closed);
+	tcase_add_test(file, references_are_process_descriptor_and_inode);
+	tcase_add_test(file, lane_that_ended_is_not_taken_for_the_next_one);
+	tcase_add_loop_test(file, references_that_cannot_be_are_refused, 0,
+			    vmb_array_size(wrongs));
 	suite_add_tcase(s, file);
 	return s;
 }
