@@ -353,26 +353,51 @@ err_refs:
 	return err;
 }
 
-/* -ENOENT: the lane has ended, and the descriptor is that of another file. */
-static int check_file(int named, uint32_t inode)
+/* A file system in user space, which answers when it likes, is not asked. */
+static int look_at(int fd, struct statx *st)
 {
-	struct stat st;
-
-	if (fstat(named, &st))
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EPERM;
-	return (uint32_t)st.st_ino == inode ? 0 : -ENOENT;
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+		     STATX_BASIC_STATS, st)
+		       ? -errno
+		       : 0;
 }
 
+/*
+ * -EPERM: it is no memfd, all of which are on one file system of the kernel's
+ * own; or another user's, which root could open: maybe the lane of two others.
+ * -ENOENT: the lane has ended, and the descriptor is that of another file.
+ */
+static int check_file(int named, uint32_t inode)
+{
+	struct statx st, ours;
+	int fd = memfd_create("vmb-lane", MFD_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	err = look_at(fd, &ours);
+	close(fd);
+	if (!err)
+		err = look_at(named, &st);
+	if (err)
+		return err;
+	if (st.stx_dev_major != ours.stx_dev_major ||
+	    st.stx_dev_minor != ours.stx_dev_minor ||
+	    st.stx_uid != ours.stx_uid)
+		return -EPERM;
+	return (uint32_t)st.stx_ino == inode ? 0 : -ENOENT;
+}
+
+/* Somebody may have a lease on it, for whom open() would wait. */
 static int reopen(int named)
 {
 	char here[64];
 	int fd;
 
 	snprintf(here, sizeof(here), "/proc/self/fd/%d", named);
-	fd = open(here, O_RDWR | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	fd = open(here, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	return errno == EAGAIN ? -EBUSY : -errno; /* it is no answer yet */
 }
 
 /* Not opened before it is known to be the file: others may do things then. */

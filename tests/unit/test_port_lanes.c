@@ -6,9 +6,13 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -462,6 +466,91 @@ START_TEST(references_that_cannot_be_are_refused)
 }
 END_TEST
 
+static int make_sealed(void)
+{
+	void *at;
+	int fd;
+
+	ck_assert_int_eq(vmb_shared_create("test", LEN, &fd, &at), 0);
+	munmap(at, LEN);
+	return fd;
+}
+
+/* What comes of it when a receiver names that descriptor of ours; closes it. */
+static int accept_file(int fd)
+{
+	uint32_t refs[3] = {(uint32_t)getpid(), (uint32_t)fd, inode_of(fd)};
+	struct lanes l = {.requests = 1};
+	struct vmb_port_lane out;
+	struct vmb_port *port;
+	struct t_fake fake;
+	int err;
+
+	port = open_port(&fake, &l);
+	err = accept_lane(port, refs, 3, &out);
+	if (err)
+		free(out.refs);
+	else
+		end_lane(port, &out, false, 0);
+	t_fake_close_port(&fake, port);
+	close(fd);
+	return err;
+}
+
+/* What it is lies with a file system that may be the receiver's program. */
+START_TEST(file_that_is_no_memfd_is_not_opened)
+{
+	int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	char path[] = "/tmp/vmb-file-XXXXXX", event[500];
+	int fd = mkstemp(path);
+
+	ck_assert_int_eq(ftruncate(fd, LEN), 0);
+	ck_assert_int_ge(inotify_add_watch(watch, path, IN_OPEN), 0);
+	ck_assert_int_eq(accept_file(fd), -EPERM);
+	ck_assert_int_eq(read(watch, event, sizeof(event)), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	close(watch);
+	unlink(path);
+}
+END_TEST
+
+/* Or root would write into the lane between two others. */
+START_TEST(memfd_of_another_user_is_not_opened)
+{
+	int fd = make_sealed();
+
+	if (fchown(fd, geteuid() + 1, (gid_t)-1)) {
+		t_skip("may not give files to other users");
+		close(fd);
+		return;
+	}
+	ck_assert_int_eq(accept_file(fd), -EPERM);
+	ck_assert_int_eq(accept_file(make_sealed()), 0);
+}
+END_TEST
+
+/* The kernel would wait 45 seconds for its holder to give it up. */
+START_TEST(lease_on_the_file_is_not_waited_for)
+{
+	int made = make_sealed(), fd;
+	uint64_t begin = vmb_now_ns();
+	char path[64];
+
+	/* one that was opened: what memfd_create() gives can have no lease */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", made);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	close(made);
+	signal(SIGIO, SIG_IGN);
+	if (fcntl(fd, F_SETLEASE, F_WRLCK)) {
+		t_skip("no leases on memfds");
+		close(fd);
+		return;
+	}
+	ck_assert_int_eq(accept_file(fd), -EBUSY);
+	ck_assert_uint_lt(vmb_now_ns() - begin, 20000000000u);
+}
+END_TEST
+
 static Suite *lanes_suite(void)
 {
 	Suite *s = suite_create("port_lanes");
@@ -483,6 +572,9 @@ static Suite *lanes_suite(void)
 	tcase_add_test(file, lane_that_ended_is_not_taken_for_the_next_one);
 	tcase_add_loop_test(file, references_that_cannot_be_are_refused, 0,
 			    vmb_array_size(wrongs));
+	tcase_add_test(file, file_that_is_no_memfd_is_not_opened);
+	tcase_add_test(file, memfd_of_another_user_is_not_opened);
+	tcase_add_test(file, lease_on_the_file_is_not_waited_for);
 	suite_add_tcase(s, file);
 	return s;
 }
