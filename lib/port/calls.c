@@ -227,6 +227,7 @@ int vmb_calls_register(struct vmb_port *port,
 	if (call.reply.reg_reply.key >> 32 == 0) {
 		vmb_error("daemon gave key %#llx, which is none",
 			  (unsigned long long)call.reply.reg_reply.key);
+		vmb_calls_end_key(port, call.reply.reg_reply.key);
 		return -EPROTO;
 	}
 	*key = call.reply.reg_reply.key;

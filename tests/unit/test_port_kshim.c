@@ -596,6 +596,9 @@ START_TEST(memory_that_is_not_registered_is_unmapped)
 	ck_assert_int_eq(msync((void *)(uintptr_t)r.asked.base, 4096, MS_ASYNC),
 			 -1);
 	t_fake_close_port(&fake, port);
+	ck_assert_int_eq(fake.deregisters, !no_memory[_i].status);
+	if (!no_memory[_i].status)
+		ck_assert_uint_eq(fake.deregistered, no_memory[_i].key);
 }
 END_TEST
 

@@ -404,7 +404,7 @@ START_TEST(allocated_memory_is_shared_sealed_and_aligned)
 }
 END_TEST
 
-START_TEST(key_of_nothing_is_refused)
+START_TEST(key_of_nothing_is_refused_and_given_back)
 {
 	struct t_registered r = {.key = 1};
 	struct vmb_port *port;
@@ -418,6 +418,9 @@ START_TEST(key_of_nothing_is_refused)
 			 -EPROTO);
 	close(r.fd);
 	t_fake_close_port(&fake, port);
+	/* whatever it means: the memory is not its any more */
+	ck_assert_int_eq(fake.deregisters, 1);
+	ck_assert_uint_eq(fake.deregistered, 1);
 }
 END_TEST
 
@@ -712,7 +715,7 @@ static TCase *memory_case(void)
 
 	tcase_add_loop_test(c, allocated_memory_is_shared_sealed_and_aligned, 0,
 			    vmb_array_size(alloc_sizes));
-	tcase_add_test(c, key_of_nothing_is_refused);
+	tcase_add_test(c, key_of_nothing_is_refused_and_given_back);
 	tcase_add_test(c, too_much_memory_is_an_error);
 	tcase_add_test(c, register_names_our_addresses);
 	tcase_add_test(c, part_of_allocated_memory_is_registered_as_such);
