@@ -243,6 +243,99 @@ START_TEST(other_users_need_a_policy)
 }
 END_TEST
 
+static bool log_has(const char *text)
+{
+	char line[512];
+	bool has = false;
+	FILE *f = fopen(d.log, "r");
+
+	ck_assert_ptr_nonnull(f);
+	while (!has && fgets(line, sizeof(line), f))
+		has = strstr(line, text);
+	fclose(f);
+	return has;
+}
+
+/* Who may found a domain, and join it, beside root: another user, 65534. */
+static const struct {
+	const char *section;
+	int found, join;
+} owners[] = {
+	{"", 0, -EACCES}, /* not named: who comes first */
+	{"[domain web]\nweight = 4\n", -EACCES, -EACCES},
+	{"[domain web]\nowner = 4711\n", -EACCES, -EACCES},
+	{"[domain web]\nowner = root\nallow = no\n", -EACCES, -EACCES},
+	{"[domain web]\nowner = 65534\n", 0, 0},
+	{"[domain web]\nowner = 65534\nallow = no\n", 0, 0},
+	{"[domain web]\nowner = 4711\nallow = yes\n", 0, 0},
+	{"[domain other]\nowner = 4711\n", 0, -EACCES},
+};
+
+START_TEST(domain_of_the_policy_has_an_owner)
+{
+	uint64_t features;
+	char policy[128];
+	int fd;
+
+	if (getuid()) {
+		t_skip("only root can be somebody else");
+		return;
+	}
+	snprintf(policy, sizeof(policy), "[default]\nallow = yes\n%s",
+		 owners[_i].section);
+	start_for_all(policy);
+	ck_assert_int_eq(hello_of_another_user("web", &features),
+			 owners[_i].found);
+	t_raw_wait_clients(d.socket, 0);
+	fd = t_raw_attach(d.socket, "web"); /* root may */
+	ck_assert_int_eq(hello_of_another_user("web", &features),
+			 owners[_i].join);
+	ck_assert_int_eq(log_has("[domain web] owner = 65534, or allow = yes"),
+			 owners[_i].found == -EACCES);
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
+
+/* Until this is what [default] says. */
+static void reload_for_all(const char *policy, int weight)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "[default]\nallow = yes\nweight = %d\n%s",
+		 weight, policy);
+	t_raw_write_file(policy_path, text);
+	kill(d.pid, SIGHUP);
+	for (int i = 0; i < 1000; i++)
+		if (t_raw_number(ask("{\"cmd\":\"domains\"}"), "weight") ==
+		    weight)
+			return;
+	ck_abort_msg("the policy is not read again");
+}
+
+START_TEST(owner_after_hangup_counts_for_later_comers)
+{
+	uint64_t features;
+	int fd;
+
+	if (getuid()) {
+		t_skip("only root can be somebody else");
+		return;
+	}
+	start_for_all("[default]\nallow = yes\n[domain web]\nowner = 4711\n");
+	fd = t_raw_attach(d.socket, "web");
+	ck_assert_int_eq(hello_of_another_user("web", &features), -EACCES);
+	reload_for_all("[domain web]\nowner = 65534\n", 2);
+	ck_assert_int_eq(hello_of_another_user("web", &features), 0);
+	reload_for_all("[domain web]\nowner = 0\n", 3);
+	ck_assert_int_eq(hello_of_another_user("web", &features), -EACCES);
+	reload_for_all("", 4); /* not named: its founder's, who is root */
+	ck_assert_int_eq(hello_of_another_user("web", &features), -EACCES);
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
+
 START_TEST(policy_can_keep_peers_apart)
 {
 	struct vmb_ctl_hello_reply hello;
@@ -446,6 +539,11 @@ static const char *const bad_policies[] = {
 	"[guest web]\nattach = maybe\n",
 	"[default]\nattach = yes\n",
 	"[domain web]\nattach = yes\n",
+	"[default]\nowner = 0\n",
+	"[user 0]\nowner = 0\n",
+	"[guest web]\nowner = 0\n",
+	"[domain web]\nowner = no-such-user-here\n",
+	"[domain web]\nowner = 4294967295\n",
 	"[everybody]\nallow = yes\n",
 	"allow = yes\n",
 	"[default]\nno value\n",
@@ -556,6 +654,9 @@ static void add_policy(Suite *s)
 	tcase_add_test(t, processes_of_other_users_are_not_told);
 	tcase_add_test(t, policy_keeps_a_domain_to_itself);
 	tcase_add_test(t, other_users_need_a_policy);
+	tcase_add_loop_test(t, domain_of_the_policy_has_an_owner, 0,
+			    vmb_array_size(owners));
+	tcase_add_test(t, owner_after_hangup_counts_for_later_comers);
 	tcase_add_test(t, hangup_reads_the_policy_again);
 	tcase_add_loop_test(t, bad_policy_ends_with_78, 0,
 			    vmb_array_size(bad_policies));

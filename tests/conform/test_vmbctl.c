@@ -27,6 +27,7 @@
 #include "port/port.h"
 #include "ring/ring.h"
 #include "support/daemon.h"
+#include "support/raw.h"
 
 #define OUTPUT_BYTES 65536
 
@@ -531,6 +532,38 @@ START_TEST(limits_shows_the_policy)
 }
 END_TEST
 
+START_TEST(limits_shows_who_owns_a_domain)
+{
+	char path[64];
+	const char *const args[] = {"--policy", path, NULL};
+	struct t_daemon d;
+	const json_t *row;
+	json_t *rows;
+
+	snprintf(path, sizeof(path), "/tmp/vmb-policy-%d", (int)getpid());
+	t_raw_write_file(path, "[domain web]\nowner = root\n"
+			       "[domain db]\nowner = 4000000001\n");
+	t_daemon_start(&d, args);
+	RUN(d.socket, &r, "limits", "--json");
+	rows = parse(r.out);
+	row = row_named(rows, "web");
+	ck_assert_int_eq(integer(row, "owner"), 0);
+	ck_assert_str_eq(string(row, "owner_name"), "root");
+	row = row_named(rows, "db"); /* nobody has this number */
+	ck_assert_int_eq(integer(row, "owner"), 4000000001);
+	ck_assert_str_eq(string(row, "owner_name"), "4000000001");
+	/* the row of what is built in: there is no owner */
+	ck_assert_ptr_null(json_object_get(row_named(rows, ""), "owner"));
+	json_decref(rows);
+	RUN(d.socket, &r, "limits");
+	assert_has(r.out, "OWNER");
+	assert_has(r.out, "root");
+	assert_has(r.out, "4000000001");
+	t_daemon_stop(&d);
+	unlink(path);
+}
+END_TEST
+
 /* ---- wrong use ---------------------------------------------------------- */
 
 START_TEST(no_daemon_says_how_to_start_one)
@@ -832,6 +865,7 @@ static TCase *daemon_case(void)
 	tcase_add_test(c, guests_are_none_of_a_local_daemon);
 	tcase_add_test(c, limit_holds_from_now_on);
 	tcase_add_test(c, limits_shows_the_policy);
+	tcase_add_test(c, limits_shows_who_owns_a_domain);
 	return c;
 }
 

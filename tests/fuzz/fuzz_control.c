@@ -220,7 +220,8 @@ static void start(void)
 				  [VMBD_REGIONS] = M_REGIONS,
 				  [VMBD_PEERS] = 1,
 				  [VMBD_LANES] = M_LANES},
-			   .set = (1u << VMBD_KEYS) - 1}};
+			   .set = ((1u << VMBD_KEYS) - 1) &
+				  ~(1u << VMBD_OWNER)}};
 	static struct vmbd_policy policy = {&everybody, 1};
 	const struct vmb_nic_config config = {
 		.host = &host, .threads = 1, .endpoints_max = 64};

@@ -45,6 +45,7 @@ static const struct {
 	[VMBD_CLIENTS] = {"clients", NULL, NULL, 0, 65535},
 	[VMBD_WEIGHT] = {"weight", NULL, NULL, 1, 256},
 	[VMBD_LANES] = {"lanes", NULL, NULL, 0, 65535},
+	[VMBD_OWNER] = {"owner", NULL, NULL, 0, UINT32_MAX - 1},
 };
 
 static const char *const m_kinds[VMBD_SECTIONS] = {
@@ -148,7 +149,7 @@ static enum verdict m_key(char *name, const char *text)
 {
 	unsigned key;
 	uint64_t value;
-	bool guests;
+	bool guests, domain;
 
 	if (!current)
 		current = m_section();
@@ -156,11 +157,16 @@ static enum verdict m_key(char *name, const char *text)
 		return OPEN;
 	guests = current->kind == VMBD_SECTION_GUEST ||
 		 current->kind == VMBD_SECTION_DEFAULT_GUEST;
+	domain = current->kind == VMBD_SECTION_DOMAIN;
 	for (key = 0; key < VMBD_KEYS; key++)
 		if (!strcmp(name, m_keys[key].name))
 			break;
 	if (key == VMBD_KEYS || (key == VMBD_ATTACH && !guests) ||
-	    !m_value(key, text, &value))
+	    (key == VMBD_OWNER && !domain))
+		return BAD;
+	if (key == VMBD_OWNER && !m_value(key, text, &value))
+		return OPEN; /* who is known on this machine? */
+	if (!m_value(key, text, &value))
 		return BAD;
 	current->limits.of[key] = value;
 	current->limits.set |= 1u << key;

@@ -90,6 +90,8 @@ static const struct vmb_column limit_columns[] = {
 	{"LANES", "lanes", VMB_TEXT_NUMBER, false},
 	{"PEERS", "peers", VMB_TEXT_PLAIN, false},
 	{"ATTACH", "attach", VMB_TEXT_PLAIN, false},
+	{"OWNER", "owner_name", VMB_TEXT_PLAIN, false},
+	{"OWNER-UID", "owner", VMB_TEXT_NUMBER, true},
 };
 
 static const struct vmb_column guest_columns[] = {

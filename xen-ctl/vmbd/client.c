@@ -252,6 +252,20 @@ static int check_user(struct vmbd_client *c)
 	return 0;
 }
 
+static void say_kept_out(struct vmbd_client *c, const char *domain, int err)
+{
+	if (err == -EACCES && !c->who.guest &&
+	    vmbd_domain_is_barred(c->d, domain, &c->who))
+		vmbd_client_warn(c,
+				 "not admitted to domain '%.80s': the policy "
+				 "names it; say there who may: [domain %.80s] "
+				 "owner = %u, or allow = yes",
+				 domain, domain, (unsigned)c->who.uid);
+	else
+		vmbd_client_warn(c, "not admitted to domain '%.80s': %s",
+				 domain, strerror(-err));
+}
+
 int vmbd_client_admit(struct vmbd_client *c, const char *domain)
 {
 	char owner[VMBD_OWNER_BYTES];
@@ -263,8 +277,7 @@ int vmbd_client_admit(struct vmbd_client *c, const char *domain)
 		return err;
 	err = vmbd_domain_enter(d, domain, &c->who, &c->domain);
 	if (err) {
-		vmbd_client_warn(c, "not admitted to domain '%.80s': %s",
-				 domain, strerror(-err));
+		say_kept_out(c, domain, err);
 		return err;
 	}
 	if (c->who.guest) /* all its processes together, and any of them */

@@ -5,7 +5,8 @@
  * Flow:  HELLO -> vmbd_domain_enter(); the client left -> _leave()
  *        a guest is attached -> vmbd_domain_add(); detached -> _remove()
  * Owns:  the engine's domain and, for a named one, its board.
- * Trust: a name was checked for shape; who may join is decided here.
+ * Trust: a name was checked for shape; who may found or join is decided here,
+ *        by the policy of now for a domain that it names.
  */
 #include "domain.h"
 
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "board.h"
 #include "guest.h"
@@ -141,17 +143,44 @@ void vmbd_domain_remove(struct vmbd_domain *domain)
 }
 
 /*
- * Its founder's user and root; others when the policy opens it to them. Into
- * that of a guest nobody comes from outside.
+ * One that the policy names is its owner's, or everybody's. Nobody's name,
+ * weight and peers are had by coming first.
+ */
+static bool section_admits(const struct vmbd_limits *section,
+			   const struct vmb_credentials *who)
+{
+	if (!who->uid || who->uid == geteuid())
+		return true;
+	if (section->set & 1u << VMBD_OWNER &&
+	    section->of[VMBD_OWNER] == who->uid)
+		return true;
+	return section->set & 1u << VMBD_ALLOW && section->of[VMBD_ALLOW];
+}
+
+bool vmbd_domain_is_barred(struct vmbd *d, const char *name,
+			   const struct vmb_credentials *who)
+{
+	struct vmbd_limits section;
+
+	vmbd_policy_domain(d->policy, name, &section);
+	return section.set && !section_admits(&section, who);
+}
+
+/*
+ * One that the policy does not name is its founder's, and root's. Into that of
+ * a guest nobody comes from outside.
  */
 static bool may_join(const struct vmbd_domain *domain,
 		     const struct vmb_credentials *who)
 {
+	struct vmbd_limits section;
+
 	if (domain->guest)
 		return false;
-	return !who->uid || who->uid == domain->founder.uid ||
-	       (domain->limits.set & 1u << VMBD_ALLOW &&
-		domain->limits.of[VMBD_ALLOW]);
+	vmbd_policy_domain(domain->d->policy, domain->name, &section);
+	if (section.set)
+		return section_admits(&section, who);
+	return !who->uid || who->uid == domain->founder.uid;
 }
 
 static int choose(struct vmbd *d, const char *name,
@@ -168,7 +197,8 @@ static int choose(struct vmbd *d, const char *name,
 		if (!vmbd_name_is_domain(name))
 			return -EINVAL;
 		domain = vmbd_domain_by_name(d, name);
-		if (domain && !may_join(domain, who))
+		if (domain ? !may_join(domain, who)
+			   : vmbd_domain_is_barred(d, name, who))
 			return -EACCES;
 	}
 	*result = domain;

@@ -27,12 +27,16 @@ struct vmbd_domain {
 /*
  * Find or create the domain of this name (empty: always a new one) and enter
  * it. The client of a guest enters that of its guest, and names none.
- * -EACCES: it belongs to another user or a guest; -EUSERS: full; -EINVAL:
- * name; -EEXIST: the name is taken by the host; -ENOMEM.
+ * -EACCES: it belongs to another user or a guest, or the policy gives it to
+ * others; -EUSERS: full; -EINVAL: name; -EEXIST: the name is taken by the host;
+ * -ENOMEM.
  */
 int vmbd_domain_enter(struct vmbd *d, const char *name,
 		      const struct vmb_credentials *who,
 		      struct vmbd_domain **domain);
+/* Does the policy have a section for this domain that keeps the user out? */
+bool vmbd_domain_is_barred(struct vmbd *d, const char *name,
+			   const struct vmb_credentials *who);
 /* The last one takes it away, unless it is that of a guest. */
 void vmbd_domain_leave(struct vmbd_domain *domain);
 

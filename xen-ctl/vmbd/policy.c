@@ -33,7 +33,7 @@ static const struct key {
 	const char *name;
 	uint64_t min, max, builtin;
 	const char *choice[2]; /* for 0 and 1; NULL: a number */
-	bool is_size;
+	bool is_size, is_user;
 	const char *allowed;
 } keys[VMBD_KEYS] = {
 	[VMBD_ALLOW] = {.name = "allow",
@@ -76,6 +76,10 @@ static const struct key {
 			 .max = 1,
 			 .choice = {"no", "yes"},
 			 .allowed = "yes or no"},
+	[VMBD_OWNER] = {.name = "owner",
+			.max = UINT32_MAX - 1,
+			.is_user = true,
+			.allowed = "a user of this machine, or a number"},
 };
 
 static const char *const kind_names[] = {
@@ -95,6 +99,11 @@ const char *vmbd_key_name(enum vmbd_key key)
 bool vmbd_key_is_choice(enum vmbd_key key)
 {
 	return keys[key].choice[0];
+}
+
+bool vmbd_key_is_user(enum vmbd_key key)
+{
+	return keys[key].is_user;
 }
 
 const char *vmbd_key_choice(enum vmbd_key key, uint64_t value)
@@ -192,11 +201,27 @@ static bool parse_size(const char *text, uint64_t *value)
 	return true;
 }
 
+/* A number is one, whether somebody has it or not. */
+static bool parse_user(const char *text, uint64_t *uid)
+{
+	const struct passwd *user;
+	const char *rest;
+
+	if (parse_number(text, uid, &rest) && !*rest && *uid < UINT32_MAX)
+		return true;
+	user = getpwnam(text);
+	if (user)
+		*uid = user->pw_uid;
+	return user;
+}
+
 static bool parse_value(const struct key *key, const char *text,
 			uint64_t *value)
 {
 	const char *rest;
 
+	if (key->is_user)
+		return parse_user(text, value);
 	if (key->choice[0]) {
 		for (*value = 0; *value < 2; ++*value)
 			if (!strcmp(text, key->choice[*value]))
@@ -211,21 +236,17 @@ static bool parse_value(const struct key *key, const char *text,
 
 static int find_id(struct reader *r, struct vmbd_section *s)
 {
-	const struct passwd *user;
 	const struct group *group;
 	const char *rest;
 	uint64_t number;
 
-	if (parse_number(s->name, &number, &rest) && !*rest &&
-	    number < UINT32_MAX) {
-		s->id = (uint32_t)number;
-		return 1;
-	}
 	if (s->kind == VMBD_SECTION_USER) {
-		user = getpwnam(s->name);
-		if (!user)
+		if (!parse_user(s->name, &number))
 			return wrong(r, "no user %s on this machine", s->name);
-		s->id = user->pw_uid;
+		s->id = (uint32_t)number;
+	} else if (parse_number(s->name, &number, &rest) && !*rest &&
+		   number < UINT32_MAX) {
+		s->id = (uint32_t)number;
 	} else {
 		group = getgrnam(s->name);
 		if (!group)
@@ -305,6 +326,18 @@ static struct vmbd_section *add_section(struct reader *r,
 	return &policy->sections[policy->count++];
 }
 
+/* Some keys make sense in some sections only. */
+static int check_place(struct reader *r, unsigned key,
+		       enum vmbd_section_kind kind)
+{
+	if (key == VMBD_ATTACH && !is_of_guests(kind))
+		return wrong(r, "key attach: allowed in [default-guest] and "
+				"[guest NAME]");
+	if (key == VMBD_OWNER && kind != VMBD_SECTION_DOMAIN)
+		return wrong(r, "key owner: allowed in [domain NAME]");
+	return 1;
+}
+
 static int on_line(void *arg, const char *heading, const char *name,
 		   const char *value)
 {
@@ -323,16 +356,15 @@ static int on_line(void *arg, const char *heading, const char *name,
 		if (!parse_value(&keys[key], value, &number))
 			return wrong(r, "%s = %s: allowed is %s", name, value,
 				     keys[key].allowed);
-		if (key == VMBD_ATTACH && !is_of_guests(s->kind))
-			return wrong(r, "key attach: allowed in "
-					"[default-guest] and [guest NAME]");
+		if (!check_place(r, key, s->kind))
+			return 0;
 		s->limits.of[key] = number;
 		s->limits.set |= 1u << key;
 		return 1;
 	}
 	return wrong(r,
 		     "key %s: allowed are allow, endpoints, memory, weight, "
-		     "clients, regions, lanes, peers, attach",
+		     "clients, regions, lanes, peers, attach, owner",
 		     name);
 }
 

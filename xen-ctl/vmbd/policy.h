@@ -22,7 +22,7 @@
 #include "platform/platform.h"
 
 enum vmbd_key {
-	VMBD_ALLOW,	/* 1: may open; of a domain: other users may join */
+	VMBD_ALLOW,	/* 1: may open; of a domain: anybody may enter */
 	VMBD_ENDPOINTS, /* at once */
 	VMBD_MEMORY,	/* registered bytes at once */
 	VMBD_WEIGHT,	/* share of the engine */
@@ -31,6 +31,7 @@ enum vmbd_key {
 	VMBD_PEERS,	/* 1: may see all peers; 0: those of its domain */
 	VMBD_LANES,	/* to the endpoints of one client, at once */
 	VMBD_ATTACH,	/* of a guest: 1: attached as soon as it runs */
+	VMBD_OWNER,	/* of a domain: user who may enter, by number */
 	VMBD_KEYS,
 };
 
@@ -72,7 +73,10 @@ void vmbd_policy_free(struct vmbd_policy *policy);
 void vmbd_policy_client(const struct vmbd_policy *policy,
 			const struct vmb_credentials *who,
 			struct vmbd_limits *limits);
-/* What holds for a named domain; a key that is not set has no limit. */
+/*
+ * What holds for a named domain; a key that is not set has no limit. None is
+ * set: the policy does not name it.
+ */
 void vmbd_policy_domain(const struct vmbd_policy *policy, const char *name,
 			struct vmbd_limits *limits);
 
@@ -82,6 +86,7 @@ void vmbd_policy_guest(const struct vmbd_policy *policy, const char *name,
 
 const char *vmbd_key_name(enum vmbd_key key);
 bool vmbd_key_is_choice(enum vmbd_key key);
+bool vmbd_key_is_user(enum vmbd_key key);
 /* Text of a choice: "yes"/"no", "all"/"domain". */
 const char *vmbd_key_choice(enum vmbd_key key, uint64_t value);
 /* Is the number allowed for this key? */

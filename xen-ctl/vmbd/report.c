@@ -494,6 +494,15 @@ json_t *vmbd_report_faults(struct vmbd *d, size_t max)
 
 /* ---- limits ------------------------------------------------------------- */
 
+/* As the policy may say it: a name where there is one. */
+static json_t *user_text(uint64_t uid)
+{
+	const struct passwd *user = getpwuid((uid_t)uid);
+
+	return user ? json_string(user->pw_name)
+		    : json_sprintf("%u", (unsigned)uid);
+}
+
 static json_t *limits_row(const char *section, const char *name,
 			  const struct vmbd_limits *limits)
 {
@@ -509,6 +518,9 @@ static json_t *limits_row(const char *section, const char *name,
 			vmbd_key_is_choice(key)
 				? json_string(vmbd_key_choice(key, value))
 				: json_integer(number(value)));
+		if (vmbd_key_is_user(key))
+			json_object_set_new(row, "owner_name",
+					    user_text(value));
 	}
 	return row;
 }
@@ -523,7 +535,7 @@ json_t *vmbd_report_limits(struct vmbd *d)
 	json_t *rows = json_array();
 
 	vmbd_policy_client(&none, &self, &builtin);
-	builtin.set = (1u << VMBD_KEYS) - 1;
+	builtin.set = ((1u << VMBD_KEYS) - 1) & ~(1u << VMBD_OWNER); /* none */
 	json_array_append_new(rows, limits_row("built-in", "", &builtin));
 	for (unsigned i = 0; i < d->policy->count; i++) {
 		const struct vmbd_section *s = &d->policy->sections[i];
