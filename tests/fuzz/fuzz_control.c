@@ -488,6 +488,26 @@ static void request(struct vmb_transport *t, const uint8_t *r)
 
 /* ---- what is there ---------------------------------------------------------- */
 
+static void compare_user(unsigned clients, unsigned offered)
+{
+	const struct vmbd_user *user;
+
+	check(vmb_list_empty(&d.users) == !clients, "a user is left, or none");
+	if (!clients)
+		return;
+	user = vmb_list_first(&d.users, struct vmbd_user, node);
+	check(d.users.next->next == &d.users && user->clients == clients,
+	      "another number of users, or of clients of one");
+	check(user->has[VMBD_HAS_ENDPOINTS] == d.endpoint_count &&
+		      user->has[VMBD_HAS_REGIONS] == d.region_count &&
+		      user->has[VMBD_HAS_MAPPINGS] == mapped &&
+		      user->has[VMBD_HAS_DESCRIPTORS] ==
+			      VMBD_DESCRIPTORS_OF_CLIENT * clients +
+				      VMBD_DESCRIPTORS_OF_ENDPOINT * signals +
+				      VMBD_DESCRIPTORS_OF_LANE * offered,
+	      "the user has more or less than the clients have");
+}
+
 static void compare(void)
 {
 	unsigned admitted = 0, pending = 0, endpoints = 0, regions = 0;
@@ -517,6 +537,7 @@ static void compare(void)
 	check(d.region_count == regions, "another number of regions");
 	check(d.mappings == mapped, "another number of mappings");
 	check(lanes == offered, "another number of lanes in the middle");
+	compare_user(admitted, offered);
 }
 
 static void step(const uint8_t *r)

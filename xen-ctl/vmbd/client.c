@@ -110,6 +110,21 @@ void vmbd_client_memory_refused(struct vmbd_client *c, uint32_t op,
 		vmbd_client_warn(c, "%s refused: %s", name, strerror(-err));
 }
 
+/* ---- what is there for all ----------------------------------------------- */
+
+bool vmbd_client_may_take(struct vmbd_client *c, enum vmbd_resource what,
+			  unsigned more, const char *op)
+{
+	if (vmbd_user_may_take(c->d, c->user, what, more))
+		return true;
+	vmbd_client_warn(c,
+			 "%s refused: all clients of its user have %u %s, and "
+			 "may have %u, half of what is there for all",
+			 op, c->user->has[what], vmbd_resource_name(what),
+			 vmbd_user_max(c->d, what));
+	return false;
+}
+
 /* ---- memory ------------------------------------------------------------- */
 
 static bool is_over(uint64_t used, uint64_t more, uint64_t max)
@@ -143,10 +158,15 @@ int vmbd_client_map(struct vmbd_client *c, struct vmb_attachment *attachment,
 				 d->mappings_max);
 		return -ENOMEM;
 	}
+	if (memory->kind != VMB_REGION_PROCESS &&
+	    !vmbd_client_may_take(c, VMBD_HAS_MAPPINGS, 1, "mapping"))
+		return -ENOMEM;
 	err = c->platform->ops->memory_map(c->transport, attachment, memory);
-	if (!err && memory->base)
-		d->mappings++;
-	return err;
+	if (err || !memory->base)
+		return err;
+	d->mappings++;
+	vmbd_user_count(c->user, VMBD_HAS_MAPPINGS, 1);
+	return 0;
 }
 
 void vmbd_client_unmap(struct vmbd_client *c,
@@ -156,6 +176,7 @@ void vmbd_client_unmap(struct vmbd_client *c,
 		return;
 	c->platform->ops->memory_unmap(c->transport, memory);
 	c->d->mappings--;
+	vmbd_user_count(c->user, VMBD_HAS_MAPPINGS, -1);
 }
 
 /* ---- arrival ------------------------------------------------------------ */
@@ -221,15 +242,37 @@ static int on_arrived(void *arg, struct vmb_transport *t,
 	return 0;
 }
 
-static unsigned count_of_user(struct vmbd *d, uid_t uid)
+/* One more client of its user, unless that has enough of them. */
+static int enter_user(struct vmbd_client *c)
 {
-	struct vmb_list *pos;
-	unsigned n = 0;
+	int err;
 
-	vmb_list_each (pos, &d->clients)
-		n += !client_of(pos)->who.guest &&
-		     client_of(pos)->who.uid == uid;
-	return n;
+	err = vmbd_user_enter(c->d, c->who.uid, &c->user);
+	if (err)
+		return err;
+	if (c->user->clients > c->limits.of[VMBD_CLIENTS]) {
+		vmbd_client_warn(
+			c, "not admitted: its user has %llu clients",
+			(unsigned long long)c->limits.of[VMBD_CLIENTS]);
+	} else if (vmbd_client_may_take(c, VMBD_HAS_DESCRIPTORS,
+					VMBD_DESCRIPTORS_OF_CLIENT, "hello")) {
+		vmbd_user_count(c->user, VMBD_HAS_DESCRIPTORS,
+				VMBD_DESCRIPTORS_OF_CLIENT);
+		return 0;
+	}
+	vmbd_user_leave(c->user);
+	c->user = NULL;
+	return -EUSERS;
+}
+
+static void leave_user(struct vmbd_client *c)
+{
+	if (!c->user)
+		return;
+	vmbd_user_count(c->user, VMBD_HAS_DESCRIPTORS,
+			-(int)VMBD_DESCRIPTORS_OF_CLIENT);
+	vmbd_user_leave(c->user);
+	c->user = NULL;
 }
 
 /* May this process be a client at all? A guest was asked when attached. */
@@ -243,13 +286,7 @@ static int check_user(struct vmbd_client *c)
 				    "this user");
 		return -EACCES;
 	}
-	if (count_of_user(d, c->who.uid) >= c->limits.of[VMBD_CLIENTS]) {
-		vmbd_client_warn(
-			c, "not admitted: its user has %llu clients",
-			(unsigned long long)c->limits.of[VMBD_CLIENTS]);
-		return -EUSERS;
-	}
-	return 0;
+	return enter_user(c);
 }
 
 static void say_kept_out(struct vmbd_client *c, const char *domain, int err)
@@ -278,6 +315,7 @@ int vmbd_client_admit(struct vmbd_client *c, const char *domain)
 	err = vmbd_domain_enter(d, domain, &c->who, &c->domain);
 	if (err) {
 		say_kept_out(c, domain, err);
+		leave_user(c);
 		return err;
 	}
 	if (c->who.guest) /* all its processes together, and any of them */
@@ -339,6 +377,7 @@ static void on_left(struct vmbd_client *c, const char *why)
 	give_back(c);
 	d->client_count--;
 	vmbd_domain_leave(c->domain);
+	leave_user(c);
 	free(c);
 }
 

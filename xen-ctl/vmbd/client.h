@@ -6,6 +6,7 @@
 #define VMBD_CLIENT_H
 
 #include "daemon.h"
+#include "user.h"
 
 struct vmbd_domain;
 
@@ -19,6 +20,7 @@ struct vmbd_client {
 	struct vmb_transport *transport;
 	struct vmb_credentials who;
 	struct vmbd_domain *domain; /* NULL before hello */
+	struct vmbd_user *user;	    /* NULL before hello, and of a guest */
 	uint64_t features;
 	struct vmbd_limits limits;
 	struct vmb_list endpoints, regions;
@@ -56,7 +58,14 @@ bool vmbd_client_has_memory(const struct vmbd_client *client, uint64_t len);
 /* Count them; -len: not any more. */
 void vmbd_client_charge(struct vmbd_client *client, uint64_t len);
 
-/* Map memory of a client, within what the kernel lets us map in all. */
+/* May its user have so many more? If not, a warning: "op refused: why". */
+bool vmbd_client_may_take(struct vmbd_client *client, enum vmbd_resource what,
+			  unsigned more, const char *op);
+
+/*
+ * Map memory of a client, within what the kernel lets us map in all, and half
+ * of it for one user. -ENOMEM; others of the platform.
+ */
 int vmbd_client_map(struct vmbd_client *client,
 		    struct vmb_attachment *attachment,
 		    struct vmb_platform_memory *memory);

@@ -9,7 +9,7 @@
  *   client.c    who is there; control.c what they ask for
  *   guest.c     guests that are attached
  *   domain.c    protection domains; board.c names and endpoint ids
- *   endpoint.c  region.c   what clients hold
+ *   endpoint.c  region.c   what clients hold; user.c all those of a user
  *   admin.c     the socket of vmbctl; command.c its commands; report.c answers
  */
 #ifndef VMBD_DAEMON_H
@@ -54,6 +54,7 @@ struct vmbd {
 
 	struct vmb_list clients; /* those who said hello */
 	struct vmb_list pending; /* those who did not yet, oldest first */
+	struct vmb_list users;	 /* whose clients they are, but guests */
 	unsigned client_count, pending_count;
 	uint32_t last_client;
 
@@ -69,6 +70,7 @@ struct vmbd {
 	struct vmb_list *regions; /* buckets by key */
 	unsigned region_count;
 	unsigned mappings, mappings_max; /* of client memory */
+	unsigned descriptors_max;	 /* that this process may have */
 };
 
 /*

@@ -102,6 +102,11 @@ static int check_limits(struct vmbd_client *c,
 				 d->options->endpoints_max);
 		return -EBUSY;
 	}
+	if (!vmbd_client_may_take(c, VMBD_HAS_ENDPOINTS, 1, "open"))
+		return -EBUSY;
+	if (!vmbd_client_may_take(c, VMBD_HAS_DESCRIPTORS,
+				  VMBD_DESCRIPTORS_OF_ENDPOINT, "open"))
+		return -EMFILE;
 	return 0;
 }
 
@@ -148,6 +153,9 @@ static void count(struct vmbd_endpoint *e, int by)
 	c->endpoint_count += (unsigned)by;
 	c->domain->endpoints += (unsigned)by;
 	c->d->endpoint_count += (unsigned)by;
+	vmbd_user_count(c->user, VMBD_HAS_ENDPOINTS, by);
+	vmbd_user_count(c->user, VMBD_HAS_DESCRIPTORS,
+			by * (int)VMBD_DESCRIPTORS_OF_ENDPOINT);
 	c->d->endpoints[VMB_HANDLE_INDEX(e->handle)] = by > 0 ? e : NULL;
 }
 

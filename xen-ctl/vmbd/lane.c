@@ -26,6 +26,8 @@ const char *vmbd_lane_why(const struct vmbd_lane *lane)
 		return "this platform makes none";
 	case -EDQUOT:
 		return "the policy allows no more";
+	case -EMFILE:
+		return "no descriptor is left for it";
 	default:
 		return strerror(-lane->why);
 	}
@@ -40,6 +42,16 @@ const char *vmbd_lane_state_name(enum vmbd_lane_state state)
 
 /* ---- records ------------------------------------------------------------ */
 
+static void free_memory(struct vmbd_lane *lane)
+{
+	struct vmbd_client *c = lane->receiver->client;
+
+	c->platform->ops->lane_free(lane->memory);
+	lane->memory = NULL;
+	vmbd_user_count(c->user, VMBD_HAS_DESCRIPTORS,
+			-(int)VMBD_DESCRIPTORS_OF_LANE);
+}
+
 static void end(struct vmbd_lane *lane)
 {
 	struct vmbd_client *c = lane->receiver->client;
@@ -53,7 +65,7 @@ static void end(struct vmbd_lane *lane)
 			lane->ticket;
 	}
 	if (lane->memory)
-		c->platform->ops->lane_free(lane->memory);
+		free_memory(lane);
 	free(lane);
 }
 
@@ -167,6 +179,9 @@ static int check_pair(struct vmbd_client *receiver, struct vmbd_client *sender)
 		return -EXDEV;
 	if (receiver->lane_count >= receiver->limits.of[VMBD_LANES])
 		return -EDQUOT;
+	if (!vmbd_client_may_take(receiver, VMBD_HAS_DESCRIPTORS,
+				  VMBD_DESCRIPTORS_OF_LANE, "lane"))
+		return -EMFILE;
 	return 0;
 }
 
@@ -193,11 +208,14 @@ static int make(struct vmbd_endpoint *receiver, struct vmbd_endpoint *sender,
 		err = c->platform->ops->lane_make(
 			c->transport, sender->client->transport,
 			VMB_LANE_LEN(lane->slots, lane->bytes), &lane->memory);
-	if (err)
+	if (err) {
 		end(lane);
-	else
-		*result = lane;
-	return err;
+		return err;
+	}
+	vmbd_user_count(c->user, VMBD_HAS_DESCRIPTORS,
+			VMBD_DESCRIPTORS_OF_LANE);
+	*result = lane;
+	return 0;
 }
 
 static int do_offer(struct vmbd_client *c, const struct vmb_ctl_lane *request,
@@ -317,6 +335,5 @@ void vmbd_lane_given(struct vmbd_lane *lane)
 {
 	if (lane->state != VMBD_LANE_OPEN)
 		return;
-	lane->receiver->client->platform->ops->lane_free(lane->memory);
-	lane->memory = NULL;
+	free_memory(lane);
 }

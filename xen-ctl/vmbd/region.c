@@ -77,7 +77,9 @@ static int check_limits(struct vmbd_client *c, uint64_t len)
 	if (vmbd_client_has_memory(c, len) &&
 	    c->region_count < c->limits.of[VMBD_REGIONS] &&
 	    domain->regions < domain->limits.of[VMBD_REGIONS])
-		return 0;
+		return vmbd_client_may_take(c, VMBD_HAS_REGIONS, 1, "register")
+			       ? 0
+			       : -ENOSPC;
 	vmbd_client_warn(c,
 			 "register of %llu bytes refused: it has %llu bytes in "
 			 "%u regions, the policy allows no more",
@@ -95,6 +97,7 @@ static void count(struct vmbd_region *region, int by)
 	c->region_count += (unsigned)by;
 	c->domain->regions += (unsigned)by;
 	c->d->region_count += (unsigned)by;
+	vmbd_user_count(c->user, VMBD_HAS_REGIONS, by);
 }
 
 static int add_to_engine(struct vmbd_region *region)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include "board.h"
 #include "daemon.h"
@@ -30,16 +31,28 @@ static unsigned mappings_of_kernel(void)
 	return count - MAPPINGS_SPARE;
 }
 
+static unsigned descriptors_of_process(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return 1024; /* what programs may rely on */
+	return limit.rlim_cur < UINT32_MAX ? (unsigned)limit.rlim_cur
+					   : UINT32_MAX;
+}
+
 int vmbd_tables_init(struct vmbd *d)
 {
 	char host[VMB_NAME_BYTES];
 
 	vmb_list_init(&d->clients);
 	vmb_list_init(&d->pending);
+	vmb_list_init(&d->users);
 	vmb_list_init(&d->guests);
 	vmb_list_init(&d->domains);
 	vmb_list_init(&d->boards);
 	d->mappings_max = mappings_of_kernel();
+	d->descriptors_max = descriptors_of_process();
 	if (getrandom(&d->nic_prefix, sizeof(d->nic_prefix), 0) !=
 	    sizeof(d->nic_prefix))
 		return -EIO;
