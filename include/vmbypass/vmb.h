@@ -84,8 +84,8 @@ struct vmb_status {
 	uint32_t reserved;
 	struct vmb_addr peer; /* source of a receive, target of the others */
 	uint64_t match;	      /* match bits of the message */
-	uint64_t msg_len;     /* bytes that were sent */
-	uint64_t xfer_len;    /* bytes that were transferred */
+	uint32_t msg_len;     /* bytes that were sent */
+	uint32_t xfer_len;    /* bytes that were transferred */
 	void *context;	      /* as given when posted */
 };
 

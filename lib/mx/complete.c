@@ -8,34 +8,37 @@
  */
 #include "mx/mx.h"
 
-static inline void spell_status(mx_status_t *to, const struct vmb_status *from,
-				mx_status_code_t code)
+/*
+ * The two statuses are one but for the code of a failure, so vmb writes into
+ * the caller's.
+ */
+#define SAME(theirs, ours)                                        \
+	_Static_assert(offsetof(mx_status_t, theirs) ==           \
+			       offsetof(struct vmb_status, ours), \
+		       "mx_status_t." #theirs)
+SAME(code, code);
+SAME(source, peer);
+SAME(match_info, match);
+SAME(msg_length, msg_len);
+SAME(xfer_length, xfer_len);
+SAME(context, context);
+_Static_assert(sizeof(mx_status_t) == sizeof(struct vmb_status) &&
+		       sizeof(mx_status_code_t) == sizeof(int) &&
+		       MX_STATUS_SUCCESS == 0,
+	       "a status is a status");
+
+static inline struct vmb_status *status_place(mx_status_t *status,
+					      struct vmb_status *instead)
 {
-	to->code = code;
-	/* Word by word, as vmb has just written it: one load of 16 bytes over
-	 * two stores of 8 waits until both have left the store buffer. The
-	 * barriers keep the compiler from joining neighbours. */
-	to->source.stuff[0] = from->peer.opaque[0];
-	__asm__("" : : : "memory");
-	to->source.stuff[1] = from->peer.opaque[1];
-	__asm__("" : : : "memory");
-	to->match_info = from->match;
-	__asm__("" : : : "memory");
-	to->msg_length = (uint32_t)from->msg_len;
-	to->xfer_length = (uint32_t)from->xfer_len;
-	to->context = from->context;
+	return status ? (struct vmb_status *)(void *)status : instead;
 }
 
 /* A request was taken in. */
 static inline void ended(mx_endpoint_t endpoint, const char *call,
-			 const struct vmb_status *s, mx_status_t *status)
+			 struct vmb_status *s)
 {
-	mx_status_code_t code = MX_STATUS_SUCCESS;
-
 	if (mx_unlikely(s->code))
-		code = mx_fail_request(endpoint, call, s->code);
-	if (status)
-		spell_status(status, s, code);
+		s->code = (int)mx_fail_request(endpoint, call, s->code);
 }
 
 static mx_return_t no_result(mx_endpoint_t endpoint, const char *call)
@@ -52,17 +55,17 @@ static inline mx_return_t complete_one(const char *call, mx_endpoint_t endpoint,
 				       mx_request_t *request, int timeout_ms,
 				       mx_status_t *status, uint32_t *result)
 {
-	struct vmb_status s;
+	struct vmb_status unseen, *s = status_place(status, &unseen);
 	int rc;
 
 	if (mx_unlikely(!result))
 		return no_result(endpoint, call);
 	rc = vmb_wait(mx_beneath(endpoint), mx_request_place(request),
-		      timeout_ms, &s, (int *)result);
+		      timeout_ms, s, (int *)result);
 	if (mx_unlikely(rc))
 		return mx_fail_vmb(endpoint, call, rc, MX_BAD_REQUEST);
 	if (mx_likely(*result)) /* else there is time */
-		ended(endpoint, call, &s, status);
+		ended(endpoint, call, s);
 	return MX_SUCCESS;
 }
 
@@ -90,19 +93,19 @@ static inline mx_return_t wait_match(match_fn wait, const char *call,
 				     uint64_t match, uint64_t mask,
 				     mx_status_t *status, uint32_t *result)
 {
-	struct vmb_status s;
+	struct vmb_status unseen, *s = status_place(status, &unseen);
 	int done, rc;
 
 	if (mx_unlikely(!result))
 		return no_result(endpoint, call);
 	*result = 0;
-	rc = wait(mx_beneath(endpoint), match, mask, timeout_ms, &s, &done);
+	rc = wait(mx_beneath(endpoint), match, mask, timeout_ms, s, &done);
 	if (mx_unlikely(rc))
 		return mx_fail_vmb(endpoint, call, rc, MX_BAD_MATCH_MASK);
 	if (!done)
 		return MX_SUCCESS;
 	*result = 1;
-	ended(endpoint, call, &s, status);
+	ended(endpoint, call, s);
 	return MX_SUCCESS;
 }
 

@@ -158,7 +158,7 @@ struct m_end *m_open(const struct m_options *options)
 	memset(e, 0, sizeof(*e));
 	e->locked = 1;
 	ck_assert_int_eq(t_port_inproc.open(NULL, NULL, &e->port), 0);
-	ck_assert_int_eq(vmb_am_init(&e->am, e->port, VMB_ID_ANY, 42, &g,
+	ck_assert_int_eq(vmb_am_init(&e->am, e->port, VMB_ID_ANY, M_KEY, &g,
 				     on_undelivered, on_gone, e),
 			 0);
 	if (o.lanes)
@@ -199,8 +199,13 @@ void m_teardown(void)
 
 struct vmb_peer *m_peer(struct m_end *e, const struct m_end *to)
 {
-	struct vmb_peer *peer = vmb_am_peer(&e->am, to->am.pep.handle);
+	struct vmb_peer *peer;
+	uint32_t handle, session;
 
+	ck_assert_int_eq(e->port->ops->connect(e->port, T_NIC_ID, to->am.pep.id,
+					       M_KEY, -1, &handle, &session),
+			 0);
+	peer = vmb_am_peer(&e->am, handle);
 	ck_assert_ptr_nonnull(peer);
 	return peer;
 }

@@ -17,6 +17,7 @@
 #include "support/inproc.h"
 
 #define M_ENDS 4
+#define M_KEY 42u /* of each end */
 #define M_EAGER_MAX 16384u
 #define M_GUARD 64u /* bytes around a buffer that nobody may touch */
 

@@ -332,7 +332,7 @@ static struct vmb_req *dial(uint64_t nic, uint32_t id, uint32_t key)
 
 START_TEST(connect_tells_the_address)
 {
-	struct vmb_status s = m_wait(a, dial(T_NIC_ID, b->am.pep.id, 42));
+	struct vmb_status s = m_wait(a, dial(T_NIC_ID, b->am.pep.id, M_KEY));
 	struct vmb_addr expected = vmb_msg_addr(a->msg, m_peer(a, b));
 
 	ck_assert_int_eq(s.code, 0);
@@ -353,8 +353,9 @@ END_TEST
 
 START_TEST(connect_fails_by_its_status)
 {
-	ck_assert_int_eq(m_wait(a, dial(7, 0, 42)).code, -ENXIO);
-	ck_assert_int_eq(m_wait(a, dial(T_NIC_ID, 9, 42)).code, -ECONNREFUSED);
+	ck_assert_int_eq(m_wait(a, dial(7, 0, M_KEY)).code, -ENXIO);
+	ck_assert_int_eq(m_wait(a, dial(T_NIC_ID, 9, M_KEY)).code,
+			 -ECONNREFUSED);
 	ck_assert_int_eq(m_wait(a, dial(T_NIC_ID, b->am.pep.id, 1)).code,
 			 -EKEYREJECTED);
 }
@@ -362,23 +363,24 @@ END_TEST
 
 START_TEST(connect_without_answer_can_be_ended)
 {
+	struct vmb_peer *peer = m_peer(a, b);
 	struct vmb_req *req;
 	int cancelled;
 
 	t_port_hold_connects(true);
-	req = dial(T_NIC_ID, b->am.pep.id, 42);
+	req = dial(T_NIC_ID, b->am.pep.id, M_KEY);
 	ck_assert_uint_lt(vmb_msg_deadline(a->msg), UINT64_MAX);
 	ck_assert_int_eq(vmb_msg_cancel(a->msg, req, &cancelled), 0);
 	ck_assert_int_eq(cancelled, 1);
-	req = dial(T_NIC_ID, b->am.pep.id, 42);
+	req = dial(T_NIC_ID, b->am.pep.id, M_KEY);
 	ck_assert_int_eq(vmb_msg_set_timeout(a->msg, req, 5), 0);
 	m_expect(a, req, -ETIMEDOUT, 0, 0);
-	m_peer(a, b)->nic_id = T_NIC_ID;
-	m_peer(a, b)->id = b->am.pep.id;
-	req = dial(T_NIC_ID, b->am.pep.id, 42);
-	vmb_msg_disconnect(a->msg, m_peer(a, b));
+	peer->nic_id = T_NIC_ID;
+	peer->id = b->am.pep.id;
+	req = dial(T_NIC_ID, b->am.pep.id, M_KEY);
+	vmb_msg_disconnect(a->msg, peer);
 	m_expect(a, req, -ECANCELED, 0, 0);
-	dial(T_NIC_ID, b->am.pep.id, 42); /* left to close */
+	dial(T_NIC_ID, b->am.pep.id, M_KEY); /* left to close */
 }
 END_TEST
 
