@@ -61,21 +61,24 @@ static bool page_unpin(struct page *page)
 }
 
 /*
- * No grant of it is left. False: there are pages yet, since one is locked; by a
- * file system in user space for as long as that likes.
+ * No grant of it is left. False: there are pages yet, which somebody has locked;
+ * a file system in user space for as long as that likes.
  */
 static bool memory_release(struct vmb_memory *memory)
 {
-	for (; memory->count; memory->count--) {
-		struct page *page = memory->pages[memory->count - 1];
+	u32 i, kept = 0;
 
+	for (i = 0; i < memory->count; i++) {
 		if (!memory->mm)
-			put_page(page); /* a process may map it */
-		else if (!page_unpin(page))
-			return false;
-		if (memory->count % BATCH == 0)
-			cond_resched();
+			put_page(memory->pages[i]); /* a process may map it */
+		else if (!page_unpin(memory->pages[i]))
+			memory->pages[kept++] = memory->pages[i];
+		cond_resched();
 	}
+	memory->count = kept;
+	if (kept)
+		return false;
+
 	if (memory->mm) {
 		atomic64_sub(memory->charged, &memory->mm->pinned_vm);
 		mmdrop(memory->mm);
@@ -110,8 +113,7 @@ static bool grants_add(int n)
 
 	spin_lock(&grants_lock);
 	room = n < 0 || grants + n <= grants_max;
-	if (room)
-		grants += n;
+	grants += room ? n : 0;
 	spin_unlock(&grants_lock);
 	return room;
 }
@@ -153,8 +155,7 @@ void vmb_memory_revoke(struct vmb_memory *memory)
 	for (i = 0; i < memory->granted; i++) {
 		if (!gnttab_try_end_foreign_access(memory->refs[i]))
 			memory->refs[kept++] = memory->refs[i];
-		if (i % BATCH == BATCH - 1)
-			cond_resched();
+		cond_resched();
 	}
 	grants_add(kept - memory->granted);
 	memory->granted = kept;

@@ -359,8 +359,7 @@ void vmb_peer_undelivered(struct vmb_am *am, struct vmb_peer *peer,
 {
 	struct vmb_am_arrival a = {
 		.peer = peer, .hdr = slot->hdr, .data = data, .len = len};
-	bool gone = peer->gone || slot->status == VMB_CODE_PEER_GONE ||
-		    slot->status == VMB_CODE_BAD_PEER;
+	bool gone = peer->gone || slot->status == VMB_CODE_PEER_GONE;
 	int code = gone ? vmb_peer_gone_code(am, peer)
 			: vmb_am_errno(slot->status);
 

@@ -396,6 +396,9 @@ static void arrive(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		   struct vmb_nic_endpoint *to, struct vmb_slot *slot,
 		   const struct vmb_slot_ext *ext, uint32_t len)
 {
+	/* before it is seen: another engine may have the answer to serve */
+	acquaint(ep, to);
+	acquaint(to, ep);
 	vmb_slot_head(slot, VMB_EV_ARRIVE,
 		      slot->flags & (VMB_F_PAIR | VMB_F_BUF), ep->handle);
 	if (vmb_unlikely(slot->flags & VMB_F_PAIR))
@@ -406,8 +409,6 @@ static void arrive(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 					     ? sizeof(struct vmb_slot_buf)
 					     : slot->len);
 	ep->held = false;
-	acquaint(ep, to);
-	acquaint(to, ep);
 	vmb_count(&to->stats->arrivals, 1);
 	vmb_count(&to->stats->arrival_bytes, len);
 	vmb_events_unlock(to);
@@ -482,20 +483,6 @@ static unsigned check_buffered(const struct vmb_slot *slot, uint32_t rx_bytes)
 	return VMB_CODE_OK;
 }
 
-/*
- * May ep send the first message to this one? That it has the handle says
- * nothing, handles can be guessed. The processes of a domain trust each other,
- * and who was spoken to may answer.
- */
-static bool may_meet(const struct vmb_nic_endpoint *ep,
-		     const struct vmb_nic_endpoint *to)
-{
-	if (vmb_bit(ep->peers, to->index) || ep->domain == to->domain)
-		return true;
-	return !ep->confined &&
-	       (!to->keyed || vmb_bit(ep->domain->allowed, to->index));
-}
-
 int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 			struct vmb_slot *slot, const struct vmb_slot_ext *ext)
 {
@@ -512,8 +499,8 @@ int64_t vmb_engine_send(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	to = vmb_nic_find(ep->nic, slot->peer, &code);
 	if (to && (slot->flags & VMB_F_BUF))
 		code = check_buffered(slot, to->rx_bytes);
-	if (to && vmb_unlikely(!may_meet(ep, to)))
-		code = VMB_CODE_BAD_PEER;
+	if (to && vmb_unlikely(!vmb_endpoint_may_meet(ep, to)))
+		code = vmb_endpoint_stranger_code(to);
 	if (vmb_unlikely(code)) {
 		if (code != VMB_CODE_PEER_GONE)
 			vmb_faults_record(ep, VMB_OP_SEND, code, 0, slot->peer,

@@ -417,4 +417,28 @@ static inline bool vmb_bit_take(uint64_t *bits, uint32_t i)
 	       1;
 }
 
+/*
+ * May ep begin something with this one? That it has the handle says nothing,
+ * handles can be guessed. The processes of a domain trust each other, and who
+ * was spoken to may answer.
+ */
+static inline bool vmb_endpoint_may_meet(const struct vmb_nic_endpoint *ep,
+					 const struct vmb_nic_endpoint *to)
+{
+	if (vmb_likely(vmb_bit(ep->peers, to->index)) ||
+	    ep->domain == to->domain)
+		return true;
+	return !ep->confined &&
+	       (!to->keyed || vmb_bit(ep->domain->allowed, to->index));
+}
+
+/* It may not; or not any more, since the other was laid off meanwhile. */
+static inline unsigned
+vmb_endpoint_stranger_code(const struct vmb_nic_endpoint *to)
+{
+	return vmb_load_relaxed(&to->state) == VMB_STATE_OPEN
+		       ? VMB_CODE_BAD_PEER
+		       : VMB_CODE_PEER_GONE;
+}
+
 #endif

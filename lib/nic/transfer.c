@@ -151,6 +151,8 @@ static unsigned translate(struct vmb_nic_endpoint *ep,
 	peer = vmb_nic_find(ep->nic, t->slot.peer, &code);
 	if (!peer)
 		return code;
+	if (vmb_unlikely(!vmb_endpoint_may_meet(ep, peer)))
+		return vmb_endpoint_stranger_code(peer);
 	/* it takes part: its next descriptor is not that of an idle one */
 	vmb_store_relaxed(&peer->last_work_ns, ep->engine->now_ns);
 	code = vmb_nic_translate(ep, what->local_key,

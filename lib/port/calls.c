@@ -347,8 +347,10 @@ static int check_lane(const struct vmb_ctl_lane *asked,
 	bool same = reply->kind == asked->kind &&
 		    reply->handle == asked->handle &&
 		    reply->peer == asked->peer &&
-		    (asked->kind != VMB_LANE_ACCEPT ||
-		     reply->ticket == asked->ticket);
+		    (asked->kind == VMB_LANE_ACCEPT
+			     ? reply->ticket == asked->ticket
+			     : reply->slots == asked->slots &&
+				       reply->bytes == asked->bytes);
 
 	if (same && !reply->reserved_1a0 &&
 	    reply->guest <= VMB_LANE_SAME_GUEST &&

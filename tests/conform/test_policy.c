@@ -388,7 +388,8 @@ START_TEST(policy_of_a_domain_opens_no_peers)
 END_TEST
 
 /* An endpoint of another user, until something is written to *stop. */
-static uint32_t endpoint_of_another_user(pid_t *pid, int *stop)
+static uint32_t endpoint_of_another_user(const char *domain, pid_t *pid,
+					 int *stop)
 {
 	struct vmb_ctl_open_reply reply = {0};
 	int said[2], told[2];
@@ -402,8 +403,8 @@ static uint32_t endpoint_of_another_user(pid_t *pid, int *stop)
 
 		if (setgid(65534) || setuid(65534))
 			_exit(1);
-		t_raw_open(t_raw_attach(d.socket, ""), VMB_ID_ANY, 0, &reply,
-			   NULL);
+		t_raw_open(t_raw_attach(d.socket, domain), VMB_ID_ANY, 0,
+			   &reply, NULL);
 		if (write(said[1], &reply, sizeof(reply)) < 0)
 			_exit(1);
 		close(told[1]);
@@ -416,6 +417,31 @@ static uint32_t endpoint_of_another_user(pid_t *pid, int *stop)
 	close(said[0]);
 	return reply.handle;
 }
+
+/* It was founded before the policy named it, by somebody who may not now. */
+START_TEST(owner_meets_no_stranger)
+{
+	int stop, fd;
+	pid_t pid;
+
+	if (getuid()) {
+		t_skip("only root can be somebody else");
+		return;
+	}
+	start_for_all("[default]\nallow = yes\n");
+	endpoint_of_another_user("web", &pid, &stop);
+	reload_for_all("[domain web]\nowner = root\n", 2);
+	fd = t_raw_connect(d.socket);
+	ck_assert_int_eq(t_raw_hello(fd, "web", NULL), -EACCES);
+	close(fd);
+	close(stop);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	t_raw_wait_clients(d.socket, 0);
+	fd = t_raw_attach(d.socket, "web");
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
 
 START_TEST(processes_of_other_users_are_not_told)
 {
@@ -435,7 +461,7 @@ START_TEST(processes_of_other_users_are_not_told)
 	fd = t_raw_attach(d.socket, "");
 	ck_assert_int_eq(t_raw_open(fd, 1, 0, &mine, NULL), 0);
 	msg.lane.handle = mine.handle;
-	msg.lane.peer = endpoint_of_another_user(&pid, &stop);
+	msg.lane.peer = endpoint_of_another_user("", &pid, &stop);
 	ck_assert_int_eq(t_raw_call(fd, &msg, VMB_CTL_LANE, NULL, 0, &r), 0);
 	ck_assert_uint_eq(r.fd_count, 1);
 	t_raw_close_fds(&r);
@@ -657,6 +683,7 @@ static void add_policy(Suite *s)
 	tcase_add_loop_test(t, domain_of_the_policy_has_an_owner, 0,
 			    vmb_array_size(owners));
 	tcase_add_test(t, owner_after_hangup_counts_for_later_comers);
+	tcase_add_test(t, owner_meets_no_stranger);
 	tcase_add_test(t, hangup_reads_the_policy_again);
 	tcase_add_loop_test(t, bad_policy_ends_with_78, 0,
 			    vmb_array_size(bad_policies));

@@ -506,6 +506,34 @@ START_TEST(closed_peer_is_announced_and_bounces)
 }
 END_TEST
 
+/* The key of a region is no way around that of the endpoint. */
+START_TEST(transfers_ask_for_the_key_as_well)
+{
+	uint32_t handle, session;
+	struct vmb_slot slot;
+	struct t_client c;
+	uint64_t ka, kc;
+
+	t_client_open(&c, NULL, NULL);
+	c.key = 5;
+	t_client_reopen(&c);
+	memory(&a, 4096, &ka);
+	memory(&c, 4096, &kc);
+	slot = rdma(VMB_OP_GET, c.pep.handle, 1,
+		    &(struct vmb_slot_rdma){
+			    .local_key = ka, .remote_key = kc, .len = 8});
+	t_client_post(&a, &slot);
+	expect_done(&a, 1, VMB_CODE_BAD_PEER, 0);
+	ck_assert_int_eq(a.port->ops->connect(a.port, T_NIC_ID, c.pep.id, 5, -1,
+					      &handle, &session),
+			 0);
+	t_client_post(&a, &slot);
+	expect_done(&a, 1, VMB_CODE_OK, 8);
+	give_back(1);
+	t_client_close(&c);
+}
+END_TEST
+
 /* Who knew the key of one does not know that of the next at its index. */
 START_TEST(key_is_asked_for_again_at_the_same_index)
 {
@@ -826,6 +854,7 @@ int main(void)
 	tcase_add_test(t, message_overtakes_a_long_transfer);
 	tcase_add_test(t, deregistered_region_ends_a_transfer);
 	tcase_add_test(t, closed_peer_is_announced_and_bounces);
+	tcase_add_test(t, transfers_ask_for_the_key_as_well);
 	tcase_add_test(t, key_is_asked_for_again_at_the_same_index);
 	tcase_add_test(t, close_flushes_what_is_in_the_doorbell);
 	tcase_add_test(t, geometry_out_of_range_is_refused);

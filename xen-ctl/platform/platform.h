@@ -67,6 +67,7 @@ struct vmb_platform_request {
 	size_t len;	    /* that came; may be more than sizeof(*msg) */
 	unsigned attached;  /* attachments that came */
 	bool attached_more; /* and more than were expected */
+	int attach_error;   /* -EMFILE: it came, and we had no room for it */
 	struct vmb_attachment *attachment;
 };
 

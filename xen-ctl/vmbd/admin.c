@@ -280,6 +280,7 @@ static int on_connect(sd_event_source *source, int listen_fd, uint32_t revents,
 	(void)source;
 	(void)listen_fd;
 	(void)revents;
+	vmbd_listen_take_spare(&admin->listener);
 	fd = vmbd_listen_accept(&admin->listener, &turned_away);
 	if (fd < 0)
 		return 0;
@@ -289,8 +290,6 @@ static int on_connect(sd_event_source *source, int listen_fd, uint32_t revents,
 			 strerror(-err));
 		close(fd);
 	}
-	if (turned_away)
-		vmbd_listen_take_spare(&admin->listener);
 	return 0;
 }
 

@@ -359,6 +359,10 @@ static int check_attachments(struct vmbd_client *c,
 {
 	unsigned wanted = vmbd_control_attachments(c, r->msg, r->len);
 
+	if (r->attach_error) {
+		*what = "no descriptor is left";
+		return r->attach_error;
+	}
 	if (r->attached_more || r->attached > wanted) {
 		*what = "too many descriptors";
 		return -EBADF;
@@ -414,9 +418,9 @@ int vmbd_control_request(struct vmbd_client *c,
 		what = "no hello before";
 		status = -ENOTCONN;
 	}
-	if (status)
+	if (status && !r->attach_error)
 		fatal = refuse(c, r, operation, what);
-	else
+	else if (!status)
 		status = operation->handle(&call);
 	if (status == -EINPROGRESS)
 		return 0;

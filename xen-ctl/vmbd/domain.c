@@ -178,8 +178,9 @@ static bool may_join(const struct vmbd_domain *domain,
 	if (domain->guest)
 		return false;
 	vmbd_policy_domain(domain->d->policy, domain->name, &section);
-	if (section.set)
-		return section_admits(&section, who);
+	if (section.set) /* who is inside came perhaps before it did */
+		return section_admits(&section, who) &&
+		       section_admits(&section, &domain->founder);
 	return !who->uid || who->uid == domain->founder.uid;
 }
 

@@ -7,9 +7,9 @@
  *        a client leaves, or was never one -> vmb_hang_up() -> helper thread
  * Owns:  each descriptor until it is closed.
  * Trust: close() waits for whoever serves the file: a FUSE server that is
- *        asked to flush, for ever; a TCP socket that lingers, until a signal.
- *        What lies unread in a Unix socket was never opened here, so that its
- *        end is no flush: a signal ends every wait for it.
+ *        asked to flush, or a pipe that is held busy, for ever; a TCP socket
+ *        that lingers, until a signal. What lies unread in a Unix socket was
+ *        never opened here, so that its end is no flush at least.
  */
 #include <stdlib.h>
 #include <sys/socket.h>

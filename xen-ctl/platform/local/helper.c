@@ -41,12 +41,23 @@ static struct vmb_helper_job *job_of(struct vmb_list *node)
 	return vmb_container_of(node, struct vmb_helper_job, node);
 }
 
+/* Whatever mask the thread that started us has. */
+static void hear_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGURG);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void *run_job(void *arg)
 {
 	static const uint64_t one = 1;
 	struct vmb_helper_job *job = arg;
 	struct vmb_helper *h = job->helper;
 
+	hear_signals();
 	job->run(job);
 	pthread_mutex_lock(&h->lock);
 	job->ended = true;
@@ -110,7 +121,9 @@ static unsigned count(const struct vmb_list *list, uid_t uid, bool endless,
 bool vmb_helper_refuses(const struct vmb_helper *h, uid_t uid)
 {
 	return count(&h->running, uid, true, STUCK_NS) >= HELPERS_PER_USER ||
-	       count(&h->waiting, uid, true, 0) >= HELPERS_QUEUED_PER_USER;
+	       count(&h->running, uid, false, STUCK_NS) >= HELPERS_PER_USER ||
+	       count(&h->waiting, uid, true, 0) >= HELPERS_QUEUED_ENDLESS ||
+	       count(&h->waiting, uid, false, 0) >= HELPERS_QUEUED_SHORT;
 }
 
 static void want_tick(struct vmb_helper *h)
@@ -126,33 +139,36 @@ static void want_tick(struct vmb_helper *h)
 	sd_event_source_set_enabled(h->tick, SD_EVENT_ONESHOT);
 }
 
-static bool launch(struct vmb_helper *h, struct vmb_helper_job *job)
+static void launch(struct vmb_helper *h, struct vmb_helper_job *job)
 {
 	unsigned *running = &h->running_count[job->endless];
 
 	if (*running >= HELPERS_MAX ||
 	    count(&h->running, job->uid, job->endless, 0) >= HELPERS_PER_USER)
-		return false;
+		return;
 	job->started_ns = vmb_now_ns();
-	h->no_thread =
-		pthread_create(&job->thread, &h->attr, run_job, job) != 0;
+	if (pthread_create(&job->thread, &h->attr, run_job, job))
+		h->no_thread = true;
 	if (h->no_thread || job->interrupt)
 		want_tick(h);
 	if (h->no_thread)
-		return false;
+		return;
 	vmb_list_remove(&job->node);
 	vmb_list_append(&h->running, &job->node);
 	++*running;
 	h->interrupt_count += job->interrupt;
-	return true;
 }
 
 static void launch_waiting(struct vmb_helper *h)
 {
 	struct vmb_list *pos, *tmp;
 
-	vmb_list_each_safe (pos, tmp, &h->waiting)
+	h->no_thread = false;
+	vmb_list_each_safe (pos, tmp, &h->waiting) {
 		launch(h, job_of(pos));
+		if (h->no_thread)
+			break;
+	}
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
@@ -176,7 +192,8 @@ void vmb_helper_start(struct vmb_helper *h, struct vmb_helper_job *job)
 	job->started_ns = 0;
 	vmb_list_append(&h->waiting, &job->node);
 	vmb_list_init(&job->done_node);
-	launch(h, job);
+	if (!h->no_thread) /* else it is the turn of those before it */
+		launch(h, job);
 }
 
 /* ---- the end of a job ------------------------------------------------------ */

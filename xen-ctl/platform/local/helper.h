@@ -6,10 +6,11 @@
  * is asked to flush).
  *
  * One short-lived thread per job, so that a stuck one holds up only itself.
- * There are two kinds: those that may be endless, and those whose every wait
- * is one that a signal ends. At most HELPERS_PER_USER of a user and kind run
- * at once, the others queue; a user with that many stuck ones, or a long queue
- * behind them, is not served any further (vmb_helper_refuses()).
+ * There are two kinds: those that are easily made endless, and those that
+ * end, by a signal at the latest, unless somebody takes great pains. At most
+ * HELPERS_PER_USER of a user and kind run at once, the others queue; a user
+ * with that many stuck ones, or a long queue behind them, is not served any
+ * further (vmb_helper_refuses()).
  */
 #ifndef VMB_PLATFORM_LOCAL_HELPER_H
 #define VMB_PLATFORM_LOCAL_HELPER_H
@@ -24,7 +25,8 @@
 
 #define HELPERS_MAX 256 /* of a kind */
 #define HELPERS_PER_USER 8
-#define HELPERS_QUEUED_PER_USER 64
+#define HELPERS_QUEUED_ENDLESS 64 /* of a user */
+#define HELPERS_QUEUED_SHORT 512  /* many clients may leave at once */
 
 struct vmb_helper;
 
@@ -46,7 +48,8 @@ struct vmb_helper_job {
 /* SIGURG of this process is taken: a handler that does nothing. */
 int vmb_helper_open(sd_event *event, struct vmb_helper **helper);
 /*
- * Those that end run to their end. done() is called for what ended or never ran. Jobs that are stuck keep what they need and end with the
+ * Those that end run to their end. done() is called for what ended, or never
+ * ran: then a descriptor that was to be closed is left to the exit. Jobs that are stuck keep what they need and end with the
  * process.
  */
 void vmb_helper_close(struct vmb_helper *helper);

@@ -37,11 +37,11 @@ static int read_credentials(int fd, struct vmb_credentials *who)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len))
 		return -errno;
-	if (peer.pid <= 0) /* of another pid namespace */
-		return -ESRCH;
 	who->pid = peer.pid;
 	who->uid = peer.uid;
 	who->gid = peer.gid;
+	if (peer.pid <= 0) /* of another pid namespace */
+		return -ESRCH;
 	who->group_count = 0;
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, who->groups, &len))
 		who->group_count = (unsigned)(len / sizeof(gid_t));
@@ -63,7 +63,7 @@ static int open_pidfd(int fd, pid_t pid)
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len))
 		return pidfd;
 	pidfd = (int)syscall(__NR_pidfd_open, pid, 0);
-	return pidfd < 0 && errno == ESRCH ? -ESRCH : pidfd;
+	return pidfd < 0 ? -errno : pidfd;
 }
 
 static int identify(struct vmb_transport *t)
@@ -73,11 +73,13 @@ static int identify(struct vmb_transport *t)
 	err = read_credentials(t->fd, &t->who);
 	if (err)
 		return err;
+	if (t->p->transport_count > TRANSPORTS_MAX)
+		return -EUSERS;
 	if (vmb_helper_refuses(t->p->helper, t->who.uid))
 		return -EBUSY;
 	t->pidfd = open_pidfd(t->fd, t->who.pid);
-	if (t->pidfd == -ESRCH)
-		return -ESRCH;
+	if (t->pidfd == -ESRCH || t->pidfd == -EMFILE || t->pidfd == -ENFILE)
+		return t->pidfd;
 	if (t->p->process_works)
 		vmb_process_open(&t->who, t->pidfd, &t->process);
 	return 0;
@@ -91,7 +93,7 @@ static int introduce(struct vmb_transport *t)
 	struct vmb_platform *p = t->p;
 	int size = SEND_BUFFER, err;
 
-	err = p->transport_count > TRANSPORTS_MAX ? -EUSERS : identify(t);
+	err = identify(t);
 	if (err)
 		return err;
 	if (setsockopt(t->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)))
@@ -138,6 +140,7 @@ static int on_resume(sd_event_source *source, uint64_t usec, void *arg)
 	(void)source;
 	(void)usec;
 	vmbd_listen_take_spare(&p->listener);
+	p->one_may_come = true; /* some of those sockets may never be closed */
 	sd_event_source_set_enabled(p->listen_source, SD_EVENT_ON);
 	return 0;
 }
@@ -148,10 +151,11 @@ static int accept_one(struct vmb_platform *p)
 	bool turned_away;
 	int fd, err;
 
-	if (p->hang_ups >= HANG_UPS_MAX) {
+	if (p->hang_ups >= HANG_UPS_MAX && !p->one_may_come) {
 		pause_listening(p);
 		return -EAGAIN;
 	}
+	p->one_may_come = false;
 	fd = vmbd_listen_accept(&p->listener, &turned_away);
 	if (turned_away || fd == -EMFILE || fd == -ENFILE)
 		pause_listening(p);

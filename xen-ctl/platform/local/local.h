@@ -28,6 +28,7 @@ struct vmb_platform {
 	unsigned transport_count;
 	struct vmb_helper *helper;
 	unsigned hang_ups;  /* sockets of those who left, not closed yet */
+	bool one_may_come;  /* after a pause, however many these are */
 	bool process_works; /* this kernel lets us move memory of others */
 };
 

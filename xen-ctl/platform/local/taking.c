@@ -49,6 +49,8 @@ static void take_descriptor(struct taking *taking, struct msghdr *head)
 		request->attachment = &taking->attachment;
 	}
 	request->attached_more = head->msg_flags & MSG_CTRUNC;
+	if (taking->wanted && !request->attached && request->attached_more)
+		request->attach_error = -EMFILE;
 }
 
 static void take_run(struct vmb_helper_job *job)
@@ -73,6 +75,7 @@ static void take_run(struct vmb_helper_job *job)
 static void forget(struct taking *taking)
 {
 	vmb_attachment_close(taking->p, taking->uid, NULL, &taking->attachment);
+	taking->p->hang_ups--; /* counted when it left, and again now: */
 	vmb_hang_up(taking->p, taking->uid, taking->fd);
 }
 

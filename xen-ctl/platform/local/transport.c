@@ -129,8 +129,10 @@ static int keep_unsent(struct vmb_transport *t, const union vmb_ctl_any *msg,
 		int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
 
 		if (fd < 0) {
+			int err = -errno;
+
 			forget_unsent(t);
-			return -errno;
+			return err;
 		}
 		t->unsent_fds[t->unsent_fd_count++] = fd;
 	}
@@ -297,10 +299,12 @@ void vmb_transport_drop(struct vmb_transport *t, const char *why)
 		vmb_process_close(t->process);
 	if (t->pidfd >= 0)
 		close(t->pidfd);
-	if (used)
+	if (used) {
 		shutdown(t->fd, SHUT_RDWR);
-	else
+		t->p->hang_ups++; /* it will be */
+	} else {
 		vmb_hang_up(t->p, t->who.uid, t->fd);
+	}
 	vmb_list_remove(&t->node);
 	t->p->transport_count--;
 	free(t);
