@@ -11,14 +11,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -83,6 +81,7 @@ END_TEST
 START_TEST(flood_of_connections_is_survived)
 {
 	int fds[600], fd;
+	uint64_t until;
 
 	for (int round = 0; round < 3; round++) {
 		for (unsigned i = 0; i < vmb_array_size(fds); i++)
@@ -91,9 +90,14 @@ START_TEST(flood_of_connections_is_survived)
 		fd = t_raw_attach(t_witness.daemon.socket,
 				  ""); /* newcomers get in */
 		close(fd);
-		/* those without hello are not all kept */
-		ck_assert_uint_lt(t_raw_usage(t_witness.daemon.pid).fds,
-				  t_witness.before.fds + 300);
+		/* those without hello are not kept but for a few, when the
+		 * helpers have closed the others */
+		until = vmb_now_ns() + T_RAW_TIMEOUT_MS * 1000000ull;
+		while (t_raw_usage(t_witness.daemon.pid).fds >=
+		       t_witness.before.fds + 100) {
+			ck_assert_uint_lt(vmb_now_ns(), until);
+			t_witness_is_served();
+		}
 		for (unsigned i = 0; i < vmb_array_size(fds); i++)
 			close(fds[i]);
 	}
@@ -114,23 +118,6 @@ START_TEST(flood_of_hellos_ends_at_the_limit)
 		close(fds[i]);
 }
 END_TEST
-
-/* Memory whose first access never ends, because nobody answers the fault. */
-static void *make_endless(int *uffd)
-{
-	struct uffdio_api api = {.api = UFFD_API};
-	struct uffdio_register r = {.mode = UFFDIO_REGISTER_MODE_MISSING};
-	void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	*uffd = (int)syscall(__NR_userfaultfd, O_CLOEXEC);
-	r.range.start = (uintptr_t)at;
-	r.range.len = 4096;
-	if (*uffd < 0 || ioctl(*uffd, UFFDIO_API, &api) ||
-	    ioctl(*uffd, UFFDIO_REGISTER, &r))
-		return NULL;
-	return at;
-}
 
 struct stuck_reader {
 	int fd;
@@ -153,7 +140,7 @@ static void *read_into_nowhere(void *arg)
 START_TEST(notifications_that_are_not_taken_hold_up_nobody)
 {
 	int fd = t_raw_attach(t_witness.daemon.socket, ""), uffd, zero;
-	struct stuck_reader reader = {.memory = make_endless(&uffd)};
+	struct stuck_reader reader = {.memory = t_endless_memory(&uffd)};
 	struct t_raw_endpoint ep;
 	pthread_t thread;
 
@@ -301,7 +288,7 @@ START_TEST(memory_that_never_answers_holds_up_its_owner_only)
 {
 	struct vmb_ctl_hello_reply hello;
 	int fd = t_raw_connect(t_witness.daemon.socket), uffd;
-	void *at = make_endless(&uffd);
+	void *at = t_endless_memory(&uffd);
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	union vmb_ctl_any msg;
 

@@ -15,14 +15,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include "base/util.h"
+#include "support/skip.h"
 #include "witness.h"
 
 #define LINGER_S 120
@@ -158,6 +164,76 @@ START_TEST(descriptors_that_nobody_reads_hold_up_nobody)
 }
 END_TEST
 
+/* ---- files that both have --------------------------------------------------- */
+
+struct waiter {
+	int set;
+	void *events;
+};
+
+static void *wait_for_ever(void *arg)
+{
+	const struct waiter *w = arg;
+
+	epoll_wait(w->set, w->events, 4, -1);
+	return NULL;
+}
+
+/* Something is ready, so that it is busy with telling of it. */
+static void hold_up(struct waiter *w, pthread_t *thread, int uffd, int ready)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	struct pollfd p = {.fd = uffd, .events = POLLIN};
+
+	ck_assert_int_eq(epoll_ctl(w->set, EPOLL_CTL_ADD, ready, &event), 0);
+	ck_assert_int_eq(pthread_create(thread, NULL, wait_for_ever, w), 0);
+	ck_assert_int_eq(poll(&p, 1, T_RAW_TIMEOUT_MS), 1);
+}
+
+/*
+ * The files of kicks and notifications lie in an epoll set that is held up; the
+ * client has closed them, so that the daemon's close is the last, and waits.
+ */
+START_TEST(files_in_a_set_that_is_held_up_hold_up_nobody)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	struct waiter w = {.set = epoll_create1(EPOLL_CLOEXEC)};
+	int fd = t_raw_attach(t_witness.daemon.socket, ""), uffd;
+	int ready = eventfd(1, EFD_CLOEXEC);
+	struct t_raw_endpoint ep;
+	pthread_t thread;
+
+	w.events = t_endless_memory(&uffd);
+	if (!w.events) {
+		t_skip("no userfaultfd here");
+		close(fd);
+		return;
+	}
+	t_raw_endpoint_open(fd, VMB_ID_ANY, &ep);
+	ck_assert_int_eq(epoll_ctl(w.set, EPOLL_CTL_ADD, ep.kick_fd, &event),
+			 0);
+	ck_assert_int_eq(epoll_ctl(w.set, EPOLL_CTL_ADD, ep.notify_fd, &event),
+			 0);
+	t_raw_endpoint_drop(&ep);
+	hold_up(&w, &thread, uffd, ready);
+	if (_i)
+		ck_assert_int_eq(t_raw_close(fd, ep.open.handle), 0);
+	else
+		close(fd);
+	for (int i = 0; i < 100; i++)
+		t_witness_is_served();
+	close(uffd); /* lets it go on */
+	pthread_join(thread, NULL);
+	if (_i)
+		close(fd);
+	close(w.set);
+	close(ready);
+	munmap(w.events, 4096);
+}
+END_TEST
+
+/* ---- no descriptor left --------------------------------------------------- */
+
 /* Without a descriptor: there may be none. */
 static void is_answered(void)
 {
@@ -174,6 +250,7 @@ START_TEST(daemon_without_descriptors_is_held_up_by_nobody)
 	struct rlimit all, few;
 	union vmb_ctl_any msg;
 	int fds[64], fd, status;
+	uint64_t key;
 
 	few.rlim_cur = t_witness.before.fds + 8;
 	ck_assert_int_eq(
@@ -188,8 +265,12 @@ START_TEST(daemon_without_descriptors_is_held_up_by_nobody)
 		is_answered();
 	}
 	for (int i = 0; i < 20; i++) {
-		status = t_raw_register_memfd(t_witness.fd, 4096, NULL);
-		ck_assert(!status || status == -EMFILE);
+		status = t_raw_register_memfd(t_witness.fd, 4096, &key);
+		if (status)
+			ck_assert_int_eq(status, -EMFILE);
+		else
+			ck_assert_int_eq(t_raw_deregister(t_witness.fd, key),
+					 0);
 	}
 	is_answered();
 	for (unsigned i = 0; i < vmb_array_size(fds); i++)
@@ -214,6 +295,8 @@ int main(void)
 	tcase_add_loop_test(t, descriptors_that_are_slow_to_go_hold_up_nobody,
 			    VMB_CTL_HELLO, VMB_CTL_LANE + 1);
 	tcase_add_loop_test(t, descriptors_that_nobody_reads_hold_up_nobody, 0,
+			    2);
+	tcase_add_loop_test(t, files_in_a_set_that_is_held_up_hold_up_nobody, 0,
 			    2);
 	tcase_add_test(t, daemon_without_descriptors_is_held_up_by_nobody);
 	suite_add_tcase(s, t);

@@ -207,7 +207,7 @@ static bool log_says_why(void)
 
 /* ---- tests ---------------------------------------------------------------- */
 
-/* Of the descriptors a client takes 4, an endpoint 2, a lane 1. */
+/* Of the descriptors a client takes 4, an endpoint 3, a lane 1. */
 static const struct greed {
 	void (*take)(void);
 	const char *max_endpoints;
@@ -215,8 +215,8 @@ static const struct greed {
 	int status;
 } greeds[] = {
 	{take_endpoints, "8", 4, -EBUSY},
-	{take_endpoints, "4096", (DESCRIPTORS / 2 - 4 * 4) / 2, -EMFILE},
-	{take_lanes, "4096", DESCRIPTORS / 2 - 4 - 2, -EMFILE},
+	{take_endpoints, "4096", (DESCRIPTORS / 2 - 4 * 4) / 3, -EMFILE},
+	{take_lanes, "4096", DESCRIPTORS / 2 - 4 - 3, -EMFILE},
 	{take_clients, "4096", DESCRIPTORS / 2 / 4, -EUSERS},
 };
 

@@ -3,7 +3,12 @@
 #include "witness.h"
 
 #include <check.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -103,4 +108,20 @@ void t_request_fill(union vmb_ctl_any *msg, uint32_t op)
 		msg->reg.kind = VMB_REGION_MEMFD;
 		msg->reg.len = 4096;
 	}
+}
+
+void *t_endless_memory(int *uffd)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register r = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	*uffd = (int)syscall(__NR_userfaultfd, O_CLOEXEC);
+	r.range.start = (uintptr_t)at;
+	r.range.len = 4096;
+	if (*uffd < 0 || ioctl(*uffd, UFFDIO_API, &api) ||
+	    ioctl(*uffd, UFFDIO_REGISTER, &r))
+		return NULL;
+	return at;
 }

@@ -30,4 +30,10 @@ void t_witness_is_served(void);
 /* A request that would be good if its values were. */
 void t_request_fill(union vmb_ctl_any *msg, uint32_t op);
 
+/*
+ * A page whose first access never ends, in the kernel neither, until *uffd is
+ * closed. NULL: this machine has none.
+ */
+void *t_endless_memory(int *uffd);
+
 #endif

@@ -26,7 +26,7 @@ enum vmbd_resource {
  * one to be kicked by, one to notify by. Of a lane that was offered: its memory.
  */
 #define VMBD_DESCRIPTORS_OF_CLIENT 4u
-#define VMBD_DESCRIPTORS_OF_ENDPOINT 2u
+#define VMBD_DESCRIPTORS_OF_ENDPOINT 3u
 #define VMBD_DESCRIPTORS_OF_LANE 1u
 
 struct vmbd_user {

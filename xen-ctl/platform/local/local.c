@@ -108,7 +108,7 @@ static int admit(struct vmb_platform *p, int fd)
 	int err;
 
 	if (!t) {
-		vmb_hang_up(p, geteuid(), fd);
+		vmb_hang_up(p, geteuid(), fd, NULL);
 		return -ENOMEM;
 	}
 	t->p = p;
@@ -162,7 +162,7 @@ static int accept_one(struct vmb_platform *p)
 	if (fd < 0)
 		return -EAGAIN;
 	if (turned_away) {
-		vmb_hang_up(p, geteuid(), fd);
+		vmb_hang_up(p, geteuid(), fd, NULL);
 		return -EAGAIN;
 	}
 	err = admit(p, fd);

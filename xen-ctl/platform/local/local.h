@@ -48,6 +48,8 @@ struct vmb_transport_job {
 	bool uses_socket;	 /* who left is hung up by done() */
 };
 
+struct vmb_closing; /* closing.c */
+
 struct vmb_transport {
 	struct vmb_platform *p;
 	struct vmb_list node; /* in platform.transports */
@@ -59,6 +61,7 @@ struct vmb_transport {
 	sd_event_source *exit_source;
 	uint64_t process;	       /* ticket in process.c; 0: none */
 	struct vmb_transport_job *job; /* under way: no request is taken */
+	struct vmb_closing *closing;   /* what a request has left over */
 
 	/* the reply that found no room; no request is taken either */
 	union vmb_ctl_any unsent;
@@ -102,14 +105,20 @@ int vmb_take_start(struct vmb_transport *t, unsigned wanted);
 
 /* ---- closing.c ---------------------------------------------------------- */
 
+/* Collect what is not to be closed here. *closing NULL: the first of them. */
+void vmb_close_later(struct vmb_closing **closing, int fd);
 /*
- * Close what a client sent, without waiting for whoever serves it. t: who sent
- * it and is not served until then; NULL: it has left.
+ * Close what was collected, without waiting for whoever serves it. t: who is
+ * not served until then, or NULL. *closing is NULL afterwards.
  */
-void vmb_attachment_close(struct vmb_platform *p, uid_t uid,
-			  struct vmb_transport *t, struct vmb_attachment *a);
-/* The other side hears it now; what lies unread goes with it, later. */
-void vmb_hang_up(struct vmb_platform *p, uid_t uid, int fd);
+void vmb_closing_begin(struct vmb_platform *p, uid_t uid,
+		       struct vmb_transport *t, struct vmb_closing **closing);
+/*
+ * The other side hears it now; what lies unread goes with it, later, and so
+ * does what was collected, or NULL.
+ */
+void vmb_hang_up(struct vmb_platform *p, uid_t uid, int fd,
+		 struct vmb_closing *with);
 
 /* ---- memory.c ----------------------------------------------------------- */
 
@@ -146,7 +155,7 @@ void vmb_signal_unbind(struct vmb_signal *signal);
 void vmb_signal_close(struct vmb_signal *signal);
 /* The client's ends, still owned by the signal until given. */
 void vmb_signal_client_fds(const struct vmb_signal *signal, int fds[2]);
-/* They are on their way: ours are closed. */
+/* They are on their way: from now on the client has them as well. */
 void vmb_signal_given(struct vmb_signal *signal);
 
 #endif

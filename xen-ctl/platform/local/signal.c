@@ -8,7 +8,9 @@
  * Trust: the client shares the eventfd with us, so it is never read or
  *        written here: edges are counted by the kernel. Notifications go
  *        through a socket, whose flags and locks the client cannot hold
- *        against us (docs/decisions/0020-notify-by-stream.md).
+ *        against us (docs/decisions/0020-notify-by-stream.md). What the client
+ *        has as well is closed by a helper thread: an epoll set of its own can
+ *        hold up the last close.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +26,9 @@ struct local_signal {
 	struct vmb_watch kicks; /* of kick_fd, by the endpoint's thread */
 	int kick_fd;		/* given to the client, kept for the watch */
 	int notify_fd;		/* ours */
-	int client_fd;		/* other end; -1 once it was given */
+	int client_fd;		/* other end */
+	struct vmb_transport *t;
+	bool given; /* the client has kick_fd and client_fd as well */
 };
 
 static struct local_signal *local_of(const struct vmb_signal *signal)
@@ -83,6 +87,7 @@ int vmb_signal_open(struct vmb_transport *t, struct vmb_attachment *attachment,
 	(void)attachment;
 	if (!l)
 		return -ENOMEM;
+	l->t = t;
 	l->host = t->p->config.host;
 	l->signal.notify = notify;
 	l->kicks.ready = kick_ready;
@@ -132,20 +137,20 @@ void vmb_signal_client_fds(const struct vmb_signal *signal, int fds[2])
 
 void vmb_signal_given(struct vmb_signal *signal)
 {
-	struct local_signal *l = local_of(signal);
-
-	close(l->client_fd);
-	l->client_fd = -1;
+	local_of(signal)->given = true;
 }
 
 void vmb_signal_close(struct vmb_signal *signal)
 {
 	struct local_signal *l = local_of(signal);
+	const int fds[] = {l->kick_fd, l->client_fd, l->notify_fd};
 
 	vmb_signal_unbind(signal);
-	if (l->client_fd >= 0)
-		close(l->client_fd);
-	close(l->notify_fd);
-	close(l->kick_fd);
+	for (unsigned i = 0; i < vmb_array_size(fds); i++) {
+		if (l->given)
+			vmb_close_later(&l->t->closing, fds[i]);
+		else
+			close(fds[i]);
+	}
 	free(l);
 }

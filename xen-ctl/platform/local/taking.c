@@ -74,9 +74,12 @@ static void take_run(struct vmb_helper_job *job)
 
 static void forget(struct taking *taking)
 {
-	vmb_attachment_close(taking->p, taking->uid, NULL, &taking->attachment);
+	struct vmb_closing *closing = NULL;
+
+	if (taking->attachment.fd >= 0)
+		vmb_close_later(&closing, taking->attachment.fd);
 	taking->p->hang_ups--; /* counted when it left, and again now: */
-	vmb_hang_up(taking->p, taking->uid, taking->fd);
+	vmb_hang_up(taking->p, taking->uid, taking->fd, closing);
 }
 
 static void serve(struct vmb_transport *t, struct taking *taking)

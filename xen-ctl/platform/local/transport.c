@@ -42,13 +42,24 @@ ssize_t vmb_transport_receive(int fd, union vmb_ctl_any *msg,
 	return n < 0 ? -errno : n;
 }
 
+/* Unless something else is under way: then with what the next one leaves. */
+static void close_left_over(struct vmb_transport *t)
+{
+	if (!t->job)
+		vmb_closing_begin(t->p, t->who.uid, t, &t->closing);
+}
+
 int vmb_transport_request(struct vmb_transport *t,
 			  const struct vmb_platform_request *request)
 {
 	int err = t->p->config.events->request(t->client, request);
 
-	if (request->attachment)
-		vmb_attachment_close(t->p, t->who.uid, t, request->attachment);
+	if (request->attachment && request->attachment->known)
+		close(request->attachment->fd);
+	else if (request->attachment)
+		vmb_close_later(&t->closing, request->attachment->fd);
+	if (!err)
+		close_left_over(t);
 	return err;
 }
 
@@ -117,7 +128,8 @@ static int send_packet(struct vmb_transport *t, const union vmb_ctl_any *msg,
 static void forget_unsent(struct vmb_transport *t)
 {
 	while (t->unsent_fd_count)
-		close(t->unsent_fds[--t->unsent_fd_count]);
+		vmb_close_later(&t->closing,
+				t->unsent_fds[--t->unsent_fd_count]);
 	t->unsent_len = 0;
 }
 
@@ -189,6 +201,7 @@ static int flush(struct vmb_transport *t)
 	if (err == -EAGAIN)
 		return 0;
 	forget_unsent(t);
+	close_left_over(t);
 	vmb_transport_update(t);
 	return err;
 }
@@ -298,12 +311,13 @@ void vmb_transport_drop(struct vmb_transport *t, const char *why)
 	if (t->process)
 		vmb_process_close(t->process);
 	if (t->pidfd >= 0)
-		close(t->pidfd);
+		vmb_close_later(&t->closing, t->pidfd);
 	if (used) {
 		shutdown(t->fd, SHUT_RDWR);
 		t->p->hang_ups++; /* it will be */
+		vmb_closing_begin(t->p, t->who.uid, NULL, &t->closing);
 	} else {
-		vmb_hang_up(t->p, t->who.uid, t->fd);
+		vmb_hang_up(t->p, t->who.uid, t->fd, t->closing);
 	}
 	vmb_list_remove(&t->node);
 	t->p->transport_count--;
