@@ -343,8 +343,7 @@ bool vmb_msg_sends_wait(const struct vmb_peer *peer)
 /* Was it the message that could not be delivered, and not the peer? */
 static bool peer_lives(int code)
 {
-	return code != -ECONNRESET && code != -ESTALE &&
-	       code != -ECONNREFUSED && code != -ECANCELED;
+	return code != -ECONNRESET && code != -ESTALE && code != -ECANCELED;
 }
 
 /* Which of our requests cannot go on, when the engine gives a post back. */

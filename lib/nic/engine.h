@@ -436,6 +436,7 @@ static inline bool vmb_endpoint_may_meet(const struct vmb_nic_endpoint *ep,
 static inline unsigned
 vmb_endpoint_stranger_code(const struct vmb_nic_endpoint *to)
 {
+	vmb_acquire_fence(); /* pairs with that between both in lay_off() */
 	return vmb_load_relaxed(&to->state) == VMB_STATE_OPEN
 		       ? VMB_CODE_BAD_PEER
 		       : VMB_CODE_PEER_GONE;

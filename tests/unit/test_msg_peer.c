@@ -284,6 +284,26 @@ START_TEST(send_to_a_closed_peer_fails_by_its_status)
 }
 END_TEST
 
+/* Its key was not given: the message fails, and the next one may go. */
+START_TEST(send_to_a_stranger_fails_by_itself)
+{
+	size_t len = _i ? 1 << 20 : 8;
+	struct m_end *c = m_open(NULL);
+	struct vmb_peer *peer = vmb_am_peer(&a->am, c->am.pep.handle);
+	struct vmb_segment segment = {m_payload(len, 1), len};
+	struct vmb_req *send, *recv;
+
+	ck_assert_int_eq(vmb_msg_isend(a->msg, &segment, 1, len, peer, 1, true,
+				       NULL, &send),
+			 0);
+	m_expect(a, send, -ECONNREFUSED, len, 0);
+	ck_assert(!peer->gone);
+	recv = m_recv(c, m_blank(len), len, 1, ALL);
+	m_expect(a, m_send(a, c, segment.ptr, len, 1, true), 0, len, len);
+	m_expect(c, recv, 0, len, len);
+}
+END_TEST
+
 START_TEST(peer_that_closes_in_a_stream_ends_it)
 {
 	struct m_end *c = m_open(NULL);
@@ -618,6 +638,7 @@ int main(void)
 	tcase_add_test(end, sends_that_came_back_end_behind_older_ones);
 	tcase_add_loop_test(end, send_to_a_closed_peer_fails_by_its_status, 0,
 			    2);
+	tcase_add_loop_test(end, send_to_a_stranger_fails_by_itself, 0, 2);
 	tcase_add_test(end, peer_that_closes_in_a_stream_ends_it);
 	tcase_add_test(end, failed_endpoint_ends_everything);
 	tcase_add_checked_fixture(connect, setup, m_teardown);

@@ -25,11 +25,12 @@
 #define CONNECTIONS_MAX 16u
 #define LINE_MAX_BYTES 65536u
 #define STALLED_US (10u * 1000 * 1000)
+#define PAUSE_US (50u * 1000)
 
 struct vmbd_admin {
 	struct vmbd *d;
 	struct vmbd_listener listener;
-	sd_event_source *source;
+	sd_event_source *source, *resume;
 	struct vmb_list connections;
 	unsigned count;
 };
@@ -270,6 +271,25 @@ static int admit(struct vmbd_admin *admin, int fd)
 	return 0;
 }
 
+/* No descriptor is left, perhaps not even the spare one: look again soon. */
+static void pause_listening(struct vmbd_admin *admin)
+{
+	sd_event_source_set_enabled(admin->source, SD_EVENT_OFF);
+	sd_event_source_set_time_relative(admin->resume, PAUSE_US);
+	sd_event_source_set_enabled(admin->resume, SD_EVENT_ONESHOT);
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct vmbd_admin *admin = arg;
+
+	(void)source;
+	(void)usec;
+	vmbd_listen_take_spare(&admin->listener);
+	sd_event_source_set_enabled(admin->source, SD_EVENT_ON);
+	return 0;
+}
+
 static int on_connect(sd_event_source *source, int listen_fd, uint32_t revents,
 		      void *arg)
 {
@@ -282,6 +302,8 @@ static int on_connect(sd_event_source *source, int listen_fd, uint32_t revents,
 	(void)revents;
 	vmbd_listen_take_spare(&admin->listener);
 	fd = vmbd_listen_accept(&admin->listener, &turned_away);
+	if (turned_away || fd == -EMFILE || fd == -ENFILE)
+		pause_listening(admin);
 	if (fd < 0)
 		return 0;
 	err = turned_away ? -EMFILE : admit(admin, fd);
@@ -310,9 +332,16 @@ int vmbd_admin_open(struct vmbd *d, struct vmbd_admin **result)
 			      EPOLLIN, on_connect, admin);
 	if (err < 0)
 		goto err_close;
+	err = sd_event_add_time(d->event, &admin->resume, CLOCK_MONOTONIC, 0, 0,
+				on_resume, admin);
+	if (err < 0)
+		goto err_unref_source;
+	sd_event_source_set_enabled(admin->resume, SD_EVENT_OFF);
 	*result = admin;
 	return 0;
 
+err_unref_source:
+	sd_event_source_disable_unref(admin->source);
 err_close:
 	vmbd_listen_close(&admin->listener);
 err_free:
@@ -328,6 +357,7 @@ void vmbd_admin_close(struct vmbd_admin *admin)
 		drop(vmb_list_first(&admin->connections, struct connection,
 				    node));
 	sd_event_source_disable_unref(admin->source);
+	sd_event_source_disable_unref(admin->resume);
 	vmbd_listen_close(&admin->listener);
 	free(admin);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "board.h"
+#include "client.h"
 #include "guest.h"
 #include "name.h"
 
@@ -166,6 +167,21 @@ bool vmbd_domain_is_barred(struct vmbd *d, const char *name,
 	return section.set && !section_admits(&section, who);
 }
 
+/* Who is inside came perhaps before the section did. */
+static bool admits_members(const struct vmbd_domain *domain,
+			   const struct vmbd_limits *section)
+{
+	const struct vmbd_client *c;
+	struct vmb_list *pos;
+
+	vmb_list_each (pos, &domain->d->clients) {
+		c = vmb_container_of(pos, struct vmbd_client, node);
+		if (c->domain == domain && !section_admits(section, &c->who))
+			return false;
+	}
+	return true;
+}
+
 /*
  * One that the policy does not name is its founder's, and root's. Into that of
  * a guest nobody comes from outside.
@@ -178,9 +194,9 @@ static bool may_join(const struct vmbd_domain *domain,
 	if (domain->guest)
 		return false;
 	vmbd_policy_domain(domain->d->policy, domain->name, &section);
-	if (section.set) /* who is inside came perhaps before it did */
+	if (section.set)
 		return section_admits(&section, who) &&
-		       section_admits(&section, &domain->founder);
+		       admits_members(domain, &section);
 	return !who->uid || who->uid == domain->founder.uid;
 }
 

@@ -58,6 +58,11 @@ void vmb_close_later(struct vmb_closing **closing, int fd)
 	*closing = c;
 }
 
+unsigned vmb_closing_count(const struct vmb_closing *closing)
+{
+	return closing ? closing->count : 0;
+}
+
 static void close_run(struct vmb_helper_job *job)
 {
 	struct vmb_closing *c =
@@ -76,8 +81,10 @@ static void close_done(struct vmb_helper_job *job)
 	if (c->is_hang_up)
 		c->p->hang_ups--;
 	free(c);
-	if (t)
-		vmb_transport_update(t);
+	if (!t)
+		return;
+	vmb_transport_tidy(t);
+	vmb_transport_update(t);
 }
 
 static struct vmb_helper_job *prepare(struct vmb_closing *c,
@@ -100,10 +107,10 @@ void vmb_closing_begin(struct vmb_platform *p, uid_t uid,
 		return;
 	*closing = NULL;
 	prepare(c, p, uid)->endless = true;
+	c->job.t = t;
 	if (t)
-		vmb_transport_begin(t, &c->job);
-	else
-		vmb_helper_start(p->helper, &c->job.helper);
+		t->closes = &c->job;
+	vmb_helper_start(p->helper, &c->job.helper);
 }
 
 void vmb_hang_up(struct vmb_platform *p, uid_t uid, int fd,

@@ -61,7 +61,9 @@ struct vmb_transport {
 	sd_event_source *exit_source;
 	uint64_t process;	       /* ticket in process.c; 0: none */
 	struct vmb_transport_job *job; /* under way: no request is taken */
-	struct vmb_closing *closing;   /* what a request has left over */
+	/* what requests have left over, and the job that closes the last lot */
+	struct vmb_closing *closing;
+	struct vmb_transport_job *closes;
 
 	/* the reply that found no room; no request is taken either */
 	union vmb_ctl_any unsent;
@@ -76,6 +78,8 @@ struct vmb_transport {
 int vmb_transport_watch(struct vmb_transport *t);
 /* After a reason not to take requests has come or gone. */
 void vmb_transport_update(struct vmb_transport *t);
+/* Close what requests have left over, after what is being closed. */
+void vmb_transport_tidy(struct vmb_transport *t);
 /* run() and done() are set; it is the only one. */
 void vmb_transport_begin(struct vmb_transport *t,
 			 struct vmb_transport_job *job);
@@ -107,9 +111,10 @@ int vmb_take_start(struct vmb_transport *t, unsigned wanted);
 
 /* Collect what is not to be closed here. *closing NULL: the first of them. */
 void vmb_close_later(struct vmb_closing **closing, int fd);
+unsigned vmb_closing_count(const struct vmb_closing *closing); /* or NULL */
 /*
- * Close what was collected, without waiting for whoever serves it. t: who is
- * not served until then, or NULL. *closing is NULL afterwards.
+ * Close what was collected, without waiting for whoever serves it; *closing is
+ * NULL afterwards. t: whose t->closes it is until then, or NULL.
  */
 void vmb_closing_begin(struct vmb_platform *p, uid_t uid,
 		       struct vmb_transport *t, struct vmb_closing **closing);

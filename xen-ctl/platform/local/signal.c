@@ -146,6 +146,7 @@ void vmb_signal_close(struct vmb_signal *signal)
 	const int fds[] = {l->kick_fd, l->client_fd, l->notify_fd};
 
 	vmb_signal_unbind(signal);
+	shutdown(l->notify_fd, SHUT_RDWR); /* is heard at once */
 	for (unsigned i = 0; i < vmb_array_size(fds); i++) {
 		if (l->given)
 			vmb_close_later(&l->t->closing, fds[i]);

@@ -9,8 +9,9 @@
  *        kernel drops those that are not wanted while it gives us the packet,
  *        and a file may be slow to go.
  *
- * A client is not served while a reply to it cannot be sent or a job for it is
- * under way, so what it can make us hold is bounded by one request.
+ * A client is not served while a reply to it cannot be sent, a job for it is
+ * under way, or much that it has left over waits to be closed, so what it can
+ * make us hold is bounded.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@
 #include "platform/local/local.h"
 
 #define REQUESTS_PER_TURN 16
+#define LEFT_OVER_MAX 48u /* descriptors: sixteen endpoints */
 
 /* ---- requests ----------------------------------------------------------- */
 
@@ -42,11 +44,17 @@ ssize_t vmb_transport_receive(int fd, union vmb_ctl_any *msg,
 	return n < 0 ? -errno : n;
 }
 
-/* Unless something else is under way: then with what the next one leaves. */
-static void close_left_over(struct vmb_transport *t)
+void vmb_transport_tidy(struct vmb_transport *t)
 {
-	if (!t->job)
+	if (!t->closes)
 		vmb_closing_begin(t->p, t->who.uid, t, &t->closing);
+}
+
+/* What it may make us hold is bounded, also while its files do not close. */
+static bool is_busy(const struct vmb_transport *t)
+{
+	return t->job || t->unsent_len ||
+	       vmb_closing_count(t->closing) >= LEFT_OVER_MAX;
 }
 
 int vmb_transport_request(struct vmb_transport *t,
@@ -59,7 +67,7 @@ int vmb_transport_request(struct vmb_transport *t,
 	else if (request->attachment)
 		vmb_close_later(&t->closing, request->attachment->fd);
 	if (!err)
-		close_left_over(t);
+		vmb_transport_tidy(t);
 	return err;
 }
 
@@ -86,7 +94,7 @@ static int serve(struct vmb_transport *t)
 	ssize_t n;
 	int err;
 
-	if (t->job || t->unsent_len)
+	if (is_busy(t))
 		return 0;
 	n = vmb_transport_receive(t->fd, &msg, &head, MSG_PEEK);
 	if (n == -EAGAIN)
@@ -201,7 +209,7 @@ static int flush(struct vmb_transport *t)
 	if (err == -EAGAIN)
 		return 0;
 	forget_unsent(t);
-	close_left_over(t);
+	vmb_transport_tidy(t);
 	vmb_transport_update(t);
 	return err;
 }
@@ -214,7 +222,7 @@ void vmb_transport_update(struct vmb_transport *t)
 
 	if (t->unsent_len)
 		events = EPOLLOUT;
-	else if (t->job)
+	else if (is_busy(t))
 		events = 0; /* the end of the client is told all the same */
 	sd_event_source_set_io_events(t->io, events);
 }
@@ -230,9 +238,13 @@ void vmb_transport_begin(struct vmb_transport *t, struct vmb_transport_job *job)
 
 struct vmb_transport *vmb_transport_end(struct vmb_transport_job *job)
 {
-	if (job->t)
-		job->t->job = NULL;
-	return job->t;
+	struct vmb_transport *t = job->t;
+
+	if (t && t->closes == job)
+		t->closes = NULL;
+	else if (t)
+		t->job = NULL;
+	return t;
 }
 
 /* That the other side is gone shows in three ways. */
@@ -259,8 +271,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *arg)
 		n = flush(t) ?: 1;
 	for (int i = 0; i < REQUESTS_PER_TURN && n > 0; i++)
 		n = serve(t);
-	if (n >= 0 && (revents & (EPOLLHUP | EPOLLERR)) &&
-	    (t->job || t->unsent_len))
+	if (n >= 0 && (revents & (EPOLLHUP | EPOLLERR)) && is_busy(t))
 		n = -ESHUTDOWN; /* nobody is left to be answered */
 	if (n < 0)
 		vmb_transport_failed(t, n);
@@ -303,6 +314,8 @@ void vmb_transport_drop(struct vmb_transport *t, const char *why)
 
 	if (t->job)
 		t->job->t = NULL;
+	if (t->closes)
+		t->closes->t = NULL;
 	if (t->client)
 		t->p->config.events->left(t->client, why);
 	sd_event_source_disable_unref(t->io);
