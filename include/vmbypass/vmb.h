@@ -81,7 +81,6 @@ struct vmb_status {
 	 * vmb_icomplete() was given
 	 */
 	int code;
-	uint32_t reserved;
 	struct vmb_addr peer; /* source of a receive, target of the others */
 	uint64_t match;	      /* match bits of the message */
 	uint32_t msg_len;     /* bytes that were sent */
