@@ -7,6 +7,7 @@
 #ifndef VMB_TESTS_FAKE_DAEMON_H
 #define VMB_TESTS_FAKE_DAEMON_H
 
+#include <check.h>
 #include <pthread.h>
 #include <stdbool.h>
 
@@ -19,6 +20,9 @@
 extern const struct vmb_port_ops *t_fake_port;
 /* Does it pass descriptors? */
 bool t_fake_passes_fds(void);
+
+/* Run the suite for the port that is named, or the local one; the status. */
+int t_fake_main(int argc, char **argv, Suite *(*suite)(void));
 
 struct t_fake {
 	char dir[32], path[64];

@@ -570,14 +570,5 @@ static Suite *channel_suite(void)
 
 int main(int argc, char **argv)
 {
-	SRunner *runner;
-	int failed;
-
-	if (argc > 1 && !strcmp(argv[1], vmb_port_kshim.name))
-		t_fake_port = &vmb_port_kshim;
-	runner = srunner_create(channel_suite());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_fake_main(argc, argv, channel_suite);
 }

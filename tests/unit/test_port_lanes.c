@@ -581,14 +581,5 @@ static Suite *lanes_suite(void)
 
 int main(int argc, char **argv)
 {
-	SRunner *runner;
-	int failed;
-
-	if (argc > 1 && !strcmp(argv[1], vmb_port_kshim.name))
-		t_fake_port = &vmb_port_kshim;
-	runner = srunner_create(lanes_suite());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return t_exit_status(failed);
+	return t_fake_main(argc, argv, lanes_suite);
 }
