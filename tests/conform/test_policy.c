@@ -433,6 +433,7 @@ START_TEST(owner_meets_no_stranger)
 	reload_for_all("[domain web]\nowner = root\n", 2);
 	fd = t_raw_connect(d.socket);
 	ck_assert_int_eq(t_raw_hello(fd, "web", NULL), -EACCES);
+	ck_assert(log_has("somebody who is inside since before"));
 	close(fd);
 	close(stop);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);

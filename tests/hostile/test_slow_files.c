@@ -18,13 +18,16 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -249,9 +252,12 @@ START_TEST(daemon_without_descriptors_is_held_up_by_nobody)
 {
 	struct rlimit all, few;
 	union vmb_ctl_any msg;
-	int fds[64], fd, status;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fds[64], fd, admin, status;
 	uint64_t key;
 
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s.ctl",
+		 t_witness.daemon.socket);
 	few.rlim_cur = t_witness.before.fds + 8;
 	ck_assert_int_eq(
 		prlimit(t_witness.daemon.pid, RLIMIT_NOFILE, NULL, &all), 0);
@@ -272,12 +278,21 @@ START_TEST(daemon_without_descriptors_is_held_up_by_nobody)
 			ck_assert_int_eq(t_raw_deregister(t_witness.fd, key),
 					 0);
 	}
+	/* the administrator as well waits for his turn */
+	admin = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(connect(admin, (struct sockaddr *)&address,
+				 sizeof(address)),
+			 0);
 	is_answered();
+	close(admin);
 	for (unsigned i = 0; i < vmb_array_size(fds); i++)
 		close(fds[i]);
 	ck_assert_int_eq(
 		prlimit(t_witness.daemon.pid, RLIMIT_NOFILE, &all, NULL), 0);
 	fd = t_raw_attach(t_witness.daemon.socket, "");
+	ck_assert_ptr_nonnull(strstr(t_raw_ask(t_witness.daemon.socket,
+					       "{\"cmd\":\"clients\"}"),
+				     "\"ok\":true"));
 	close(fd);
 }
 END_TEST

@@ -298,6 +298,14 @@ static void say_kept_out(struct vmbd_client *c, const char *domain, int err)
 				 "names it; say there who may: [domain %.80s] "
 				 "owner = %u, or allow = yes",
 				 domain, domain, (unsigned)c->who.uid);
+	else if (err == -EACCES && !c->who.guest &&
+		 vmbd_domain_has_strangers(c->d, domain))
+		vmbd_client_warn(
+			c,
+			"not admitted to domain '%.80s': the policy "
+			"keeps out somebody who is inside since before "
+			"(vmbctl clients)",
+			domain);
 	else
 		vmbd_client_warn(c, "not admitted to domain '%.80s': %s",
 				 domain, strerror(-err));

@@ -182,6 +182,15 @@ static bool admits_members(const struct vmbd_domain *domain,
 	return true;
 }
 
+bool vmbd_domain_has_strangers(struct vmbd *d, const char *name)
+{
+	const struct vmbd_domain *domain = vmbd_domain_by_name(d, name);
+	struct vmbd_limits section;
+
+	vmbd_policy_domain(d->policy, name, &section);
+	return domain && section.set && !admits_members(domain, &section);
+}
+
 /*
  * One that the policy does not name is its founder's, and root's. Into that of
  * a guest nobody comes from outside.

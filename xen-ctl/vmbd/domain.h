@@ -37,6 +37,8 @@ int vmbd_domain_enter(struct vmbd *d, const char *name,
 /* Does the policy have a section for this domain that keeps the user out? */
 bool vmbd_domain_is_barred(struct vmbd *d, const char *name,
 			   const struct vmb_credentials *who);
+/* Is somebody inside whom that section keeps out? Then nobody may join. */
+bool vmbd_domain_has_strangers(struct vmbd *d, const char *name);
 /* The last one takes it away, unless it is that of a guest. */
 void vmbd_domain_leave(struct vmbd_domain *domain);
 

@@ -23,7 +23,8 @@ enum vmbd_resource {
 /*
  * Descriptors that the daemon holds, see platform/local/. Of a client: its
  * socket, its pidfd, and two in a reply that it does not read. Of an endpoint:
- * one to be kicked by, both ends of its notifications. Of a lane that was offered: its memory.
+ * one to be kicked by, both ends of its notifications. Of a lane that was
+ * offered: its memory.
  */
 #define VMBD_DESCRIPTORS_OF_CLIENT 4u
 #define VMBD_DESCRIPTORS_OF_ENDPOINT 3u

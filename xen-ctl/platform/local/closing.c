@@ -8,9 +8,9 @@
  *        a client leaves, or was never one -> vmb_hang_up() -> helper thread
  * Owns:  each descriptor until it is closed.
  * Trust: a last close() waits for whoever serves the file: a FUSE server that
- *        is asked to flush, a pipe or an epoll set that is held busy, for ever; a TCP
- *        socket that lingers, until a signal. What lies unread in a Unix socket
- *        was never opened here, so that its end is no flush at least.
+ *        is asked to flush, a pipe or an epoll set that is held busy, for
+ *        ever; a TCP socket that lingers, until a signal. What lies unread in
+ *        a Unix socket was never opened here, so that its end is no flush.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -49,8 +49,8 @@ struct vmb_helper_job {
 int vmb_helper_open(sd_event *event, struct vmb_helper **helper);
 /*
  * Those that end run to their end. done() is called for what ended, or never
- * ran: then a descriptor that was to be closed is left to the exit. Jobs that are stuck keep what they need and end with the
- * process.
+ * ran: then a descriptor that was to be closed is left to the exit. Jobs that
+ * are stuck keep what they need and end with the process.
  */
 void vmb_helper_close(struct vmb_helper *helper);
 

@@ -102,13 +102,22 @@ static int introduce(struct vmb_transport *t)
 	return err ? err : vmb_transport_watch(t);
 }
 
+/* On the account of who sent it, as every wait for what lies in it. */
+static void turn_away(struct vmb_platform *p, int fd)
+{
+	struct vmb_credentials who = {.uid = geteuid()};
+
+	read_credentials(fd, &who);
+	vmb_hang_up(p, who.uid, fd, NULL);
+}
+
 static int admit(struct vmb_platform *p, int fd)
 {
 	struct vmb_transport *t = calloc(1, sizeof(*t));
 	int err;
 
 	if (!t) {
-		vmb_hang_up(p, geteuid(), fd, NULL);
+		turn_away(p, fd);
 		return -ENOMEM;
 	}
 	t->p = p;
@@ -162,7 +171,7 @@ static int accept_one(struct vmb_platform *p)
 	if (fd < 0)
 		return -EAGAIN;
 	if (turned_away) {
-		vmb_hang_up(p, geteuid(), fd, NULL);
+		turn_away(p, fd);
 		return -EAGAIN;
 	}
 	err = admit(p, fd);
