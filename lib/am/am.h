@@ -180,6 +180,7 @@ struct vmb_am {
 	unsigned fences_open;	 /* posted, not ended: lanes wait for them */
 	struct vmb_lanes lanes;
 	uint32_t answered; /* posts when an answer was last looked for */
+	bool one_slot;	   /* is what the message posted last took */
 };
 
 /*

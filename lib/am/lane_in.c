@@ -423,7 +423,8 @@ unsigned vmb_lanes_take(struct vmb_am *am, unsigned budget)
 /*
  * No more of it, and no word to the sender, who has room for three quarters of
  * the lane at least: the next line is not taken from a sender who is about to
- * write it.
+ * write it. Our own next line is, for what will be said to this: see
+ * take_answer() in poll.c.
  */
 bool vmb_lane_take_answer(struct vmb_am *am, uint32_t posts)
 {
@@ -438,6 +439,8 @@ bool vmb_lane_take_answer(struct vmb_am *am, uint32_t posts)
 	in->stream_from = posts;
 	in->stream = 1;
 	in->missed = 0;
+	if (am->one_slot && in->peer->lane_on)
+		vmb_ring_claim_next(&in->peer->lane_out->ring);
 	take_due(am, in);
 	return true;
 }

@@ -152,6 +152,7 @@ static int write_now(struct vmb_am *am, struct vmb_lane_out *out, unsigned id,
 
 	if (rc)
 		return rc;
+	am->one_slot = len <= VMB_INLINE_ONE;
 	vmb_slot_fill(&slot, VMB_EV_ARRIVE, 0, id, hdr, len);
 	if (len > VMB_INLINE_PAIR) {
 		rc = write_buffered(out, &slot, segments, count, first_byte,
@@ -221,6 +222,7 @@ bool vmb_lane_post_short(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 			 peer->lane_stuck || !vmb_ring_room(&out->ring)))
 		return false;
 	vmb_ring_commit_short(&out->ring, head, data, len);
+	am->one_slot = true;
 	claim_ahead(am, out);
 	look_at_arm(am, out);
 	return true;

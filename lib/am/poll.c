@@ -244,6 +244,21 @@ void vmb_am_tell(struct vmb_am *am)
 	tell_engine(am, posted, published);
 }
 
+/*
+ * Who was answered answers, as a rule, with as much as before. A longer message
+ * is not written as soon: the engine would look at its slot again meanwhile.
+ */
+static inline int take_answer(struct vmb_am *am)
+{
+	int due = vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events));
+
+	if (due != 1)
+		return due;
+	if (am->one_slot)
+		vmb_ring_claim_next(&am->doorbell);
+	return take_due(am);
+}
+
 bool vmb_am_take_answer(struct vmb_am *am)
 {
 	uint32_t posted = am->doorbell.pos;
@@ -255,7 +270,7 @@ bool vmb_am_take_answer(struct vmb_am *am)
 		return false;
 	am->answered = posts;
 	am->polling = true;
-	rc = vmb_lane_take_answer(am, posts) ? 1 : take(am);
+	rc = vmb_lane_take_answer(am, posts) ? 1 : take_answer(am);
 	if (vmb_unlikely(rc < 0))
 		vmb_am_fail(am, -EIO);
 	if (vmb_likely(rc == 1))

@@ -237,21 +237,36 @@ static inline void vmb_ring_commit_short(struct vmb_ring *r,
 }
 
 /*
- * For a stream: own the next lines before their slots are written. A line
- * that the other side has read as well is taken back only by a store
- * (measured: not by a prefetch, on AMD Zen 2), and stores of one message wait
- * for those of the last. Of the stores here, which say nothing, the waits
- * overlap. The consumer looks at no word of a free slot but the first.
+ * Own the lines of the next slots before they are written. A line that the
+ * other side has read as well is taken back only by a store (measured: not by
+ * a prefetch, on AMD Zen 2). So these stores say nothing: the consumer looks
+ * at no word of a free slot but the first.
  */
-static inline void vmb_ring_claim(const struct vmb_ring *r)
+static inline void vmb_ring_claim_slots(const struct vmb_ring *r, uint32_t count)
 {
-	if (vmb_ring_room(r) < VMB_RING_CLAIM)
+	if (vmb_ring_room(r) < count)
 		return;
-	for (uint32_t i = 0; i < VMB_RING_CLAIM; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		struct vmb_slot *slot = &r->slots[(r->pos + i) & r->mask];
 
 		vmb_store_relaxed((uint64_t *)(void *)slot + 1, 0);
 	}
+}
+
+/* For a stream: stores of one message wait for those of the last; the waits of
+ * these overlap. */
+static inline void vmb_ring_claim(const struct vmb_ring *r)
+{
+	vmb_ring_claim_slots(r, VMB_RING_CLAIM);
+}
+
+/*
+ * For an answer, which the consumer watches for: the line comes while the
+ * question is being read. Too early, and the consumer has it back by then.
+ */
+static inline void vmb_ring_claim_next(const struct vmb_ring *r)
+{
+	vmb_ring_claim_slots(r, 1);
 }
 
 static inline void vmb_ring_commit(struct vmb_ring *r,

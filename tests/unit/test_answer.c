@@ -129,6 +129,36 @@ START_TEST(answers_are_told_of_by_the_quarter)
 }
 END_TEST
 
+/*
+ * The slot of what will be said to an answer is written before the answer is
+ * read, if that is as short as what was said before; a word that says nothing.
+ */
+START_TEST(next_slot_is_claimed_for_a_short_answer)
+{
+	static const size_t lens[] = {8, 64, 1000};
+	size_t len = lens[_i / 2];
+	struct vmb_ring *ring = &a.am.doorbell;
+	uint64_t *word;
+
+	if (_i % 2) {
+		l_bring_up(&b, &a);
+		ring = &l_bring_up(&a, &b)->ring;
+	}
+	l_post(&a, &b); /* the last one counts */
+	ck_assert_int_eq(t_end_post(&a, &b, 0, len, VMB_AM_TRY), 0);
+	t_ends_until(b.received[0] == a.sent[0], &b);
+	rest(&a);
+	l_post(&b, &a);
+	t_nic_settle();
+	word = (uint64_t *)(void *)&ring->slots[ring->pos & ring->mask] + 1;
+	vmb_store_relaxed(word, 77);
+	ck_assert(vmb_am_take_answer(&a.am));
+	ck_assert_uint_eq(vmb_load_relaxed(word), len == 8 ? 0 : 77);
+	l_post(&a, &b);
+	t_ends_until(b.received[0] == a.sent[0], &b);
+}
+END_TEST
+
 static void answer_back(struct vmb_am *am, const struct vmb_am_arrival *arrival,
 			void *arg)
 {
@@ -192,6 +222,7 @@ int main(void)
 	tcase_add_loop_test(tc, answer_is_told_of_before_a_sleep, 0, 2);
 	tcase_add_test(tc, who_has_nothing_takes_nothing);
 	tcase_add_test(tc, answers_are_told_of_by_the_quarter);
+	tcase_add_loop_test(tc, next_slot_is_claimed_for_a_short_answer, 0, 6);
 	tcase_add_loop_test(tc, sleepers_hear_of_what_a_handler_posts, 0, 2);
 	tcase_add_test(tc, engine_that_lies_ends_the_endpoint);
 	return l_run(s);
