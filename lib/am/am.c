@@ -50,6 +50,7 @@ int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
 	am->upper_arg = upper_arg;
 	am->fences = !(port->hello.features & VMB_FEATURE_BARRIER);
 	vmb_copier_init(&am->tx_copier);
+	vmb_claimer_init(&am->claimer);
 	vmb_list_init(&am->ready);
 	vmb_list_init(&am->settling);
 	vmb_lanes_init(am);

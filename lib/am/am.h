@@ -24,6 +24,7 @@
 #include <vmbypass/abi/slot.h>
 #include <vmbypass/vmb_am.h>
 
+#include "am/claim.h"
 #include "base/copy.h"
 #include "base/list.h"
 #include "port/port.h"
@@ -181,6 +182,7 @@ struct vmb_am {
 	struct vmb_lanes lanes;
 	uint32_t answered; /* posts when an answer was last looked for */
 	bool one_slot;	   /* is what the message posted last took */
+	struct vmb_claimer claimer;
 };
 
 /*

@@ -132,6 +132,15 @@ void vmb_am_wake_engine(struct vmb_am *am, bool posted, bool published);
 /* Send what waits and may go. */
 void vmb_am_flush(struct vmb_am *am);
 
+/*
+ * Who was answered answers, as a rule, with as much as before: when is the line
+ * for that to be taken back? A longer message is written later than it stays.
+ */
+static inline enum vmb_claim vmb_am_claims(struct vmb_am *am)
+{
+	return am->one_slot ? vmb_claimer_turn(&am->claimer) : VMB_CLAIM_NOT;
+}
+
 /* Tell the engine and all senders what we took of theirs, if they do not know. */
 void vmb_am_tell(struct vmb_am *am);
 

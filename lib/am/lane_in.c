@@ -423,12 +423,12 @@ unsigned vmb_lanes_take(struct vmb_am *am, unsigned budget)
 /*
  * No more of it, and no word to the sender, who has room for three quarters of
  * the lane at least: the next line is not taken from a sender who is about to
- * write it. Our own next line is, for what will be said to this: see
- * take_answer() in poll.c.
+ * write it. Our own next line may be, for what will be said to this.
  */
 bool vmb_lane_take_answer(struct vmb_am *am, uint32_t posts)
 {
 	struct vmb_lane_in *in;
+	enum vmb_claim when;
 
 	if (!am->lanes.watch)
 		return false;
@@ -439,9 +439,14 @@ bool vmb_lane_take_answer(struct vmb_am *am, uint32_t posts)
 	in->stream_from = posts;
 	in->stream = 1;
 	in->missed = 0;
-	if (am->one_slot && in->peer->lane_on)
+	when = in->peer->lane_on ? vmb_am_claims(am) : VMB_CLAIM_NOT;
+	if (when == VMB_CLAIM_EARLY)
 		vmb_ring_claim_next(&in->peer->lane_out->ring);
 	take_due(am, in);
+	/* the handler may have ended either lane, and freed the peer */
+	if (when == VMB_CLAIM_LATE && in->state == VMB_LANE_OPEN &&
+	    in->peer->lane_on)
+		vmb_ring_claim_next(&in->peer->lane_out->ring);
 	return true;
 }
 

@@ -244,19 +244,20 @@ void vmb_am_tell(struct vmb_am *am)
 	tell_engine(am, posted, published);
 }
 
-/*
- * Who was answered answers, as a rule, with as much as before. A longer message
- * is not written as soon: the engine would look at its slot again meanwhile.
- */
 static inline int take_answer(struct vmb_am *am)
 {
 	int due = vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events));
+	enum vmb_claim when;
 
 	if (due != 1)
 		return due;
-	if (am->one_slot)
+	when = vmb_am_claims(am);
+	if (when == VMB_CLAIM_EARLY)
 		vmb_ring_claim_next(&am->doorbell);
-	return take_due(am);
+	due = take_due(am);
+	if (when == VMB_CLAIM_LATE)
+		vmb_ring_claim_next(&am->doorbell);
+	return due;
 }
 
 bool vmb_am_take_answer(struct vmb_am *am)

@@ -242,7 +242,8 @@ static inline void vmb_ring_commit_short(struct vmb_ring *r,
  * a prefetch, on AMD Zen 2). So these stores say nothing: the consumer looks
  * at no word of a free slot but the first.
  */
-static inline void vmb_ring_claim_slots(const struct vmb_ring *r, uint32_t count)
+static inline void vmb_ring_claim_slots(const struct vmb_ring *r,
+					uint32_t count)
 {
 	if (vmb_ring_room(r) < count)
 		return;

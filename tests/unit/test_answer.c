@@ -129,18 +129,31 @@ START_TEST(answers_are_told_of_by_the_quarter)
 }
 END_TEST
 
+/* Where the test looks for a claim, and what was there when the handler ran. */
+static uint64_t *next_word, word_in_handler;
+
+static void look_at_word(struct vmb_am *am,
+			 const struct vmb_am_arrival *arrival, void *arg)
+{
+	(void)am;
+	(void)arrival;
+	(void)arg;
+	word_in_handler = vmb_load_relaxed(next_word);
+}
+
 /*
- * The slot of what will be said to an answer is written before the answer is
- * read, if that is as short as what was said before; a word that says nothing.
+ * Into the slot of what will be said to an answer a word that says nothing is
+ * written, before the answer is read, after, or not, as the claimer says; and
+ * not if what was said last was long. Looped over both kinds of slots, too.
  */
 START_TEST(next_slot_is_claimed_for_a_short_answer)
 {
 	static const size_t lens[] = {8, 64, 1000};
-	size_t len = lens[_i / 2];
+	enum vmb_claim way = (enum vmb_claim)(_i % VMB_CLAIMS);
+	size_t len = lens[_i / VMB_CLAIMS % 3];
 	struct vmb_ring *ring = &a.am.doorbell;
-	uint64_t *word;
 
-	if (_i % 2) {
+	if (_i / VMB_CLAIMS / 3) {
 		l_bring_up(&b, &a);
 		ring = &l_bring_up(&a, &b)->ring;
 	}
@@ -148,12 +161,20 @@ START_TEST(next_slot_is_claimed_for_a_short_answer)
 	ck_assert_int_eq(t_end_post(&a, &b, 0, len, VMB_AM_TRY), 0);
 	t_ends_until(b.received[0] == a.sent[0], &b);
 	rest(&a);
-	l_post(&b, &a);
+	vmb_am_bind(&a.am, 9, look_at_word, NULL);
+	ck_assert_int_eq(t_end_post(&b, &a, 9, 8, VMB_AM_TRY), 0);
 	t_nic_settle();
-	word = (uint64_t *)(void *)&ring->slots[ring->pos & ring->mask] + 1;
-	vmb_store_relaxed(word, 77);
+	next_word =
+		(uint64_t *)(void *)&ring->slots[ring->pos & ring->mask] + 1;
+	vmb_store_relaxed(next_word, 77);
+	a.am.claimer = (struct vmb_claimer){.answers = VMB_CLAIMER_ROUND - 1,
+					    .way = way};
+	if (len != 8)
+		way = VMB_CLAIM_NOT;
 	ck_assert(vmb_am_take_answer(&a.am));
-	ck_assert_uint_eq(vmb_load_relaxed(word), len == 8 ? 0 : 77);
+	ck_assert_uint_eq(word_in_handler, way == VMB_CLAIM_EARLY ? 0 : 77);
+	ck_assert_uint_eq(vmb_load_relaxed(next_word),
+			  way == VMB_CLAIM_NOT ? 77 : 0);
 	l_post(&a, &b);
 	t_ends_until(b.received[0] == a.sent[0], &b);
 }
@@ -222,7 +243,7 @@ int main(void)
 	tcase_add_loop_test(tc, answer_is_told_of_before_a_sleep, 0, 2);
 	tcase_add_test(tc, who_has_nothing_takes_nothing);
 	tcase_add_test(tc, answers_are_told_of_by_the_quarter);
-	tcase_add_loop_test(tc, next_slot_is_claimed_for_a_short_answer, 0, 6);
+	tcase_add_loop_test(tc, next_slot_is_claimed_for_a_short_answer, 0, 12);
 	tcase_add_loop_test(tc, sleepers_hear_of_what_a_handler_posts, 0, 2);
 	tcase_add_test(tc, engine_that_lies_ends_the_endpoint);
 	return l_run(s);
