@@ -60,8 +60,6 @@ static inline enum vmb_claim vmb_claimer_turn(struct vmb_claimer *c)
 		return c->way;
 	if (turn % VMB_CLAIMER_SLICE == 0)
 		vmb_claimer_tried(c, turn, vmb_now_ns());
-	if (turn == VMB_CLAIMER_TRIALS * VMB_CLAIMER_SLICE)
-		return c->way;
 	return turn / VMB_CLAIMER_SLICE % VMB_CLAIMS;
 }
 
