@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -521,6 +522,25 @@ START_TEST(limit_holds_from_now_on)
 }
 END_TEST
 
+START_TEST(clients_shows_what_users_are_called)
+{
+	const struct passwd *self = getpwuid(getuid());
+	const json_t *row;
+	json_t *rows;
+
+	RUN(b.daemon.socket, &r, "clients", "--json");
+	rows = parse(r.out);
+	row = json_array_get(rows, 0);
+	ck_assert_int_eq(integer(row, "uid"), getuid());
+	ck_assert_ptr_nonnull(self);
+	ck_assert_str_eq(string(row, "user"), self->pw_name);
+	json_decref(rows);
+	ck_assert_ptr_null(
+		strstr(t_raw_ask(b.daemon.socket, "{\"cmd\":\"clients\"}"),
+		       "\"user\""));
+}
+END_TEST
+
 START_TEST(limits_shows_the_policy)
 {
 	RUN(b.daemon.socket, &r, "limits", "--json");
@@ -552,6 +572,9 @@ START_TEST(limits_shows_who_owns_a_domain)
 	row = row_named(rows, "db"); /* nobody has this number */
 	ck_assert_int_eq(integer(row, "owner"), 4000000001);
 	ck_assert_str_eq(string(row, "owner_name"), "4000000001");
+	/* it was vmbctl who asked: that may take long */
+	ck_assert_ptr_null(strstr(t_raw_ask(d.socket, "{\"cmd\":\"limits\"}"),
+				  "owner_name"));
 	/* the row of what is built in: there is no owner */
 	ck_assert_ptr_null(json_object_get(row_named(rows, ""), "owner"));
 	json_decref(rows);
@@ -864,6 +887,7 @@ static TCase *daemon_case(void)
 	tcase_add_test(c, weight_is_set_by_name_and_by_number);
 	tcase_add_test(c, guests_are_none_of_a_local_daemon);
 	tcase_add_test(c, limit_holds_from_now_on);
+	tcase_add_test(c, clients_shows_what_users_are_called);
 	tcase_add_test(c, limits_shows_the_policy);
 	tcase_add_test(c, limits_shows_who_owns_a_domain);
 	return c;

@@ -3,6 +3,8 @@
  * show.c - commands that ask the daemon for a list and show it. Without
  * --all the columns fit into 80 characters.
  */
+#include <pwd.h>
+
 #include "admin.h"
 #include "base/util.h"
 #include "table.h"
@@ -116,6 +118,36 @@ static const struct vmb_column weight_columns[] = {
 	{"SHARE", "share", VMB_TEXT_PERCENT, false},
 };
 
+/* What the user of that number is called here, or the number. */
+static json_t *user_text(json_int_t uid)
+{
+	const struct passwd *user = getpwuid((uid_t)uid);
+
+	return user ? json_string(user->pw_name)
+		    : json_sprintf("%" JSON_INTEGER_FORMAT, uid);
+}
+
+/* The daemon knows users by their numbers. */
+static void name_users(json_t *rows)
+{
+	static const struct {
+		const char *number, *name;
+	} keys[] = {{"uid", "user"}, {"owner", "owner_name"}};
+	json_t *row, *uid;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		for (size_t k = 0; k < vmb_array_size(keys); k++) {
+			uid = json_object_get(row, keys[k].number);
+			if (uid)
+				json_object_set_new(
+					row, keys[k].name,
+					user_text(json_integer_value(uid)));
+		}
+	}
+}
+
 static int show_list(const struct vmb_options *o, const char *command,
 		     const struct vmb_column *columns, size_t count,
 		     const char *nothing)
@@ -123,7 +155,10 @@ static int show_list(const struct vmb_options *o, const char *command,
 	json_t *rows;
 	int err = vmb_admin_list(o, command, &rows);
 
-	return err ? err : vmb_table_show(o, columns, count, rows, nothing);
+	if (err)
+		return err;
+	name_users(rows);
+	return vmb_table_show(o, columns, count, rows, nothing);
 }
 
 int vmb_status_run(const struct vmb_options *o)

@@ -101,11 +101,6 @@ bool vmbd_key_is_choice(enum vmbd_key key)
 	return keys[key].choice[0];
 }
 
-bool vmbd_key_is_user(enum vmbd_key key)
-{
-	return keys[key].is_user;
-}
-
 const char *vmbd_key_choice(enum vmbd_key key, uint64_t value)
 {
 	return keys[key].choice[!!value];

@@ -86,7 +86,6 @@ void vmbd_policy_guest(const struct vmbd_policy *policy, const char *name,
 
 const char *vmbd_key_name(enum vmbd_key key);
 bool vmbd_key_is_choice(enum vmbd_key key);
-bool vmbd_key_is_user(enum vmbd_key key);
 /* Text of a choice: "yes"/"no", "all"/"domain". */
 const char *vmbd_key_choice(enum vmbd_key key, uint64_t value);
 /* Is the number allowed for this key? */

@@ -9,7 +9,6 @@
 #include "report.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,19 +118,20 @@ json_t *vmbd_report_status(struct vmbd *d)
 
 /* ---- clients and domains ------------------------------------------------ */
 
-/* Adds who it is: process and user, or the guest that it runs in. */
+/*
+ * Adds who it is: process and user, or the guest that it runs in. What a user is
+ * called vmbctl finds out: that may take a question to a directory elsewhere,
+ * and nobody waits for it here.
+ */
 static json_t *with_owner(const struct vmbd_client *c, json_t *row)
 {
-	const struct passwd *user;
 	json_t *owner;
 
 	if (c->who.guest) {
 		owner = json_pack("{s:s}", "guest", c->who.guest->who.name);
 	} else {
-		user = getpwuid(c->who.uid);
-		owner = json_pack("{s:i, s:I, s:s}", "pid", (int)c->who.pid,
-				  "uid", (json_int_t)c->who.uid, "user",
-				  user ? user->pw_name : "");
+		owner = json_pack("{s:i, s:I}", "pid", (int)c->who.pid, "uid",
+				  (json_int_t)c->who.uid);
 	}
 	if (!row || !owner || json_object_update(row, owner)) {
 		json_decref(row);
@@ -494,15 +494,6 @@ json_t *vmbd_report_faults(struct vmbd *d, size_t max)
 
 /* ---- limits ------------------------------------------------------------- */
 
-/* As the policy may say it: a name where there is one. */
-static json_t *user_text(uint64_t uid)
-{
-	const struct passwd *user = getpwuid((uid_t)uid);
-
-	return user ? json_string(user->pw_name)
-		    : json_sprintf("%u", (unsigned)uid);
-}
-
 static json_t *limits_row(const char *section, const char *name,
 			  const struct vmbd_limits *limits)
 {
@@ -518,9 +509,6 @@ static json_t *limits_row(const char *section, const char *name,
 			vmbd_key_is_choice(key)
 				? json_string(vmbd_key_choice(key, value))
 				: json_integer(number(value)));
-		if (vmbd_key_is_user(key))
-			json_object_set_new(row, "owner_name",
-					    user_text(value));
 	}
 	return row;
 }
