@@ -34,6 +34,7 @@ static void map_area(struct vmb_am *am)
 	am->settled = vmb_low(progress);
 	am->rx_pos = vmb_high(consumed);
 	am->published = consumed;
+	vmb_claimer_init(&am->claimer, am->pep.handle);
 }
 
 int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
@@ -50,7 +51,6 @@ int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
 	am->upper_arg = upper_arg;
 	am->fences = !(port->hello.features & VMB_FEATURE_BARRIER);
 	vmb_copier_init(&am->tx_copier);
-	vmb_claimer_init(&am->claimer);
 	vmb_list_init(&am->ready);
 	vmb_list_init(&am->settling);
 	vmb_lanes_init(am);
@@ -118,6 +118,12 @@ void vmb_am_fini(struct vmb_am *am, int linger_ms)
 	vmb_am_rdma_fini(am);
 	am->port->ops->endpoint_close(am->port, &am->pep);
 	memset(am, 0, sizeof(*am));
+}
+
+/* A handler may have forked, and may return in the child. */
+void vmb_am_mark_forked(struct vmb_am *am)
+{
+	am->short_to = NULL;
 }
 
 void vmb_am_bind(struct vmb_am *am, unsigned id, vmb_am_handler_fn fn,

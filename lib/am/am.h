@@ -181,7 +181,8 @@ struct vmb_am {
 	unsigned fences_open;	 /* posted, not ended: lanes wait for them */
 	struct vmb_lanes lanes;
 	uint32_t answered; /* posts when an answer was last looked for */
-	bool one_slot;	   /* is what the message posted last took */
+	/* where the message posted last went, if it was short; or NULL */
+	const struct vmb_ring *short_to;
 	struct vmb_claimer claimer;
 };
 
@@ -217,6 +218,9 @@ void vmb_am_fini(struct vmb_am *am, int linger_ms);
 
 void vmb_am_bind(struct vmb_am *am, unsigned id, vmb_am_handler_fn fn,
 		 void *arg);
+
+/* In a forked child: from now on it touches nothing that the parent has, too. */
+void vmb_am_mark_forked(struct vmb_am *am);
 
 /* The peer of a handle, made on first use. NULL: no memory, or handle 0. */
 struct vmb_peer *vmb_am_peer(struct vmb_am *am, uint32_t handle);

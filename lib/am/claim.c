@@ -4,34 +4,73 @@
  */
 #include "am/claim.h"
 
+#include <string.h>
+
+/* So many times the shortest time between two answers: a line cannot cost as
+ * much, so something else was done meanwhile. */
+#define ELSE 4u
+
 /* By so much, or it is no gain: a 64th. */
 static bool is_shorter(uint64_t ns, uint64_t than)
 {
 	return ns < than - than / 64;
 }
 
-static void choose(struct vmb_claimer *c)
+static void begin(struct vmb_claimer *c)
 {
-	c->way = VMB_CLAIM_NOT;
-	for (unsigned way = 0; way < VMB_CLAIMS; way++) {
-		if (is_shorter(c->best[way], c->best[c->way]))
-			c->way = way;
-	}
-	for (unsigned way = 0; way < VMB_CLAIMS; way++)
-		c->best[way] = UINT64_MAX;
+	c->least_ns = UINT64_MAX;
+	memset(c->sums, 0, sizeof(c->sums));
 }
 
-/* The shortest counts: one in which something else was done says nothing. */
-void vmb_claimer_tried(struct vmb_claimer *c, uint32_t turn, uint64_t now_ns)
+/* From the answer before to this one. */
+static void note(struct vmb_claimer *c, uint64_t ns)
 {
-	uint32_t trials = turn / VMB_CLAIMER_SLICE; /* that have ended */
-	uint64_t *best;
+	if (ns < c->least_ns / ELSE) /* so it was in all before */
+		begin(c);
+	c->least_ns = vmb_max(vmb_min(ns, c->least_ns), (uint64_t)1);
+	if (ns > ELSE * c->least_ns)
+		return;
+	c->sums[c->tried].ns += ns;
+	c->sums[c->tried].count++;
+}
 
-	if (trials) {
-		best = &c->best[(trials - 1) % VMB_CLAIMS];
-		*best = vmb_min(now_ns - c->from_ns, *best);
-	}
+/* ps, on average; of a way that was not tried: for ever. */
+static uint64_t average(const struct vmb_claimer *c, enum vmb_claim way)
+{
+	return c->sums[way].count ? 1000 * c->sums[way].ns / c->sums[way].count
+				  : UINT64_MAX;
+}
+
+static enum vmb_claim best_of(const struct vmb_claimer *c)
+{
+	enum vmb_claim best = VMB_CLAIM_NOT;
+
+	for (enum vmb_claim way = best + 1; way < VMB_CLAIMS; way++)
+		if (is_shorter(average(c, way), average(c, best)))
+			best = way;
+	return best;
+}
+
+/* Xorshift, by Marsaglia. */
+static enum vmb_claim any_way(struct vmb_claimer *c)
+{
+	c->random ^= c->random << 13;
+	c->random ^= c->random >> 17;
+	c->random ^= c->random << 5;
+	return (enum vmb_claim)(c->random % VMB_CLAIMS);
+}
+
+enum vmb_claim vmb_claimer_try(struct vmb_claimer *c, uint32_t turn,
+			       uint64_t now_ns)
+{
+	if (!turn)
+		begin(c);
+	else
+		note(c, now_ns - c->from_ns);
 	c->from_ns = now_ns;
-	if (trials == VMB_CLAIMER_TRIALS)
-		choose(c);
+	if (turn == VMB_CLAIMER_TRIALS)
+		return c->way = best_of(c);
+	if (turn % VMB_CLAIMER_SLICE == 0)
+		c->tried = any_way(c);
+	return c->tried;
 }

@@ -3,7 +3,7 @@
  * claim.h - when to take back the line of the slot in which an answer will be
  * answered: before it is read, after, or only when that slot is written?
  *
- * Flow:  take_answer() in poll.c, lane_in.c -> vmb_claimer_turn()
+ * Flow:  take_answer() in poll.c, lane_in.c -> vmb_am_claims() -> [here]
  * Owns:  nothing.
  * Trust: none is needed.
  *
@@ -11,11 +11,13 @@
  * message comes down. If that takes longer than the line stays, the other side
  * has looked again and taken it away: worse than not to have asked. How long
  * both take depends on the application and on where the processors are, so
- * all ways are tried, a few answers of many (decision 0023).
+ * all ways are tried, a few answers of many (decision 0023). In an order that
+ * nobody else has: the other side tries as well, and programs have rhythms.
  */
 #ifndef VMB_AM_CLAIM_H
 #define VMB_AM_CLAIM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/util.h"
@@ -27,40 +29,46 @@ enum vmb_claim {
 	VMB_CLAIMS,
 };
 
-#define VMB_CLAIMER_ROUND 8192u /* answers; then all are tried again ... */
-#define VMB_CLAIMER_SLICE 64u	/* ... so many answers at a time ... */
-#define VMB_CLAIMER_TRIALS (4u * VMB_CLAIMS) /* ... in turn, so often in all */
+#define VMB_CLAIMER_ROUND 8192u /* answers; of these ... */
+#define VMB_CLAIMER_TRIALS 768u /* ... so many are trials ... */
+#define VMB_CLAIMER_SLICE 4u	/* ... of which so many in a row are alike */
 /* Answers before the first trial: by then they come as they will. */
 #define VMB_CLAIMER_FIRST 64u
 
 struct vmb_claimer {
-	uint32_t answers;   /* so far, modulo 2^32 */
-	enum vmb_claim way; /* that the last round has shown to be best */
-	uint64_t from_ns;   /* when this trial began */
-	uint64_t best[VMB_CLAIMS]; /* shortest trial of this round, ns */
+	uint32_t answers;     /* so far, modulo 2^32 */
+	enum vmb_claim way;   /* that the last trials have shown to be best */
+	enum vmb_claim tried; /* now */
+	uint32_t random;      /* never 0 */
+	uint64_t from_ns;     /* when the last answer of these trials came */
+	uint64_t least_ns;    /* between two of them */
+	struct {
+		uint64_t ns;	/* in all ... */
+		uint64_t count; /* ... of so many */
+	} sums[VMB_CLAIMS];
 };
 
-static inline void vmb_claimer_init(struct vmb_claimer *c)
+/* seed: what the other side does not have, the handle for one. */
+static inline void vmb_claimer_init(struct vmb_claimer *c, uint32_t seed)
 {
 	*c = (struct vmb_claimer){
 		.answers = 0u - VMB_CLAIMER_FIRST,
-		.best = {UINT64_MAX, UINT64_MAX, UINT64_MAX},
+		.random = seed ? seed : 1,
 	};
 }
 
-/* A trial has ended, or the first one begins, before answer `turn`. */
-void vmb_claimer_tried(struct vmb_claimer *c, uint32_t turn, uint64_t now_ns);
+/* Answer `turn` of the round, at most VMB_CLAIMER_TRIALS, has come at now_ns. */
+enum vmb_claim vmb_claimer_try(struct vmb_claimer *c, uint32_t turn,
+			       uint64_t now_ns);
 
 /* An answer is about to be read: when to claim? */
 static inline enum vmb_claim vmb_claimer_turn(struct vmb_claimer *c)
 {
 	uint32_t turn = c->answers++ % VMB_CLAIMER_ROUND;
 
-	if (vmb_likely(turn > VMB_CLAIMER_TRIALS * VMB_CLAIMER_SLICE))
+	if (vmb_likely(turn > VMB_CLAIMER_TRIALS))
 		return c->way;
-	if (turn % VMB_CLAIMER_SLICE == 0)
-		vmb_claimer_tried(c, turn, vmb_now_ns());
-	return turn / VMB_CLAIMER_SLICE % VMB_CLAIMS;
+	return vmb_claimer_try(c, turn, vmb_now_ns());
 }
 
 #endif

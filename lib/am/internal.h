@@ -133,12 +133,24 @@ void vmb_am_wake_engine(struct vmb_am *am, bool posted, bool published);
 void vmb_am_flush(struct vmb_am *am);
 
 /*
- * Who was answered answers, as a rule, with as much as before: when is the line
- * for that to be taken back? A longer message is written later than it stays.
+ * Who was answered answers, as a rule, to where the last message went and with
+ * as much: when is the line for that to be taken back? A longer message is
+ * written later than it stays.
  */
-static inline enum vmb_claim vmb_am_claims(struct vmb_am *am)
+static inline enum vmb_claim vmb_am_claims(struct vmb_am *am,
+					   const struct vmb_ring *to)
 {
-	return am->one_slot ? vmb_claimer_turn(&am->claimer) : VMB_CLAIM_NOT;
+	return to && am->short_to == to ? vmb_claimer_turn(&am->claimer)
+					: VMB_CLAIM_NOT;
+}
+
+/* A handler has run: the lane may have ended. Then it is not here any more. */
+static inline void vmb_am_claim_late(const struct vmb_am *am,
+				     enum vmb_claim when,
+				     const struct vmb_ring *to)
+{
+	if (when == VMB_CLAIM_LATE && am->short_to == to)
+		vmb_ring_claim_next(to);
 }
 
 /* Tell the engine and all senders what we took of theirs, if they do not know. */

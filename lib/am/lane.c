@@ -180,6 +180,8 @@ void vmb_lane_out_end(struct vmb_am *am, struct vmb_lane_out *out)
 		for (unsigned i = 0; i < VMB_LANE_DIRECTS; i++)
 			vmb_publish(&out->ctl->direct[i].claim, 0);
 	out->state = VMB_LANE_ENDED;
+	if (am->short_to == &out->ring)
+		am->short_to = NULL;
 	peer->lane_out = NULL;
 	peer->lane_on = peer->lane_stuck = false;
 	peer->lane_sends = 0;

@@ -427,6 +427,7 @@ unsigned vmb_lanes_take(struct vmb_am *am, unsigned budget)
  */
 bool vmb_lane_take_answer(struct vmb_am *am, uint32_t posts)
 {
+	const struct vmb_ring *to;
 	struct vmb_lane_in *in;
 	enum vmb_claim when;
 
@@ -439,14 +440,12 @@ bool vmb_lane_take_answer(struct vmb_am *am, uint32_t posts)
 	in->stream_from = posts;
 	in->stream = 1;
 	in->missed = 0;
-	when = in->peer->lane_on ? vmb_am_claims(am) : VMB_CLAIM_NOT;
+	to = in->peer->lane_on ? &in->peer->lane_out->ring : NULL;
+	when = vmb_am_claims(am, to);
 	if (when == VMB_CLAIM_EARLY)
-		vmb_ring_claim_next(&in->peer->lane_out->ring);
+		vmb_ring_claim_next(to);
 	take_due(am, in);
-	/* the handler may have ended either lane, and freed the peer */
-	if (when == VMB_CLAIM_LATE && in->state == VMB_LANE_OPEN &&
-	    in->peer->lane_on)
-		vmb_ring_claim_next(&in->peer->lane_out->ring);
+	vmb_am_claim_late(am, when, to);
 	return true;
 }
 

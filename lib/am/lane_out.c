@@ -152,7 +152,6 @@ static int write_now(struct vmb_am *am, struct vmb_lane_out *out, unsigned id,
 
 	if (rc)
 		return rc;
-	am->one_slot = len <= VMB_INLINE_ONE;
 	vmb_slot_fill(&slot, VMB_EV_ARRIVE, 0, id, hdr, len);
 	if (len > VMB_INLINE_PAIR) {
 		rc = write_buffered(out, &slot, segments, count, first_byte,
@@ -167,6 +166,7 @@ static int write_now(struct vmb_am *am, struct vmb_lane_out *out, unsigned id,
 		vmb_am_gather(slot.payload, segments, count, first_byte, len);
 		vmb_ring_commit_some(&out->ring, &slot, (uint32_t)len);
 	}
+	am->short_to = len <= VMB_INLINE_ONE ? &out->ring : NULL;
 	claim_ahead(am, out);
 	look_at_arm(am, out);
 	return 0;
@@ -222,7 +222,7 @@ bool vmb_lane_post_short(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 			 peer->lane_stuck || !vmb_ring_room(&out->ring)))
 		return false;
 	vmb_ring_commit_short(&out->ring, head, data, len);
-	am->one_slot = true;
+	am->short_to = &out->ring;
 	claim_ahead(am, out);
 	look_at_arm(am, out);
 	return true;

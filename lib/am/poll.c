@@ -251,12 +251,11 @@ static inline int take_answer(struct vmb_am *am)
 
 	if (due != 1)
 		return due;
-	when = vmb_am_claims(am);
+	when = vmb_am_claims(am, &am->doorbell);
 	if (when == VMB_CLAIM_EARLY)
 		vmb_ring_claim_next(&am->doorbell);
 	due = take_due(am);
-	if (when == VMB_CLAIM_LATE)
-		vmb_ring_claim_next(&am->doorbell);
+	vmb_am_claim_late(am, when, &am->doorbell);
 	return due;
 }
 

@@ -223,7 +223,6 @@ int vmb_am_send_now(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 
 	if (!vmb_am_has_slots(am, slots))
 		return -EAGAIN;
-	am->one_slot = len <= VMB_INLINE_ONE;
 	vmb_slot_fill(&slot, VMB_OP_SEND, peer->handle, id, hdr, len);
 	if (len > VMB_INLINE_PAIR) {
 		rc = send_buffered(am, peer, &slot, segments, count, first_byte,
@@ -236,9 +235,11 @@ int vmb_am_send_now(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		vmb_am_gather(slot.payload, segments, count, first_byte, len);
 		vmb_am_commit(am, &slot, (uint32_t)len);
 	}
-	if (!rc)
-		peer->last_post = am->doorbell.pos;
-	return rc;
+	if (rc)
+		return rc;
+	peer->last_post = am->doorbell.pos;
+	am->short_to = len <= VMB_INLINE_ONE ? &am->doorbell : NULL;
+	return 0;
 }
 
 /* ---- post ---------------------------------------------------------------------- */
@@ -291,7 +292,7 @@ post_short(struct vmb_am *am, struct vmb_peer *peer, unsigned id, uint64_t hdr,
 		return false;
 	am->tx_end[am->doorbell.pos % VMB_DOORBELL_SLOTS] = am->tx_pos;
 	vmb_ring_commit_short(&am->doorbell, head, data, len);
-	am->one_slot = true;
+	am->short_to = &am->doorbell;
 	peer->last_post = am->doorbell.pos;
 	vmb_lane_consider(am, peer);
 	vmb_am_kick(am);

@@ -91,6 +91,7 @@ static int start(struct vmb_am *am, struct vmb_slot *slot, vmb_am_rdma_fn fn,
 		r->uses = 1; /* 0 is no cookie of anybody */
 	slot->hdr = vmb_pack(index, r->uses);
 	vmb_am_commit(am, slot, sizeof(struct vmb_slot_rdma));
+	am->short_to = NULL;
 	return 0;
 }
 

@@ -308,6 +308,7 @@ void vmb_endpoint_mark_forked(void)
 
 	for (unsigned i = 0; (ep = vmb_table_at(&vmb_endpoints, i)); i++) {
 		ep->lock = (struct vmb_lock){0};
+		vmb_am_mark_forked(&ep->am);
 		if (ep->state == VMB_ENDPOINT_OPEN)
 			ep->state = VMB_ENDPOINT_INHERITED;
 		else if (ep->state != VMB_ENDPOINT_FREE)

@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/process.h"
 #include "base/util.h"
 #include "nic/nic.h"
 #include "fault_log.h"
@@ -40,7 +39,7 @@ static void expect_refusal(int fd, const void *msg, size_t len, const int *fds,
 	ck_assert_uint_eq(r.fd_count, 0);
 }
 
-/* The same; the last one is of what is no request at all. */
+/* Records so far; the last one is of what is no request at all. */
 static long records(void)
 {
 	long count = t_recorded();
