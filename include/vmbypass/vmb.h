@@ -169,6 +169,8 @@ struct vmb_open_params {
 	uint32_t eager_max;	 /* bytes up to which vmb_isend() does not
 				    wait for the receiver, 4096..32768;
 				    0: VMB_EAGER in the environment */
+	uint32_t linger_ms; /* so long vmb_close() waits for a receiver that
+			       makes no room at all; 0: 1000 */
 };
 
 /*
@@ -196,7 +198,8 @@ VMB_PUBLIC int vmb_open(const struct vmb_open_params *params,
 			struct vmb_endpoint **ep);
 
 /*
- * Close an endpoint. Sends that were reported complete are still delivered;
+ * Close an endpoint. Sends that were reported complete are still delivered,
+ * unless no receiver makes room for them within linger_ms of the last that did;
  * everything else that is pending is dropped without report, its requests are
  * dead. Threads that wait on it return -EBADF. NULL is ignored. Must not be
  * called inside a handler (it then returns -EDEADLK and does nothing).

@@ -108,6 +108,7 @@ struct vmb_endpoint {
 
 	uint32_t number; /* never used twice: goes into struct vmb_addr */
 	uint32_t key;
+	int linger_ms; /* see struct vmb_open_params */
 	enum vmb_wait_mode wait_mode;
 	struct vmb_msg *msg;
 

@@ -16,7 +16,8 @@
 #include "api/api.h"
 
 #define UNEXPECTED_DEFAULT (64u << 20)
-#define LINGER_MS 1000
+#define LINGER_DEFAULT_MS 1000
+#define LINGER_MAX_MS 3600000
 
 struct vmb_table vmb_endpoints =
 	VMB_TABLE_INIT(vmb_endpoints, sizeof(struct vmb_endpoint));
@@ -127,6 +128,8 @@ static void reset(struct vmb_endpoint *ep, const struct vmb_open_params *p)
 	       sizeof(*ep) - offsetof(struct vmb_endpoint, number));
 	ep->number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
 	ep->key = p->key;
+	ep->linger_ms = p->linger_ms ? (int)vmb_min(p->linger_ms, LINGER_MAX_MS)
+				     : LINGER_DEFAULT_MS;
 	ep->wait_mode = p->wait ? p->wait : vmb_library.settings.wait;
 	ep->spin_ns = vmb_library.settings.spin_ns;
 	vmb_list_init(&ep->waiters);
@@ -244,7 +247,7 @@ int vmb_open(const struct vmb_open_params *params, struct vmb_endpoint **ep)
 static void close_layers(struct vmb_endpoint *ep)
 {
 	vmb_msg_close(ep->msg);
-	vmb_am_fini(&ep->am, LINGER_MS);
+	vmb_am_fini(&ep->am, ep->linger_ms);
 	vmb_transfer_fini(ep);
 	vmb_endpoint_sleep_fini(ep);
 }

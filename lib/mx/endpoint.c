@@ -22,6 +22,11 @@
 #define BUFFER_BYTES (256u << 10)
 /* A limit below what vmb grants would only make senders wait. */
 #define UNEXPECTED_BYTES (64u << 20)
+/* Nobody who gives none expects one. */
+#define UNEXPECTED_DEFAULT (1ul << 30)
+/* What was reported complete outlives its sender, also if the receiver computes
+ * for a while. */
+#define LINGER_MS 10000
 
 struct mx_endpoint mx_endpoints[MX_ENDPOINTS];
 
@@ -163,6 +168,8 @@ static mx_return_t open_place(struct mx_endpoint *e, uint32_t id, uint32_t key,
 		.key = key,
 		.rx_bytes = BUFFER_BYTES,
 		.tx_bytes = BUFFER_BYTES,
+		.unexpected_max = UNEXPECTED_DEFAULT,
+		.linger_ms = LINGER_MS,
 	};
 	struct vmb_endpoint *ep;
 	mx_return_t code;

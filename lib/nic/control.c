@@ -419,8 +419,9 @@ int vmb_nic_endpoint_add(struct vmb_nic *nic,
 }
 
 /*
- * An orderly close: what is in the doorbell page still goes its way, past what
- * finds no room, which nobody waits for any more.
+ * What is in the doorbell page still goes its way, past what finds no room,
+ * which nobody waits for any more: to whoever posted it, it was sent, and a
+ * process that ends does not ask first whether the engine has had its turn.
  */
 static void flush(struct vmb_engine *engine, void *arg)
 {
@@ -477,15 +478,14 @@ static void spread_gone(struct vmb_engine *engine, void *arg)
 }
 
 void vmb_nic_endpoint_remove(struct vmb_nic *nic, struct vmb_nic_endpoint *ep,
-			     bool flush_first)
+			     bool orderly)
 {
 	struct departure departure = {.ep = ep};
 
-	if (flush_first)
-		vmb_engine_run(ep->engine, flush, ep);
+	vmb_engine_run(ep->engine, flush, ep);
 	vmb_engine_run(ep->engine, drop, &departure);
 	vmb_nic_quiesce(nic); /* nobody delivers to it any more */
-	if (flush_first && departure.writer)
+	if (orderly && departure.writer)
 		vmb_mover_settle(departure.writer);
 	for (unsigned i = 0; i < nic->threads; i++)
 		vmb_engine_run(&nic->engines[i], spread_gone, ep);

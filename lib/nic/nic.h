@@ -172,11 +172,11 @@ int vmb_nic_endpoint_add(struct vmb_nic *nic,
 			 struct vmb_nic_endpoint **ep, uint32_t *handle);
 /*
  * Peers that exchanged messages with it get VMB_EV_GONE, its transfers end.
- * After return the engine does not touch the area any more. flush: serve the
- * descriptors that it already holds first (an orderly close).
+ * After return the engine does not touch the area any more. The descriptors that
+ * it already holds are served first. orderly: wait for what is being written.
  */
 void vmb_nic_endpoint_remove(struct vmb_nic *nic, struct vmb_nic_endpoint *ep,
-			     bool flush);
+			     bool orderly);
 unsigned vmb_nic_endpoint_thread(const struct vmb_nic_endpoint *ep);
 size_t vmb_nic_endpoint_bytes(const struct vmb_geometry *geometry);
 

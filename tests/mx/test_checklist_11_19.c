@@ -257,6 +257,10 @@ END_TEST
 /* ---- 17 ----------------------------------------------------------------------- */
 
 #define LAST 200
+#define LONG_LEN 32768
+#define ROOM 8	   /* so many of them may lie unread */
+#define LONG 12	   /* are sent */
+#define BUSY_S 2.5 /* longer than vmb_close() waits unless told otherwise */
 
 START_TEST(row17_complete_sends_survive_close_and_exit)
 {
@@ -283,7 +287,46 @@ static void far_row17(struct peer *p)
 	_Exit(0);
 }
 
+/* The receiver takes no event for a while, as if it computed without a thread of MX. */
+START_TEST(row17_complete_sends_survive_a_busy_receiver)
+{
+	struct peer p = t_begin("row17_busy");
+
+	t_sync(&p);
+	T_OK(mx_disable_progression(p.ep));
+	t_compute(BUSY_S);
+	T_OK(mx_reenable_progression(p.ep));
+	for (unsigned i = 0; i < LONG; i++)
+		t_take(&p, i, LONG_LEN);
+	t_end_silent(&p);
+}
+END_TEST
+
+/* As a rule the last ones are complete at once, and not yet where they belong. */
+static void far_row17_busy(struct peer *p)
+{
+	mx_request_t requests[LONG - ROOM];
+	char *buf = t_alloc(LONG * LONG_LEN);
+
+	t_sync(p);
+	t_compute(BUSY_S / 5); /* until it is busy */
+	for (unsigned i = 0; i < ROOM; i++)
+		t_put(p, i, LONG_LEN);
+	for (unsigned i = ROOM; i < LONG; i++) {
+		t_fill(buf + i * LONG_LEN, LONG_LEN, i);
+		requests[i - ROOM] =
+			t_isend(p, i, buf + i * LONG_LEN, LONG_LEN);
+	}
+	for (unsigned i = ROOM; i < LONG; i++)
+		t_finish_well(p, requests[i - ROOM]);
+	T_OK(mx_close_endpoint(p->ep));
+	_Exit(0);
+}
+
 /* ---- 18 ----------------------------------------------------------------------- */
+
+#define UNEXPECTED 2500u /* of 32 KiB: more than vmb holds by itself */
+#define EACH 125u	 /* of these one is asked for */
 
 #define MANY 6000u
 #define MANY_LARGE (650u << 10) /* every third; 1.3 GB in all */
@@ -322,6 +365,28 @@ static void far_row18(struct peer *p)
 		T_EQ(t_finish_well(p, requests[i]).xfer_length, many_len(i));
 	free(requests);
 	free(buf);
+}
+
+/* What nobody has asked for yet holds up nothing that is asked for. */
+START_TEST(row18_unexpected_messages_queue)
+{
+	struct peer p = t_begin("row18_unexpected");
+
+	for (unsigned i = EACH; i <= UNEXPECTED; i += EACH)
+		t_take(&p, UNEXPECTED + i, 10);
+	for (unsigned i = 0; i < UNEXPECTED; i++)
+		t_take(&p, i, 32768);
+	t_end(&p);
+}
+END_TEST
+
+static void far_row18_unexpected(struct peer *p)
+{
+	for (unsigned i = 0; i < UNEXPECTED; i++) {
+		t_put(p, i, 32768);
+		if ((i + 1) % EACH == 0)
+			t_put(p, UNEXPECTED + i + 1, 10);
+	}
 }
 
 #define CANCELLED 4096u
@@ -411,10 +476,16 @@ static void far_row19(struct peer *p)
 /* ---- tables --------------------------------------------------------------------- */
 
 const struct far_half t_checklist_11_19_far[] = {
-	{"row11", far_row11}, {"row12", far_row12},
-	{"row13", far_row13}, {"row13_large", far_row13_large},
-	{"row16", far_row16}, {"row17", far_row17},
-	{"row18", far_row18}, {"row19", far_row19},
+	{"row11", far_row11},
+	{"row12", far_row12},
+	{"row13", far_row13},
+	{"row13_large", far_row13_large},
+	{"row16", far_row16},
+	{"row17", far_row17},
+	{"row17_busy", far_row17_busy},
+	{"row18", far_row18},
+	{"row18_unexpected", far_row18_unexpected},
+	{"row19", far_row19},
 	{NULL, NULL},
 };
 
@@ -428,7 +499,9 @@ void t_checklist_add_11_19(TCase *tc)
 	tcase_add_test(tc, row15_everything_works_with_oneself);
 	tcase_add_test(tc, row16_network_id_is_the_same_everywhere);
 	tcase_add_test(tc, row17_complete_sends_survive_close_and_exit);
+	tcase_add_test(tc, row17_complete_sends_survive_a_busy_receiver);
 	tcase_add_test(tc, row18_many_requests_queue);
+	tcase_add_test(tc, row18_unexpected_messages_queue);
 	tcase_add_test(tc, row18_thousands_can_be_cancelled_by_each_thread);
 	tcase_add_test(tc, row19_contexts_come_back_and_none_is_invented);
 }

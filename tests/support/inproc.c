@@ -97,7 +97,7 @@ void t_nic_start_stepped(const struct vmb_nic_config *config, unsigned engines)
 		c = *config;
 	ck_assert_msg(!t_inproc.nic, "the engine runs already");
 	t_inproc.refuse_register = t_inproc.hold_connects = t_inproc.lost =
-		false;
+		t_inproc.dies = false;
 	t_inproc.regions = 0;
 	t_port_hold_lanes(false);
 	t_port_refuse_lanes(0);
@@ -184,6 +184,11 @@ void t_port_refuse_register(bool refuse)
 void t_port_hold_connects(bool hold)
 {
 	t_inproc.hold_connects = hold;
+}
+
+void t_port_die(bool dies)
+{
+	t_inproc.dies = dies;
 }
 
 void t_port_lose_daemon(bool lost)
@@ -424,7 +429,7 @@ static void inproc_endpoint_close(struct vmb_port *port,
 	e = t_inproc_find(pep->id, pep->handle);
 	vmb_list_remove(&e->node); /* from now on nobody kicks it */
 	pthread_mutex_unlock(&t_inproc.kicks);
-	vmb_nic_endpoint_remove(t_inproc.nic, e->ep, true);
+	vmb_nic_endpoint_remove(t_inproc.nic, e->ep, !t_inproc.dies);
 	pthread_mutex_unlock(&t_inproc.control);
 	munmap(pep->area, VMB_AREA_BYTES(&pep->geometry));
 	close(e->event_fd);

@@ -53,6 +53,7 @@ extern const struct vmb_port_ops t_port_inproc;
 void t_port_refuse_register(bool refuse); /* mem_register: -EOPNOTSUPP */
 void t_port_hold_connects(bool hold);	  /* connects get no answer */
 void t_port_lose_daemon(bool lost);	  /* alive() and all calls: -EPIPE */
+void t_port_die(bool dies); /* endpoints end as those of a process that dies */
 
 void t_port_hold_lanes(bool hold); /* the daemon does not answer */
 void t_port_refuse_lanes(int why); /* it refuses with this errno */

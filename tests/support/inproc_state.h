@@ -40,7 +40,7 @@ extern struct t_inproc {
 	struct vmb_nic *nic;
 	struct vmb_nic_host host;
 	unsigned stepped; /* engines */
-	bool refuse_register, hold_connects, lost;
+	bool refuse_register, hold_connects, lost, dies;
 	unsigned regions;
 	uint32_t sessions;
 	struct t_inproc_domain domains[T_DOMAINS];

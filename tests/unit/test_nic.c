@@ -562,6 +562,7 @@ START_TEST(key_is_asked_for_again_at_the_same_index)
 }
 END_TEST
 
+/* Looped: an orderly close, and a process that dies. */
 START_TEST(close_flushes_what_is_in_the_doorbell)
 {
 	struct t_client c;
@@ -570,7 +571,9 @@ START_TEST(close_flushes_what_is_in_the_doorbell)
 	t_client_open(&c, NULL, NULL);
 	for (unsigned i = 0; i < VMB_DOORBELL_SLOTS / 2; i++)
 		t_client_send(&c, b.pep.handle, 0, i, NULL, 0);
+	t_port_die(_i);
 	t_client_close(&c);
+	t_port_die(false);
 	for (unsigned i = 0; i < VMB_DOORBELL_SLOTS / 2; i++) {
 		t_client_expect(&b, VMB_EV_ARRIVE, &event);
 		ck_assert_uint_eq(event.hdr, i);
@@ -856,7 +859,7 @@ int main(void)
 	tcase_add_test(t, closed_peer_is_announced_and_bounces);
 	tcase_add_test(t, transfers_ask_for_the_key_as_well);
 	tcase_add_test(t, key_is_asked_for_again_at_the_same_index);
-	tcase_add_test(t, close_flushes_what_is_in_the_doorbell);
+	tcase_add_loop_test(t, close_flushes_what_is_in_the_doorbell, 0, 2);
 	tcase_add_test(t, geometry_out_of_range_is_refused);
 	tcase_add_test(t, stale_and_foreign_keys_differ);
 	tcase_add_loop_test(t, weights_divide_the_bytes, 0, 2);

@@ -358,7 +358,7 @@ static void give_back(struct vmbd_client *c)
 	while (!vmb_list_empty(&c->endpoints))
 		vmbd_endpoint_close(vmb_list_first(&c->endpoints,
 						   struct vmbd_endpoint, node),
-				    false);
+				    false); /* nobody is left to wait */
 	while (!vmb_list_empty(&c->regions))
 		vmbd_region_remove(
 			vmb_list_first(&c->regions, struct vmbd_region, node));

@@ -227,7 +227,7 @@ int vmbd_endpoint_open(struct vmbd_client *c,
 	return 0;
 }
 
-void vmbd_endpoint_close(struct vmbd_endpoint *e, bool flush)
+void vmbd_endpoint_close(struct vmbd_endpoint *e, bool orderly)
 {
 	struct vmbd_client *c = e->client;
 	const struct vmb_platform_ops *ops = c->platform->ops;
@@ -238,7 +238,7 @@ void vmbd_endpoint_close(struct vmbd_endpoint *e, bool flush)
 	vmbd_board_give(c->domain->board, e->id);
 	/* first, so that no kick names an endpoint that is gone */
 	ops->signal_unbind(e->signal);
-	vmb_nic_endpoint_remove(c->d->nic, e->nic, flush);
+	vmb_nic_endpoint_remove(c->d->nic, e->nic, orderly);
 	ops->signal_close(e->signal);
 	vmbd_client_unmap(c, &e->area);
 	free(e);

@@ -23,8 +23,8 @@ int vmbd_endpoint_open(struct vmbd_client *client,
 		       const struct vmb_ctl_open *request,
 		       struct vmb_attachment *attachment,
 		       struct vmbd_endpoint **endpoint);
-/* flush: serve what its doorbell holds first. */
-void vmbd_endpoint_close(struct vmbd_endpoint *endpoint, bool flush);
+/* What its doorbell holds is served first. orderly: and what is being written. */
+void vmbd_endpoint_close(struct vmbd_endpoint *endpoint, bool orderly);
 /* May the client know of it? e NULL: no. */
 bool vmbd_client_sees(const struct vmbd_client *client,
 		      const struct vmbd_endpoint *e);
