@@ -404,6 +404,23 @@ VMB_PUBLIC int vmb_ibuffered(struct vmb_endpoint *ep, struct vmb_req *req,
 VMB_PUBLIC int vmb_icomplete(struct vmb_endpoint *ep, int code, uint64_t match,
 			     void *context, struct vmb_req **req);
 
+/* What a request counts as that never was one. */
+enum vmb_ended_as {
+	VMB_ENDED_SEND,
+	VMB_ENDED_CONNECT, /* vmb_cancel() comes too late, vmb_ibuffered() fails */
+};
+
+/*
+ * The same with the whole status told, *status: its peer and lengths too, which
+ * are not looked at. status->code is as above.
+ *
+ * Returns 0; -EINVAL: status is NULL, its code positive, `as` is neither;
+ * -ENOMEM.
+ */
+VMB_PUBLIC int vmb_icomplete_as(struct vmb_endpoint *ep, enum vmb_ended_as as,
+				const struct vmb_status *status,
+				struct vmb_req **req);
+
 /* The context that a live request was posted with. */
 VMB_PUBLIC int vmb_req_context(struct vmb_endpoint *ep, struct vmb_req *req,
 			       void **context);

@@ -234,16 +234,29 @@ int vmb_ibuffered(struct vmb_endpoint *ep, struct vmb_req *req, int *done)
 int vmb_icomplete(struct vmb_endpoint *ep, int code, uint64_t match,
 		  void *context, struct vmb_req **req)
 {
+	const struct vmb_status status = {
+		.code = code,
+		.match = match,
+		.context = context,
+	};
+
+	return vmb_icomplete_as(ep, VMB_ENDED_SEND, &status, req);
+}
+
+int vmb_icomplete_as(struct vmb_endpoint *ep, enum vmb_ended_as as,
+		     const struct vmb_status *status, struct vmb_req **req)
+{
+	bool connect = as == VMB_ENDED_CONNECT;
 	struct vmb_req *posted;
 	int rc;
 
-	if (code > 0)
+	if (!status || status->code > 0 || (as != VMB_ENDED_SEND && !connect))
 		return -EINVAL;
 	rc = vmb_endpoint_enter(ep);
 	if (rc)
 		return rc;
 	if (req)
-		rc = vmb_msg_icomplete(ep->msg, code, match, context, &posted);
+		rc = vmb_msg_icomplete(ep->msg, connect, status, &posted);
 	if (req && !rc)
 		*req = posted;
 	vmb_endpoint_leave(ep);

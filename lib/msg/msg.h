@@ -68,9 +68,9 @@ int vmb_msg_iconnect(struct vmb_msg *msg, uint64_t nic_id, uint32_t id,
 		     uint32_t key, uint64_t match, void *context,
 		     struct vmb_req **req);
 
-/* Post one that has ended. */
-int vmb_msg_icomplete(struct vmb_msg *msg, int code, uint64_t match,
-		      void *context, struct vmb_req **req);
+/* Post one that has ended like that. */
+int vmb_msg_icomplete(struct vmb_msg *msg, bool connect,
+		      const struct vmb_status *status, struct vmb_req **req);
 
 /*
  * A rendezvous without matching: offer.c. `ended` (may be NULL) is called in

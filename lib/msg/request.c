@@ -251,6 +251,14 @@ void vmb_req_complete(struct vmb_msg *msg, struct vmb_req *req, int code,
 	vmb_req_end(msg, req, code, xfer_len);
 }
 
+static inline struct vmb_addr peer_of(const struct vmb_msg *msg,
+				      const struct vmb_req *req)
+{
+	if (vmb_unlikely(req->kind >= VMB_REQ_TOLD_SEND))
+		return req->told;
+	return vmb_msg_addr_of(msg, req->handle);
+}
+
 int vmb_msg_collect(struct vmb_msg *msg, struct vmb_req *req,
 		    struct vmb_status *status)
 {
@@ -261,7 +269,7 @@ int vmb_msg_collect(struct vmb_msg *msg, struct vmb_req *req,
 	if (status)
 		*status = (struct vmb_status){
 			.code = req->code,
-			.peer = vmb_msg_addr_of(msg, req->handle),
+			.peer = peer_of(msg, req),
 			.match = req->match,
 			.msg_len = req->msg_len,
 			.xfer_len = req->xfer_len,
@@ -285,12 +293,20 @@ struct vmb_req *vmb_req_ended(struct vmb_msg *msg, uint32_t handle, int code,
 	return req;
 }
 
-int vmb_msg_icomplete(struct vmb_msg *msg, int code, uint64_t match,
-		      void *context, struct vmb_req **out)
+int vmb_msg_icomplete(struct vmb_msg *msg, bool connect,
+		      const struct vmb_status *status, struct vmb_req **out)
 {
-	if (!vmb_req_reserve(msg))
+	struct vmb_req *req = vmb_req_alloc(msg, connect ? VMB_REQ_TOLD_CONNECT
+							 : VMB_REQ_TOLD_SEND);
+
+	if (!req)
 		return -ENOMEM;
-	*out = vmb_req_ended(msg, 0, code, match, 0, context);
+	req->told = status->peer;
+	req->match = status->match;
+	req->msg_len = status->msg_len;
+	req->context = status->context;
+	vmb_req_end(msg, req, status->code, status->xfer_len);
+	*out = req;
 	return 0;
 }
 
@@ -302,10 +318,15 @@ struct vmb_req *vmb_msg_first_done(struct vmb_msg *msg, uint64_t match,
 	return item ? vmb_container_of(item, struct vmb_req, item) : NULL;
 }
 
+static bool is_send(const struct vmb_req *req)
+{
+	return req->kind == VMB_REQ_SEND || req->kind == VMB_REQ_TOLD_SEND;
+}
+
 int vmb_msg_cancel(struct vmb_msg *msg, struct vmb_req *req, int *cancelled)
 {
 	*cancelled = 0;
-	if (req->kind == VMB_REQ_SEND)
+	if (is_send(req))
 		return -EOPNOTSUPP;
 	if (req->state != VMB_REQ_POSTED && req->state != VMB_REQ_CONNECTING)
 		return 0;
@@ -327,7 +348,7 @@ void vmb_msg_forget(struct vmb_msg *msg, struct vmb_req *req)
 int vmb_msg_buffered(struct vmb_msg *msg, struct vmb_req *req, int *done)
 {
 	(void)msg;
-	if (req->kind != VMB_REQ_SEND)
+	if (!is_send(req))
 		return -EINVAL;
 	/* the data of EAGER_SYNC were copied when it was posted */
 	*done = req->state == VMB_REQ_DONE || req->state == VMB_REQ_SYNC;

@@ -147,6 +147,8 @@ enum vmb_req_kind {
 	VMB_REQ_SEND,
 	VMB_REQ_RECV,
 	VMB_REQ_CONNECT,
+	VMB_REQ_TOLD_SEND,    /* never begun: its status was given */
+	VMB_REQ_TOLD_CONNECT, /* the same */
 };
 
 /*
@@ -181,6 +183,7 @@ struct vmb_req {
 			uint32_t id;
 			uint32_t tag;
 		} connect;
+		struct vmb_addr told; /* peer of the status */
 	};
 	struct vmb_list timer; /* vmb_msg.timers */
 	vmb_am_rdma_fn ended;  /* of an offer, or who took one up: context */

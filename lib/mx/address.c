@@ -73,7 +73,13 @@ static int post_connect(struct vmb_endpoint *ep, uint64_t nic_id, uint32_t id,
 	if (rc)
 		return rc == -ENOENT || rc == -EINVAL ? -ENXIO : rc;
 	if (id > MX_ID_MAX)
-		return vmb_icomplete(ep, -EINVAL, match, context, req);
+		return vmb_icomplete_as(ep, VMB_ENDED_CONNECT,
+					&(struct vmb_status){
+						.code = -EINVAL,
+						.match = match,
+						.context = context,
+					},
+					req);
 	return vmb_iconnect(ep, nic_id, id, key, match, context, req);
 }
 

@@ -49,14 +49,25 @@ typedef int (*send_fn)(struct vmb_endpoint *ep,
 
 /* Nothing was sent: into a status when it is the destination, else told. */
 static __attribute__((noinline, cold)) mx_return_t
-send_failed(const char *call, mx_endpoint_t endpoint, int rc, uint64_t match,
-	    void *context, mx_request_t *request)
+send_failed(const char *call, mx_endpoint_t endpoint, int rc,
+	    const mx_segment_t *segments, uint32_t count,
+	    mx_endpoint_addr_t dest, uint64_t match, void *context,
+	    mx_request_t *request)
 {
 	struct vmb_endpoint *ep = mx_beneath(endpoint);
+	struct vmb_status status = {
+		.code = -ESTALE,
+		.peer = mx_addr_to_vmb(dest),
+		.match = match,
+		.context = context,
+	};
 
-	if (rc == -EINVAL && ep)
-		rc = vmb_icomplete(ep, -ESTALE, match, context,
-				   mx_request_place(request));
+	if (rc == -EINVAL && ep) {
+		for (uint32_t i = 0; i < count; i++)
+			status.msg_len += segments[i].segment_length;
+		rc = vmb_icomplete_as(ep, VMB_ENDED_SEND, &status,
+				      mx_request_place(request));
+	}
 	return rc ? mx_fail_vmb(endpoint, call, rc, MX_BAD_ENDPOINT)
 		  : MX_SUCCESS;
 }
@@ -71,14 +82,14 @@ send_any(send_fn send, const char *call, mx_endpoint_t endpoint,
 	int rc;
 
 	if (mx_unlikely(!mx_beneath(endpoint)))
-		return send_failed(call, endpoint, -EINVAL, match, context,
-				   request);
+		return mx_fail_vmb(endpoint, call, -EINVAL, MX_BAD_ENDPOINT);
 	if (mx_unlikely(code))
 		return mx_fail(endpoint, call, code, NULL);
 	rc = send(mx_beneath(endpoint), spelt, count, mx_addr_to_vmb(dest),
 		  match, context, mx_request_place(request));
 	if (mx_unlikely(rc))
-		return send_failed(call, endpoint, rc, match, context, request);
+		return send_failed(call, endpoint, rc, segments, count, dest,
+				   match, context, request);
 	return MX_SUCCESS;
 }
 
@@ -98,8 +109,8 @@ mx_return_t mx_isend(mx_endpoint_t endpoint, mx_segment_t *segments_list,
 		       1, mx_addr_to_vmb(dest_endpoint), match_info, context,
 		       mx_request_place(request));
 	if (mx_unlikely(rc))
-		return send_failed(__func__, endpoint, rc, match_info, context,
-				   request);
+		return send_failed(__func__, endpoint, rc, segments_list, 1,
+				   dest_endpoint, match_info, context, request);
 	return MX_SUCCESS;
 }
 

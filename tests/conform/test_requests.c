@@ -342,6 +342,48 @@ START_TEST(completed_request_is_like_any_other)
 }
 END_TEST
 
+static void expect_status(const struct vmb_status *s,
+			  const struct vmb_status *given)
+{
+	ck_assert_int_eq(s->code, given->code);
+	ck_assert(t_addr_equal(s->peer, given->peer));
+	ck_assert_uint_eq(s->match, given->match);
+	ck_assert_uint_eq(s->msg_len, given->msg_len);
+	ck_assert_uint_eq(s->xfer_len, given->xfer_len);
+	ck_assert_ptr_eq(s->context, given->context);
+}
+
+START_TEST(completed_request_tells_the_status_given)
+{
+	struct t_pair pair = t_pair_open();
+	const struct vmb_status given = {-EIO, {{5, 6}}, 7, 8, 3, &pair},
+				none = {.code = 1};
+	struct vmb_status status;
+	struct vmb_req *req;
+	int done, cancelled;
+
+	t_ok(vmb_icomplete_as(pair.a, VMB_ENDED_SEND, &given, &req));
+	t_fails(vmb_cancel(pair.a, &req, &cancelled), -EOPNOTSUPP);
+	t_ok(vmb_ibuffered(pair.a, req, &done));
+	ck_assert_int_eq(done, 1);
+	t_ok(vmb_test(pair.a, &req, &status, &done));
+	expect_status(&status, &given);
+	t_ok(vmb_icomplete_as(pair.a, VMB_ENDED_CONNECT, &given, &req));
+	t_ok(vmb_cancel(pair.a, &req, &cancelled));
+	ck_assert_int_eq(cancelled, 0);
+	t_fails(vmb_ibuffered(pair.a, req, &done), -EINVAL);
+	t_ok(vmb_test(pair.a, &req, &status, &done));
+	expect_status(&status, &given);
+	t_ok(vmb_icomplete_as(pair.a, VMB_ENDED_CONNECT, &given, NULL));
+	t_fails(vmb_icomplete_as(pair.a, VMB_ENDED_SEND, &none, &req), -EINVAL);
+	t_fails(vmb_icomplete_as(pair.a, VMB_ENDED_SEND, NULL, &req), -EINVAL);
+	t_fails(vmb_icomplete_as(pair.a, (enum vmb_ended_as)2, &given, &req),
+		-EINVAL);
+	t_fails(vmb_icomplete_as(NULL, VMB_ENDED_SEND, &given, &req), -EINVAL);
+	t_pair_close(&pair);
+}
+END_TEST
+
 Suite *t_requests_suite(void)
 {
 	Suite *s = suite_create("requests");
@@ -359,6 +401,7 @@ Suite *t_requests_suite(void)
 	tcase_add_test(tc, context_of_a_request_is_what_was_posted);
 	tcase_add_test(tc, dead_requests_are_refused);
 	tcase_add_test(tc, completed_request_is_like_any_other);
+	tcase_add_test(tc, completed_request_tells_the_status_given);
 	tc = t_case_here(s, "forgotten"); /* memory without a completion */
 	tcase_add_test(tc, forgotten_requests_run_to_their_end);
 	tc = t_case(s, "time-outs");

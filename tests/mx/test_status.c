@@ -88,19 +88,64 @@ START_TEST(iconnect_reports_by_status)
 }
 END_TEST
 
-START_TEST(bad_destination_is_told_by_the_status)
+/* One that ends at once is a connect like any other. */
+START_TEST(connect_to_a_bad_id_is_a_connect)
 {
-	struct peer p = t_begin("dest");
-	mx_endpoint_addr_t nonsense = {{1, 2}};
 	mx_request_t request;
 	mx_status_t status;
+	uint32_t result = 7;
 
-	T_OK(mx_isend(p.ep, NULL, 0, nonsense, 7, &p, &request));
-	status = t_finish(&p, request);
+	t_attach();
+	ep = t_open();
+	T_OK(mx_iconnect(ep, t_own_nic(), 65536, 0, 5, &ep, &request));
+	T_FAILS(mx_ibuffered(ep, &request, &result), MX_BAD_REQUEST);
+	result = 7;
+	T_OK(mx_cancel(ep, &request, &result)); /* too late */
+	T_EQ(result, 0);
+	T_OK(mx_test(ep, &request, &status, &result));
+	T_EQ(result, 1);
+	T_EQ(status.code, MX_STATUS_BAD_ENDPOINT);
+	ck_assert_uint_eq(status.match_info, 5);
+	ck_assert_ptr_eq(status.context, &ep);
+	t_detach();
+}
+END_TEST
+
+/* As of a send that got on its way: what was posted, and to whom. */
+static void expect_lost(struct peer *p, mx_request_t request, size_t len,
+			void *context)
+{
+	mx_status_t status = t_finish(p, request);
+
 	T_EQ(status.code, MX_STATUS_BAD_SESSION);
 	ck_assert_uint_eq(status.match_info, 7);
-	ck_assert_ptr_eq(status.context, &p);
-	T_OK(mx_issend(p.ep, NULL, 0, nonsense, 7, NULL, NULL)); /* forgotten */
+	ck_assert_mem_eq(&status.source, &p->to, sizeof(p->to));
+	T_EQ(status.msg_length, len);
+	T_EQ(status.xfer_length, 0);
+	ck_assert_ptr_eq(status.context, context);
+}
+
+START_TEST(bad_destination_is_told_by_the_status)
+{
+	struct peer p = t_begin("dest"), lost = p;
+	char buf[300] = "";
+	mx_segment_t two[2] = {{buf, 100}, {buf + 100, 177}};
+	mx_request_t request;
+	uint32_t result;
+
+	lost.to = (mx_endpoint_addr_t){{1, 2}};
+	T_OK(mx_isend(p.ep, NULL, 0, lost.to, 7, &p, &request));
+	expect_lost(&lost, request, 0, &p);
+	expect_lost(&lost, t_isend(&lost, 7, buf, 50), 50, NULL);
+	T_OK(mx_isend(p.ep, two, 2, lost.to, 7, &lost, &request));
+	expect_lost(&lost, request, 277, &lost);
+	request = t_issend(&lost, 7, buf, 300);
+	/* and it is a send */
+	T_FAILS(mx_cancel(p.ep, &request, &result), MX_CANCEL_NOT_SUPPORTED);
+	T_OK(mx_ibuffered(p.ep, &request, &result));
+	T_EQ(result, 1);
+	expect_lost(&lost, request, 300, NULL);
+	T_OK(mx_issend(p.ep, NULL, 0, lost.to, 7, NULL, NULL)); /* forgotten */
 	t_end(&p);
 }
 END_TEST
@@ -280,6 +325,7 @@ Suite *t_status_suite(void)
 
 	tcase_add_test(tc, timeout_ends_a_request);
 	tcase_add_test(tc, iconnect_reports_by_status);
+	tcase_add_test(tc, connect_to_a_bad_id_is_a_connect);
 	tcase_add_test(tc, bad_destination_is_told_by_the_status);
 	tcase_add_test(tc, sender_that_gives_up_aborts_the_receive);
 	tcase_add_test(tc, window_that_vanished_ends_the_receive);
