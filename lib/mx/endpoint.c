@@ -82,46 +82,50 @@ struct vmb_endpoint *mx_endpoint_of(mx_endpoint_addr_t addr)
 
 /* ---- parameters ---------------------------------------------------------------- */
 
-static mx_return_t take_context_id(struct mx_endpoint *e, const mx_param_t *p)
+/* What the program wants, as far as its parameters make sense. */
+struct wish {
+	struct vmb_open_params open;
+	mx_error_handler_t handler;
+	uint64_t context_mask;
+	mx_return_t code; /* of the first parameter that does not */
+};
+
+static mx_return_t take_context_id(struct wish *w, const mx_param_t *p)
 {
 	unsigned bits = p->val.context_id.bits;
 	unsigned shift = p->val.context_id.shift;
 
 	if (bits > MX_CONTEXT_ID_BITS_MAX || bits + shift > 64)
 		return MX_BAD_PARAM_VAL;
-	e->context_mask = bits ? (((uint64_t)1 << bits) - 1) << shift : 0;
+	w->context_mask = bits ? (((uint64_t)1 << bits) - 1) << shift : 0;
 	return MX_SUCCESS;
 }
 
-static mx_return_t take_param(struct mx_endpoint *e, struct vmb_open_params *o,
-			      const mx_param_t *p)
+static mx_return_t take_param(struct wish *w, const mx_param_t *p)
 {
 	switch (p->key) {
 	case MX_PARAM_ERROR_HANDLER:
-		e->handler = p->val.error_handler;
+		w->handler = p->val.error_handler;
 		return MX_SUCCESS;
 	case MX_PARAM_UNEXP_QUEUE_MAX:
-		o->unexpected_max = p->val.unexp_queue_max;
-		if (o->unexpected_max < UNEXPECTED_BYTES)
-			o->unexpected_max = UNEXPECTED_BYTES;
+		w->open.unexpected_max = p->val.unexp_queue_max;
+		if (w->open.unexpected_max < UNEXPECTED_BYTES)
+			w->open.unexpected_max = UNEXPECTED_BYTES;
 		return MX_SUCCESS;
 	case MX_PARAM_CONTEXT_ID:
-		return take_context_id(e, p);
+		return take_context_id(w, p);
 	default:
 		return MX_BAD_PARAM_NAME;
 	}
 }
 
-static mx_return_t take_params(struct mx_endpoint *e, struct vmb_open_params *o,
-			       const mx_param_t *params, uint32_t count)
+static void take_params(struct wish *w, const mx_param_t *params,
+			uint32_t count)
 {
-	mx_return_t code = MX_SUCCESS;
-
 	if (count && !params)
-		return MX_BAD_PARAM_LIST;
-	for (uint32_t i = 0; i < count && !code; i++)
-		code = take_param(e, o, &params[i]);
-	return code;
+		w->code = MX_BAD_PARAM_LIST;
+	for (uint32_t i = 0; i < count && !w->code; i++)
+		w->code = take_param(w, &params[i]);
 }
 
 uint32_t mx_eager_bytes(void)
@@ -159,53 +163,67 @@ static void meet_ourselves(struct vmb_endpoint *ep)
 		vmb_addr_query(ep, self, NULL, NULL, NULL);
 }
 
-static mx_return_t open_place(struct mx_endpoint *e, uint32_t id, uint32_t key,
-			      const mx_param_t *params, uint32_t count)
+static mx_return_t open_place(struct mx_endpoint *e, struct wish *w)
 {
-	struct vmb_open_params o = {
-		.size = sizeof(o),
-		.id = id == MX_ANY_ENDPOINT ? VMB_ANY_ID : id,
-		.key = key,
-		.rx_bytes = BUFFER_BYTES,
-		.tx_bytes = BUFFER_BYTES,
-		.unexpected_max = UNEXPECTED_DEFAULT,
-		.linger_ms = LINGER_MS,
-	};
 	struct vmb_endpoint *ep;
-	mx_return_t code;
-	int rc;
+	int rc = vmb_open(&w->open, &ep);
 
-	take_environment(&o);
-	code = take_params(e, &o, params, count);
-	if (code)
-		return mx_fail(NULL, "mx_open_endpoint", code, NULL);
-	rc = vmb_open(&o, &ep);
 	if (rc)
-		return mx_fail_plain("mx_open_endpoint", rc, MX_BAD_ENDPOINT);
+		return mx_fail_open(w->handler, rc);
 	meet_ourselves(ep);
+	e->handler = w->handler;
+	e->context_mask = w->context_mask;
 	__atomic_store_n(&e->ep, ep, __ATOMIC_RELEASE);
 	return MX_SUCCESS;
+}
+
+/* What is wrong with the arguments; MX_SUCCESS: nothing. */
+static mx_return_t check_open(const struct wish *w, uint32_t board,
+			      const mx_endpoint_t *endpoint, const char **why)
+{
+	*why = NULL;
+	if (!mx_is_initialized())
+		return MX_NOT_INITIALIZED;
+	if (!endpoint) {
+		*why = "no place for the endpoint";
+		return MX_BAD_BAD_BAD;
+	}
+	if (board != MX_BOARD && board != MX_ANY_NIC)
+		return MX_BOARD_UNKNOWN;
+	return w->code;
 }
 
 mx_return_t mx_open_endpoint(uint32_t board_number, uint32_t endpoint_id,
 			     uint32_t endpoint_key, mx_param_t *params_array,
 			     uint32_t params_count, mx_endpoint_t *endpoint)
 {
+	struct wish w = {
+		.open =
+			{
+				.size = sizeof(w.open),
+				.id = endpoint_id == MX_ANY_ENDPOINT
+					      ? VMB_ANY_ID
+					      : endpoint_id,
+				.key = endpoint_key,
+				.rx_bytes = BUFFER_BYTES,
+				.tx_bytes = BUFFER_BYTES,
+				.unexpected_max = UNEXPECTED_DEFAULT,
+				.linger_ms = LINGER_MS,
+			},
+	};
 	struct mx_endpoint *e;
 	mx_return_t code;
+	const char *why;
 
-	if (!mx_is_initialized())
-		return mx_fail(NULL, __func__, MX_NOT_INITIALIZED, NULL);
-	if (!endpoint)
-		return mx_fail(NULL, __func__, MX_BAD_BAD_BAD,
-			       "no place for the endpoint");
-	if (board_number != MX_BOARD && board_number != MX_ANY_NIC)
-		return mx_fail(NULL, __func__, MX_BOARD_UNKNOWN, NULL);
+	take_params(&w, params_array, params_count);
+	code = check_open(&w, board_number, endpoint, &why);
+	if (code)
+		return mx_fail_to(w.handler, __func__, code, why);
+	take_environment(&w.open);
 	e = take_place();
 	if (!e)
-		return mx_fail(NULL, __func__, MX_NO_RESOURCES, NULL);
-	code = open_place(e, endpoint_id, endpoint_key, params_array,
-			  params_count);
+		return mx_fail_to(w.handler, __func__, MX_NO_RESOURCES, NULL);
+	code = open_place(e, &w);
 	if (mx_beneath(e))
 		*endpoint = e;
 	else

@@ -46,26 +46,36 @@ mx_error_handler_t mx_set_error_handler(mx_error_handler_t handler)
 				   __ATOMIC_ACQ_REL);
 }
 
-static mx_error_handler_t handler_of(struct mx_endpoint *e)
+/* NULL: it has none, or is not open. */
+static mx_error_handler_t own_handler(struct mx_endpoint *e)
 {
-	mx_error_handler_t own = NULL;
+	if (!mx_beneath(e))
+		return NULL;
+	return __atomic_load_n(&e->handler, __ATOMIC_RELAXED);
+}
 
-	if (mx_beneath(e))
-		own = __atomic_load_n(&e->handler, __ATOMIC_RELAXED);
+static mx_error_handler_t in_force(mx_error_handler_t own)
+{
 	return own ? own : __atomic_load_n(&global_handler, __ATOMIC_ACQUIRE);
 }
 
 /* ---- calls --------------------------------------------------------------------- */
 
-mx_return_t mx_fail(struct mx_endpoint *e, const char *call, mx_return_t code,
-		    const char *reason)
+mx_return_t mx_fail_to(mx_error_handler_t own, const char *call,
+		       mx_return_t code, const char *reason)
 {
 	char text[MESSAGE_BYTES];
 
 	snprintf(text, sizeof(text), "%s: %s (%d): %s", call,
 		 mx_code_name(code), (int)code,
 		 reason ? reason : mx_strerror(code));
-	return handler_of(e)(text, code);
+	return in_force(own)(text, code);
+}
+
+mx_return_t mx_fail(struct mx_endpoint *e, const char *call, mx_return_t code,
+		    const char *reason)
+{
+	return mx_fail_to(own_handler(e), call, code, reason);
 }
 
 static const struct {
@@ -104,21 +114,30 @@ static mx_return_t code_of(int rc, mx_return_t invalid)
 	return MX_BAD_BAD_BAD;
 }
 
+static const char *reason_of(int rc)
+{
+	return rc == -EINVAL ? NULL : vmb_strerror(rc);
+}
+
+mx_return_t mx_fail_open(mx_error_handler_t own, int rc)
+{
+	return mx_fail_to(own, "mx_open_endpoint", code_of(rc, MX_BAD_ENDPOINT),
+			  reason_of(rc));
+}
+
 mx_return_t mx_fail_plain(const char *call, int rc, mx_return_t invalid)
 {
-	return mx_fail(NULL, call, code_of(rc, invalid),
-		       rc == -EINVAL ? NULL : vmb_strerror(rc));
+	return mx_fail_to(NULL, call, code_of(rc, invalid), reason_of(rc));
 }
 
 mx_return_t mx_fail_vmb(struct mx_endpoint *e, const char *call, int rc,
 			mx_return_t invalid)
 {
 	if (!mx_is_initialized())
-		return mx_fail(NULL, call, MX_NOT_INITIALIZED, NULL);
+		return mx_fail_to(NULL, call, MX_NOT_INITIALIZED, NULL);
 	if (!mx_beneath(e))
-		return mx_fail(NULL, call, MX_BAD_ENDPOINT, NULL);
-	return mx_fail(e, call, code_of(rc, invalid),
-		       rc == -EINVAL ? NULL : vmb_strerror(rc));
+		return mx_fail_to(NULL, call, MX_BAD_ENDPOINT, NULL);
+	return mx_fail(e, call, code_of(rc, invalid), reason_of(rc));
 }
 
 /* ---- requests ------------------------------------------------------------------ */
@@ -162,5 +181,6 @@ mx_status_code_t mx_fail_request(struct mx_endpoint *e, const char *call,
 		return status;
 	snprintf(text, sizeof(text), "%s: request ended with %s (%d): %s", call,
 		 mx_status_name(status), (int)status, mx_strstatus(status));
-	return (mx_status_code_t)handler_of(e)(text, (mx_return_t)status);
+	return (mx_status_code_t)in_force(own_handler(e))(text,
+							  (mx_return_t)status);
 }

@@ -92,6 +92,9 @@ bool mx_is_initialized(void);
  */
 mx_return_t mx_fail(struct mx_endpoint *e, const char *call, mx_return_t code,
 		    const char *reason);
+/* The same, where it may be no endpoint's yet. own NULL: the global one. */
+mx_return_t mx_fail_to(mx_error_handler_t own, const char *call,
+		       mx_return_t code, const char *reason);
 /*
  * The same for a failed vmb call. invalid: what -EINVAL means when the endpoint
  * is open.
@@ -100,6 +103,9 @@ mx_return_t mx_fail_vmb(struct mx_endpoint *e, const char *call, int rc,
 			mx_return_t invalid);
 /* A call without an endpoint: with or without the library. */
 mx_return_t mx_fail_plain(const char *call, int rc, mx_return_t invalid);
+
+/* vmb_open() has failed. */
+mx_return_t mx_fail_open(mx_error_handler_t own, int rc);
 
 /* A request has ended with an error: tell the handler, see myriexpress.h. */
 mx_status_code_t mx_fail_request(struct mx_endpoint *e, const char *call,

@@ -60,6 +60,43 @@ START_TEST(endpoints_handler_comes_before_the_global_one)
 }
 END_TEST
 
+static void expect_told(mx_return_t code)
+{
+	T_EQ(told_code, code);
+	ck_assert_ptr_nonnull(strstr(told, "mx_open_endpoint"));
+	told_code = MX_SUCCESS;
+}
+
+/* The one that it would have had, if it stands before what is wrong. */
+START_TEST(own_handler_is_told_that_the_open_fails)
+{
+	mx_param_t p[2] = {{.key = MX_PARAM_ERROR_HANDLER},
+			   {.key = (mx_param_key_t)3}};
+	mx_endpoint_t other = NULL;
+
+	p[0].val.error_handler = note_error;
+	t_attach();
+	ep = t_open();
+	mx_set_error_handler(other_error);
+	T_FAILS(mx_open_endpoint(0, t_id(ep), 0, p, 1, &other), MX_BUSY);
+	expect_told(MX_BUSY);
+	T_FAILS(mx_open_endpoint(1, 9, 0, p, 1, &other), MX_BOARD_UNKNOWN);
+	expect_told(MX_BOARD_UNKNOWN);
+	T_FAILS(mx_open_endpoint(0, 9, 0, p, 1, NULL), MX_BAD_BAD_BAD);
+	expect_told(MX_BAD_BAD_BAD);
+	T_FAILS(mx_open_endpoint(0, 9, 0, p, 2, &other), MX_BAD_PARAM_NAME);
+	expect_told(MX_BAD_PARAM_NAME);
+	T_FAILS(mx_open_endpoint(0, 9, 0, p + 1, 1, &other),
+		(mx_return_t)1000); /* it names none */
+	T_FAILS(mx_open_endpoint(0, t_id(ep), 0, NULL, 0, &other),
+		(mx_return_t)1000);
+	ck_assert_ptr_null(other);
+	T_EQ(told_code, MX_SUCCESS);
+	mx_set_error_handler(MX_ERRORS_RETURN);
+	t_detach();
+}
+END_TEST
+
 /* A request that fails is told too, a truncation is not. */
 START_TEST(handler_is_told_of_requests)
 {
@@ -213,6 +250,7 @@ Suite *t_error_suite(void)
 	TCase *tc = t_case(s, "handlers");
 
 	tcase_add_test(tc, endpoints_handler_comes_before_the_global_one);
+	tcase_add_test(tc, own_handler_is_told_that_the_open_fails);
 	tcase_add_test(tc, handler_is_told_of_requests);
 	tcase_add_test(tc, handler_is_not_told_of_time);
 	tcase_add_test(tc, default_is_to_abort_and_say_why);
