@@ -100,7 +100,7 @@ START_TEST(row13_connects_are_answered_while_the_peer_computes)
 	mx_endpoint_addr_t addr;
 	mx_return_t code = MX_TIMEOUT;
 	uint32_t limit_ms = (uint32_t)(5 * t_slowness());
-	unsigned answered = 0;
+	unsigned answered = 0, asked = 0;
 	double end;
 
 	t_sync(&p); /* it computes for a second from now on */
@@ -111,8 +111,12 @@ START_TEST(row13_connects_are_answered_while_the_peer_computes)
 		/* a busy machine may lose a time slice; the peer may not */
 		T_CHECK(code == MX_SUCCESS || code == MX_TIMEOUT);
 		answered += code == MX_SUCCESS;
+		asked++;
 	}
-	ck_assert_uint_ge(answered, 20);
+	/* who waits in vain does so for 5 ms, and an answer takes less by far:
+	 * half of the calls are nearly all of the time */
+	ck_assert_uint_gt(answered, 0);
+	ck_assert_uint_ge(2 * answered, asked);
 	ck_assert_mem_eq(&addr, &p.to, sizeof(addr));
 	T_OK(mx_connect(p.ep, t_own_nic(), t_id(p.ep), 77, limit_ms, &addr));
 	t_end(&p);
@@ -212,6 +216,20 @@ static void far_row16(struct peer *p)
 #define OWN 4
 #define OWN_LEN (9u << 20)
 
+/* By a request, too. */
+static void expect_own(struct peer *self, mx_endpoint_addr_t own)
+{
+	mx_request_t request;
+	mx_status_t status;
+
+	T_OK(mx_iconnect(self->ep, t_own_nic(), t_id(self->ep), 3, 7, self,
+			 &request));
+	status = t_finish_well(self, request);
+	ck_assert_mem_eq(&status.source, &own, sizeof(own));
+	ck_assert_uint_eq(status.match_info, 7);
+	ck_assert_ptr_eq(status.context, self);
+}
+
 START_TEST(row15_everything_works_with_oneself)
 {
 	struct peer self = {0};
@@ -227,6 +245,7 @@ START_TEST(row15_everything_works_with_oneself)
 	T_OK(mx_connect(self.ep, t_own_nic(), t_id(self.ep), 3, T_MS,
 			&self.to));
 	ck_assert_mem_eq(&own, &self.to, sizeof(own));
+	expect_own(&self, own);
 	for (int i = 0; i < OWN; i++) {
 		t_fill(buf, OWN_LEN, 5);
 		sends[i] = t_isend(&self, 1, buf, OWN_LEN);

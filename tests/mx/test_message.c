@@ -365,7 +365,7 @@ START_TEST(names_lead_to_nics_and_back)
 {
 	struct peer p = t_begin("names");
 	char name[MX_MAX_HOSTNAME_LEN], bare[MX_MAX_HOSTNAME_LEN];
-	char localhost[] = "localhost";
+	char localhost[] = "localhost", first[] = "localhost:0";
 	uint64_t far = t_far_nic(), own = t_own_nic(), nic;
 	uint32_t board = 9;
 
@@ -378,6 +378,8 @@ START_TEST(names_lead_to_nics_and_back)
 	T_OK(mx_hostname_to_nic_id(bare, &nic));
 	ck_assert_uint_eq(nic, far);
 	T_OK(mx_hostname_to_nic_id(localhost, &nic));
+	ck_assert_uint_eq(nic, own);
+	T_OK(mx_hostname_to_nic_id(first, &nic)); /* as some programs have it */
 	ck_assert_uint_eq(nic, own);
 	T_OK(mx_nic_id_to_board_number(own, &board));
 	T_EQ(board, 0);

@@ -208,6 +208,40 @@ START_TEST(messages_of_the_old_process_are_dropped_by_disconnect)
 }
 END_TEST
 
+/* ---- one's own session ------------------------------------------------------------------- */
+
+/* It is what the peers are told. */
+START_TEST(own_session_is_what_a_peer_gets_by_connect)
+{
+	struct peer p = t_begin("session");
+	uint32_t id, own = 0, seen[2] = {0, 0};
+	mx_endpoint_addr_t self;
+	uint64_t nic;
+
+	T_OK(mx_get_endpoint_addr(p.ep, &self));
+	T_OK(mx_decompose_endpoint_addr2(self, &nic, &id, &own));
+	ck_assert_uint_eq(nic, t_own_nic());
+	ck_assert_uint_ne(own, 0);
+	t_finish_well(&p, t_irecv(&p, 1, seen, sizeof(seen)));
+	ck_assert_uint_eq(seen[0], own);
+	ck_assert_uint_eq(seen[1], own);
+	t_end(&p);
+}
+END_TEST
+
+/* By connect, and from an address that came with a message. */
+static void far_session(struct peer *p)
+{
+	mx_endpoint_addr_t addr;
+	uint32_t id, seen[2];
+	uint64_t nic;
+
+	T_OK(mx_decompose_endpoint_addr2(p->to, &nic, &id, &seen[1]));
+	T_OK(mx_connect(p->ep, nic, id, 0, T_MS, &addr));
+	T_OK(mx_decompose_endpoint_addr2(addr, &nic, &id, &seen[0]));
+	t_finish_well(p, t_isend(p, 1, seen, sizeof(seen)));
+}
+
 /* ---- disconnect ------------------------------------------------------------------------------ */
 
 START_TEST(disconnect_gives_everything_back)
@@ -274,13 +308,10 @@ static void far_untold(struct peer *p)
 /* ---- tables ------------------------------------------------------------------------------ */
 
 const struct far_half t_peer_far[] = {
-	{"death", far_death},
-	{"restart", far_restart},
-	{"old_one", far_old_one},
-	{"new_one", far_new_one},
-	{"disconnect", far_disconnect},
-	{"untold", far_untold},
-	{NULL, NULL},
+	{"death", far_death},	  {"restart", far_restart},
+	{"old_one", far_old_one}, {"new_one", far_new_one},
+	{"session", far_session}, {"disconnect", far_disconnect},
+	{"untold", far_untold},	  {NULL, NULL},
 };
 
 Suite *t_peer_suite(void)
@@ -293,6 +324,7 @@ Suite *t_peer_suite(void)
 	tcase_add_test(tc, messages_of_the_old_process_stay);
 	tcase_add_test(tc,
 		       messages_of_the_old_process_are_dropped_by_disconnect);
+	tcase_add_test(tc, own_session_is_what_a_peer_gets_by_connect);
 	tcase_add_test(tc, disconnect_gives_everything_back);
 	tcase_add_test(tc, peer_is_not_told_of_a_disconnect);
 	return s;
