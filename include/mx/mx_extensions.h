@@ -21,7 +21,8 @@ extern "C" {
  * mx_connect() as a request: its status has the address in source, and the
  * match_info given here. request NULL: nobody learns the outcome.
  *
- * MX_NIC_NOT_FOUND. The status: MX_STATUS_ENDPOINT_CLOSED: not open;
+ * MX_NIC_NOT_FOUND; MX_TIMEOUT: the daemon does not say whether it is there.
+ * The status: MX_STATUS_ENDPOINT_CLOSED: not open;
  * MX_STATUS_BAD_KEY; MX_STATUS_BAD_ENDPOINT: eid is over 65535;
  * MX_STATUS_TIMEOUT.
  */
@@ -88,9 +89,10 @@ MX_PUBLIC mx_return_t mx_forget(mx_endpoint_t endpoint, mx_request_t *request);
 MX_PUBLIC mx_return_t mx_progress(mx_endpoint_t endpoint);
 
 /*
- * Limit for one send or connect from now on, or (request NULL) for all posted
- * later: beyond it the request ends with MX_STATUS_TIMEOUT. Less than 1000 ms
- * is taken for 1000; 0: no limit. MX_BAD_REQUEST.
+ * Limit for one send or connect from this call on, or (request NULL) for all
+ * posted later from their posting on: beyond it the request ends with
+ * MX_STATUS_TIMEOUT. Less than 1000 ms is taken for 1000; 0: no limit.
+ * MX_BAD_REQUEST.
  */
 MX_PUBLIC mx_return_t mx_set_request_timeout(mx_endpoint_t endpoint,
 					     mx_request_t request,
