@@ -49,6 +49,7 @@ int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,
 	am->undelivered = undelivered;
 	am->gone = gone;
 	am->upper_arg = upper_arg;
+	vmb_idle_end(&am->idle);
 	am->fences = !(port->hello.features & VMB_FEATURE_BARRIER);
 	vmb_copier_init(&am->tx_copier);
 	vmb_list_init(&am->ready);

@@ -25,6 +25,7 @@
 #include <vmbypass/vmb_am.h>
 
 #include "am/claim.h"
+#include "am/idle.h"
 #include "base/copy.h"
 #include "base/list.h"
 #include "port/port.h"
@@ -146,9 +147,8 @@ struct vmb_am {
 	uint32_t tx_pos, tx_free; /* send buffers: next byte, first in use */
 	uint32_t tx_end[VMB_DOORBELL_SLOTS]; /* tx_pos after each descriptor */
 	struct vmb_copier tx_copier;
-	uint32_t idle;	  /* fruitless polls in a row */
-	uint64_t idle_ns; /* when they were many, or the daemon was seen */
-	uint64_t idle_progress; /* the engine's progress word at that time */
+	struct vmb_idle idle;	/* fruitless looks in a row */
+	uint64_t idle_progress; /* the engine's word, when they last lasted */
 	uint32_t arm_number;	/* last one put in event_arm */
 	uint32_t kicked;	/* arming of the engine that we kicked for */
 	bool fences;		/* we fence before we look at wake words */
@@ -296,6 +296,19 @@ int vmb_am_poll(struct vmb_am *am, unsigned budget);
  * the rest to the next pass. false: it takes a pass.
  */
 bool vmb_am_take_answer(struct vmb_am *am);
+
+/* The slow part of vmb_am_fruitless(). */
+void vmb_am_check_alive(struct vmb_am *am);
+
+/*
+ * A pass found nothing, or a post no room. Does anybody serve us? Once in a
+ * while asks, and sets am->error.
+ */
+static inline void vmb_am_fruitless(struct vmb_am *am)
+{
+	if (vmb_unlikely(vmb_idle_look(&am->idle)))
+		vmb_am_check_alive(am);
+}
 
 /* Has a lane that is looked at a message, or room that somebody waits for? */
 bool vmb_lanes_due(struct vmb_am *am);

@@ -15,9 +15,7 @@
 #include "am/internal.h"
 #include "am/lane.h"
 
-#define IDLE_LOOK 4096u	    /* fruitless polls between looks at the clock */
-#define ALIVE_NS 100000000u /* idle for so long: is the daemon there? */
-#define LANE_FIRST 1	    /* a message of the peer's lane is older */
+#define LANE_FIRST 1 /* a message of the peer's lane is older */
 
 /* ---- payload -------------------------------------------------------------------- */
 
@@ -183,28 +181,32 @@ static inline int take(struct vmb_am *am)
 }
 
 /*
- * Nothing has come for a while: does anybody serve us? The daemon is asked
- * for by a system call, so not while a long transfer is merely under way, nor
- * while the engine takes what we send: who only sends gets no events.
+ * Nothing has come for a while. The daemon is asked for by a system call, so
+ * not while a long transfer is merely under way, nor while the engine takes
+ * what we send: who only sends gets no events. How far it is is looked at no
+ * sooner: that line is the engine's to write.
  */
-static void check_alive(struct vmb_am *am)
+static void ask_for_daemon(struct vmb_am *am)
+{
+	uint64_t progress = vmb_load_relaxed(&am->ctl->progress);
+
+	if (am->idle_progress != progress)
+		am->idle_progress = progress;
+	else if (am->port->ops->alive(am->port) == -EPIPE)
+		vmb_am_fail(am, -EPIPE);
+}
+
+void vmb_am_check_alive(struct vmb_am *am)
 {
 	uint32_t state = vmb_load_relaxed(&am->ctl->state);
-	uint64_t progress = vmb_load_relaxed(&am->ctl->progress);
-	uint64_t now = vmb_now_ns();
+	bool lasts = vmb_idle_lasts(&am->idle, vmb_now_ns());
 
 	if (state == VMB_STATE_FAULTED)
 		vmb_am_fail(am, -EIO);
 	else if (state == VMB_STATE_CLOSED)
 		vmb_am_fail(am, -EPIPE);
-	else if (am->idle == IDLE_LOOK || am->idle_progress != progress) {
-		am->idle_ns = now;
-		am->idle_progress = progress;
-	} else if (now - am->idle_ns >= ALIVE_NS) {
-		am->idle_ns = now;
-		if (am->port->ops->alive(am->port) == -EPIPE)
-			vmb_am_fail(am, -EPIPE);
-	}
+	else if (lasts)
+		ask_for_daemon(am);
 }
 
 static bool is_told(const struct vmb_am *am)
@@ -274,7 +276,7 @@ bool vmb_am_take_answer(struct vmb_am *am)
 	if (vmb_unlikely(rc < 0))
 		vmb_am_fail(am, -EIO);
 	if (vmb_likely(rc == 1))
-		am->idle = 0;
+		vmb_idle_end(&am->idle);
 	if (vmb_unlikely(!vmb_list_empty(&am->lanes.owing)))
 		vmb_lanes_speak(am);
 	tell_engine(am, posted, published);
@@ -304,8 +306,8 @@ int vmb_am_poll(struct vmb_am *am, unsigned budget)
 		publish(am);
 	tell_engine(am, posted, published);
 	if (taken)
-		am->idle = 0;
-	else if (vmb_unlikely(++am->idle % IDLE_LOOK == 0))
-		check_alive(am);
+		vmb_idle_end(&am->idle);
+	else
+		vmb_am_fruitless(am);
 	return am->error ? am->error : (int)taken;
 }

@@ -268,6 +268,7 @@ static int post_slow(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		vmb_am_kick(am);
 		return 0;
 	}
+	vmb_am_fruitless(am); /* who only posts makes no other looks */
 	if (am->error)
 		return am->error;
 	if (mode == VMB_AM_TRY)

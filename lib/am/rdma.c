@@ -131,6 +131,7 @@ int vmb_am_rdma(struct vmb_am *am, unsigned op, struct vmb_peer *peer,
 		vmb_am_kick(am);
 		return 0;
 	}
+	vmb_am_fruitless(am); /* as post_slow() */
 	if (am->error)
 		return am->error;
 	return mode == VMB_AM_TRY ? -EAGAIN : queue(am, &slot, fn, arg);

@@ -23,7 +23,7 @@
 #define SIGNAL_ASLEEP 1u
 #define SIGNAL_TOLD 2u
 
-#define GLANCES 16u   /* in place of passes, when nothing is to be done */
+#define GLANCES 17u   /* looks, all but the last of which are no passes */
 #define STAND_BY 512u /* looks: a microsecond, or a few */
 #define PASSES_BEFORE_PAUSE 256 /* tens of microseconds */
 #define LOOKS_PER_PASS 32
@@ -143,8 +143,11 @@ int vmb_endpoint_pass(struct vmb_endpoint *ep)
 
 	vmb_store_relaxed(&ep->visits, ep->visits + 1);
 	if (rested && !vmb_am_due_anywhere(&ep->am)) {
-		ep->glances--;
-		return 0;
+		if (vmb_likely(--ep->glances))
+			return 0;
+		/* here, so that a glance costs nothing more */
+		vmb_idle_glances(&ep->am.idle, GLANCES - 1);
+		rested = false;
 	}
 	return take(ep, rested);
 }

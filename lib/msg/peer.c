@@ -145,8 +145,10 @@ void vmb_msg_peer_begin(struct vmb_msg *msg, struct vmb_msg_peer *mp)
 	/* behind others it waits with them */
 	if (mp->pending.next == mp->pending.prev)
 		drain_pending(msg, mp);
-	if (!vmb_list_empty(&mp->pending))
-		vmb_msg_peer_busy(msg, mp);
+	if (vmb_list_empty(&mp->pending))
+		return;
+	vmb_msg_peer_busy(msg, mp);
+	vmb_am_fruitless(msg->am); /* the next one hears of it */
 }
 
 void vmb_req_await(struct vmb_req *req, enum vmb_req_state state)

@@ -305,6 +305,19 @@ static void expect_pipe_everywhere(struct t_pair *pair)
 	t_fails(vmb_init(), -EPIPE);
 }
 
+static void transfers_are_refused(struct t_pair *pair, struct vmb_mem *mem)
+{
+	struct vmb_am_offer offer;
+	char buf[8];
+
+	t_fails(vmb_am_put(pair->a, pair->to_b, mem, 0, 1, 0, 8, NULL, NULL),
+		-EPIPE);
+	t_fails(vmb_am_get(pair->a, pair->to_b, mem, 0, 1, 0, 8, NULL, NULL),
+		-EPIPE);
+	t_fails(vmb_am_offer(pair->a, pair->to_b, buf, 8, NULL, NULL, &offer),
+		-EPIPE);
+}
+
 /* What needs neither daemon nor engine may go on; nothing waits for them. */
 static void expect_end(int rc)
 {
@@ -340,9 +353,63 @@ static void expect_pipe_or_end(struct t_pair *pair)
 	expect_end(vmb_set_unexpected_handler(pair->a, NULL, NULL));
 }
 
+/* Requests, an offer and memory of before: ended, or still ours to end. */
+struct left {
+	struct vmb_req *tested, *cancelled, *forgotten, *sent;
+	struct vmb_am_offer offer;
+	struct t_ended offered;
+	struct vmb_mem *mem;
+	void *block;
+};
+
+static char left_memory[4096];
+
+static void leave(struct t_pair *pair, struct left *l)
+{
+	l->tested = t_irecv(pair->a, 11, VMB_MATCH_ALL, NULL, 0);
+	l->cancelled = t_irecv(pair->a, 12, VMB_MATCH_ALL, NULL, 0);
+	l->forgotten = t_irecv(pair->a, 13, VMB_MATCH_ALL, NULL, 0);
+	l->sent = t_isend(pair->a, pair->to_b, 14, left_memory, 1);
+	t_ok(vmb_am_offer(pair->a, pair->to_b, left_memory, 8, t_note_end,
+			  &l->offered, &l->offer));
+	t_ok(vmb_register(left_memory, sizeof(left_memory), VMB_REMOTE_READ,
+			  &l->mem));
+	t_ok(vmb_alloc(1000, &l->block));
+}
+
+static void expect_left_to_end(struct t_pair *pair, struct left *l)
+{
+	struct vmb_status status;
+	struct vmb_req *send = l->sent;
+	int done;
+
+	t_ok(vmb_test(pair->a, &l->tested, &status, &done));
+	ck_assert(done && status.code == -EPIPE);
+	t_ok(vmb_cancel(pair->a, &l->cancelled, &done));
+	ck_assert(!done); /* it has ended before */
+	ck_assert_int_eq(t_finish(pair->a, l->cancelled).code, -EPIPE);
+	t_ok(vmb_forget(pair->a, &l->forgotten));
+	t_ok(vmb_ibuffered(pair->a, l->sent, &done));
+	ck_assert(done);
+	t_fails(vmb_cancel(pair->a, &send, &done), -EOPNOTSUPP);
+	t_ok(vmb_test(pair->a, &l->sent, &status, &done));
+	ck_assert(done && !status.code); /* it was copied */
+	t_fails(vmb_am_accept(pair->a, pair->to_b, &l->offer, left_memory, 8,
+			      NULL, NULL),
+		-EPIPE);
+	t_fails(vmb_am_withdraw(pair->a, &l->offer), -EINVAL);
+	ck_assert_uint_eq(l->offered.count, 1);
+	ck_assert_int_eq(l->offered.code, -EPIPE);
+	transfers_are_refused(pair, l->mem);
+	expect_end(vmb_deregister(l->mem));
+	t_fails(vmb_deregister(l->mem), -EINVAL);
+	t_ok(vmb_free(l->block));
+}
+
 START_TEST(death_of_the_daemon_is_reported_by_each_call)
 {
 	struct t_pair pair;
+	struct left left = {0};
 	struct sleeper ss[3];
 	static char buf[1u << 20];
 	struct vmb_req *send, *recv;
@@ -350,6 +417,7 @@ START_TEST(death_of_the_daemon_is_reported_by_each_call)
 	pair = t_pair_open();
 	send = t_isend(pair.a, pair.to_b, 6, buf, sizeof(buf));
 	recv = t_irecv(pair.a, 7, VMB_MATCH_ALL, buf, 1);
+	leave(&pair, &left);
 	for (int i = 0; i < 3; i++) {
 		ss[i] = (struct sleeper){.ep = pair.b, .kind = i};
 		pthread_create(&ss[i].thread, NULL, sleep_in_call, &ss[i]);
@@ -367,8 +435,67 @@ START_TEST(death_of_the_daemon_is_reported_by_each_call)
 	ck_assert(ss[1].rc == -EPIPE || ss[1].done);
 	ck_assert_int_eq(t_finish(pair.a, send).code, -EPIPE);
 	ck_assert_int_eq(t_finish(pair.a, recv).code, -EPIPE);
+	expect_left_to_end(&pair, &left);
 	expect_pipe_everywhere(&pair);
 	expect_pipe_or_end(&pair);
+	t_pair_close(&pair);
+}
+END_TEST
+
+/* ---- who looks, or posts, now and then ---------------------------------------------- */
+
+/* Each is 0 until the loss is known. */
+static int now_and_then_test(struct t_pair *pair, struct vmb_req **req)
+{
+	struct vmb_status status = {0};
+	int done = 0, rc = vmb_test(pair->a, req, &status, &done);
+
+	return done ? status.code : rc;
+}
+
+static int now_and_then_progress(struct t_pair *pair, struct vmb_req **req)
+{
+	(void)req;
+	return vmb_progress(pair->a);
+}
+
+static int now_and_then_post(struct t_pair *pair, struct vmb_req **req)
+{
+	struct vmb_req *send;
+	int rc = vmb_isend(pair->a, NULL, 0, pair->to_b, 2, NULL, &send);
+
+	(void)req;
+	return rc ? rc : vmb_forget(pair->a, &send);
+}
+
+static const struct {
+	int (*call)(struct t_pair *pair, struct vmb_req **req);
+	int pause_ms;
+	double limit; /* seconds; some of it is for a machine that is busy */
+} seldom[] = {
+	{now_and_then_test, 1, 5},	{now_and_then_test, 20, 15},
+	{now_and_then_progress, 10, 9}, {now_and_then_post, 1, 5},
+	{now_and_then_post, 20, 15},
+};
+
+/* It did nothing but look before, for a while. */
+START_TEST(death_of_the_daemon_is_noticed_by_who_looks_now_and_then)
+{
+	struct t_pair pair = t_pair_open();
+	struct vmb_req *req = t_irecv(pair.a, 1, VMB_MATCH_ALL, NULL, 0);
+	double begin;
+	int rc = 0;
+
+	for (int i = 0; i < 100000; i++)
+		t_ok(now_and_then_test(&pair, &req));
+	t_port->kill();
+	begin = t_seconds();
+	while (!rc && t_seconds() - begin < seldom[_i].limit) {
+		poll(NULL, 0, seldom[_i].pause_ms);
+		rc = seldom[_i].call(&pair, &req);
+	}
+	ck_assert_int_eq(rc, -EPIPE);
+	t_fails(vmb_progress(pair.a), -EPIPE);
 	t_pair_close(&pair);
 }
 END_TEST
@@ -493,6 +620,10 @@ Suite *t_process_suite(void)
 		tc = t_case(s, "daemon");
 		tcase_add_test(tc,
 			       death_of_the_daemon_is_reported_by_each_call);
+		tcase_add_loop_test(
+			tc,
+			death_of_the_daemon_is_noticed_by_who_looks_now_and_then,
+			0, sizeof(seldom) / sizeof(seldom[0]));
 		tcase_add_test(tc, death_of_the_daemon_ends_a_game_of_sleepers);
 		tcase_add_test(tc, restarted_daemon_serves_a_new_init);
 		tcase_add_test(tc, init_without_daemon_says_so);

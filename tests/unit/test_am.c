@@ -154,7 +154,9 @@ START_TEST(poll_respects_budget)
 	ck_assert_uint_eq(vmb_low(b.am.ctl->consumed), 0); /* in batches */
 	ck_assert_int_eq(vmb_am_poll(&b.am, 64), 6);
 	ck_assert_uint_eq(vmb_low(b.am.ctl->consumed), 10); /* queue empty */
+	ck_assert_uint_eq(b.am.idle.left, VMB_IDLE_FIRST);
 	ck_assert_int_eq(vmb_am_poll(&b.am, 64), 0);
+	ck_assert_uint_eq(b.am.idle.left, VMB_IDLE_FIRST - 1);
 }
 END_TEST
 

@@ -42,9 +42,10 @@ START_TEST(answer_in_a_lane_is_taken_alone)
 	in = l_in_of(&a, &b);
 	ask(2);
 	published = in->published;
-	a.am.idle = 77;
+	a.am.idle.left = 7;
 	ck_assert(vmb_am_take_answer(&a.am));
-	ck_assert_uint_eq(a.am.idle, 0); /* somebody serves us */
+	/* somebody serves us */
+	ck_assert_uint_eq(a.am.idle.left, VMB_IDLE_FIRST);
 	ck_assert_uint_eq(a.received[0], b.sent[0] - 1);
 	ck_assert_uint_eq(in->published, published);
 	ck_assert(!vmb_am_at_rest(&a.am));
