@@ -87,6 +87,7 @@ struct vmb_nic_transfer {
 	uint64_t moved;
 	struct vmb_nic_job *in, *out; /* chunks on their way through movers */
 	struct vmb_nic_job *spare;    /* kept to write what `in` reads */
+	bool own_refused;	      /* not the side of the peer */
 };
 
 struct vmb_nic_endpoint {

@@ -119,15 +119,26 @@ void vmb_transfer_abort(struct vmb_nic_endpoint *ep)
 	ep->fenced = false;
 }
 
+/* Of the side that was refused: the other one's key would mislead. */
+static void record(struct vmb_nic_endpoint *ep,
+		   const struct vmb_nic_transfer *t, unsigned code)
+{
+	const struct vmb_slot_rdma *what = &t->what;
+	uint64_t key = t->own_refused ? what->local_key : what->remote_key;
+	uint64_t offset =
+		t->own_refused ? what->local_offset : what->remote_offset;
+
+	vmb_faults_record(ep, t->slot.op, code, key, offset + t->moved,
+			  what->len - t->moved);
+}
+
 static void finish(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 		   struct vmb_nic_transfer *t, unsigned code)
 {
 	bool put = t->slot.op == VMB_OP_PUT;
 
 	if (code && code != VMB_CODE_PEER_GONE)
-		vmb_faults_record(ep, t->slot.op, code, t->what.remote_key,
-				  t->what.remote_offset + t->moved,
-				  t->what.len - t->moved);
+		record(ep, t, code);
 	if (!code) {
 		vmb_count(put ? &ep->stats->puts : &ep->stats->gets, 1);
 		vmb_count(put ? &ep->stats->put_bytes : &ep->stats->get_bytes,
@@ -148,6 +159,7 @@ static unsigned translate(struct vmb_nic_endpoint *ep,
 	struct vmb_nic_endpoint *peer;
 	unsigned code;
 
+	t->own_refused = false;
 	peer = vmb_nic_find(ep->nic, t->slot.peer, &code);
 	if (!peer)
 		return code;
@@ -158,8 +170,10 @@ static unsigned translate(struct vmb_nic_endpoint *ep,
 	code = vmb_nic_translate(ep, what->local_key,
 				 what->local_offset + t->moved, left, 0,
 				 put ? src : dst);
-	if (code)
+	if (code) {
+		t->own_refused = true;
 		return code;
+	}
 	return vmb_nic_translate(
 		peer, what->remote_key, what->remote_offset + t->moved, left,
 		put ? VMB_ACCESS_REMOTE_WRITE : VMB_ACCESS_REMOTE_READ,
@@ -254,8 +268,11 @@ static int64_t step_moved(struct vmb_engine *engine, struct vmb_nic_transfer *t,
 	int64_t len;
 
 	*code = moved_badly(src, t->in, in_done);
-	if (!*code)
+	t->own_refused = *code && t->slot.op == VMB_OP_PUT;
+	if (!*code) {
 		*code = moved_badly(dst, t->out, out_done);
+		t->own_refused = *code && t->slot.op == VMB_OP_GET;
+	}
 	if (*code)
 		return 0;
 	if (t->out) {
