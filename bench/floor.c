@@ -25,6 +25,35 @@
 #include "clock.h"
 #include "cpu.h"
 
+/* ---- system calls ------------------------------------------------------ */
+
+static void count_begin(struct bench_syscalls *count, pid_t other,
+			struct bench_round *r)
+{
+	r->counted = count && !bench_syscalls_begin(count, other);
+}
+
+static void count_start(struct bench_syscalls *count,
+			const struct bench_round *r)
+{
+	if (r->counted)
+		bench_syscalls_start(count);
+}
+
+/* There is no engine; without an other there is one party only. */
+static void count_stop(struct bench_syscalls *count, pid_t other,
+		       struct bench_round *r)
+{
+	if (!r->counted)
+		return;
+	bench_syscalls_stop(count, &r->syscalls[BENCH_CLIENT],
+			    &r->syscalls[BENCH_SERVER]);
+	bench_syscalls_end(count);
+	r->syscalls[BENCH_ENGINE] = 0;
+	if (!other)
+		r->syscalls[BENCH_SERVER] = 0;
+}
+
 /* ---- a cache line ------------------------------------------------------ */
 
 struct line {
@@ -52,27 +81,45 @@ static void *line_peer(void *arg)
 		line_await(line, &line->there, i);
 		vmb_publish(&line->back, i);
 	}
+	/* its end makes system calls, and the other one may count */
+	line_await(line, &line->there, line->iters + 1);
 	return NULL;
 }
 
-static void line_exchange(struct line *line, struct bench_hist *hist)
+/* From one number to the next one; hist NULL: to warm up. */
+static void line_turns(struct line *line, uint64_t first, uint64_t end,
+		       struct bench_hist *hist)
 {
-	uint64_t warm = line->iters / 8 + 1, last = bench_ticks();
+	uint64_t last = bench_ticks();
 
-	for (uint64_t i = 1; i <= line->iters; i++) {
+	for (uint64_t i = first; i < end; i++) {
 		uint64_t now;
 
 		vmb_publish(&line->there, i);
 		line_await(line, &line->back, i);
 		now = bench_ticks();
-		if (i > warm)
+		if (hist)
 			bench_hist_record(hist, now - last);
 		last = now;
 	}
 }
 
+static void line_exchange(struct line *line, struct bench_syscalls *count,
+			  struct bench_round *r)
+{
+	uint64_t begin = line->iters / 8 + 2, end = line->iters + 1;
+	pid_t other = getpid(); /* the peer is a thread of ours */
+
+	count_begin(count, other, r);
+	line_turns(line, 1, begin, NULL);
+	count_start(count, r);
+	line_turns(line, begin, end, &r->hist);
+	count_stop(count, other, r);
+	vmb_publish(&line->there, end);
+}
+
 static int line_measure(int cpu, uint64_t iters, bool pause,
-			struct bench_hist *hist)
+			struct bench_syscalls *count, struct bench_round *r)
 {
 	struct line *line = aligned_alloc(VMB_LINE_PAIR, sizeof(*line));
 	pthread_t peer;
@@ -85,7 +132,7 @@ static int line_measure(int cpu, uint64_t iters, bool pause,
 		.iters = iters + iters / 7 + 2, .cpu = cpu, .pause = pause};
 	ret = -pthread_create(&peer, NULL, line_peer, line);
 	if (!ret) {
-		line_exchange(line, hist);
+		line_exchange(line, count, r);
 		pthread_join(peer, NULL);
 	}
 	free(line);
@@ -94,22 +141,24 @@ static int line_measure(int cpu, uint64_t iters, bool pause,
 
 /* The floor is the lower one of two ways to wait. */
 int bench_floor_line(int cpu, int peer_cpu, uint64_t iters,
-		     struct bench_hist *hist)
+		     struct bench_syscalls *count, struct bench_round *r)
 {
-	struct bench_hist *ways = calloc(2, sizeof(*ways));
+	struct bench_round *ways = calloc(2, sizeof(*ways));
 	int ret = ways ? 0 : -ENOMEM;
 	bool pause;
 
 	if (cpu == peer_cpu && cpu != BENCH_CPU_ANY)
 		ret = -EINVAL;
 	for (int i = 0; i < 2 && !ret; i++) {
-		bench_hist_init(&ways[i], hist->unit_ns);
-		ret = line_measure(peer_cpu, iters / 2, i, &ways[i]);
+		bench_round_init(&ways[i], r->hist.unit_ns);
+		ret = line_measure(peer_cpu, iters / 2, i, count, &ways[i]);
 	}
 	if (!ret) {
-		pause = bench_hist_quantile_ns(&ways[1], 0.5) <
-			bench_hist_quantile_ns(&ways[0], 0.5);
-		bench_hist_merge(hist, &ways[pause]);
+		pause = bench_hist_quantile_ns(&ways[1].hist, 0.5) <
+			bench_hist_quantile_ns(&ways[0].hist, 0.5);
+		bench_hist_merge(&r->hist, &ways[pause].hist);
+		r->counted = ways[pause].counted;
+		memcpy(r->syscalls, ways[pause].syscalls, sizeof(r->syscalls));
 	}
 	free(ways);
 	return ret;
@@ -178,24 +227,33 @@ void bench_copy_close(struct bench_copy *c)
 	}
 }
 
-void bench_copy_run(struct bench_copy *c, size_t size, uint64_t iters,
-		    struct bench_hist *hist)
+static void copy_turns(struct bench_copy *c, size_t size, uint64_t turns,
+		       struct bench_hist *hist)
 {
-	uint64_t warm = iters / 8 + 1, last = bench_ticks();
+	uint64_t last = bench_ticks();
 
-	for (uint64_t i = 0; i < iters + warm; i++) {
-		uint64_t now;
-
+	for (uint64_t i = 0; i < turns; i++) {
 		unsigned pair = i % BENCH_COPY_PAIRS;
+		uint64_t now;
 
 		memcpy(c->to[pair], c->from[pair], size);
 		/* the copy must happen, and each time */
 		__asm__ __volatile__("" : : "r"(c->to[pair]) : "memory");
 		now = bench_ticks();
-		if (i >= warm)
+		if (hist)
 			bench_hist_record(hist, now - last);
 		last = now;
 	}
+}
+
+void bench_copy_run(struct bench_copy *c, size_t size, uint64_t iters,
+		    struct bench_syscalls *count, struct bench_round *r)
+{
+	count_begin(count, 0, r);
+	copy_turns(c, size, iters / 8 + 1, NULL);
+	count_start(count, r);
+	copy_turns(c, size, iters, &r->hist);
+	count_stop(count, 0, r);
 }
 
 /* ---- waking another process --------------------------------------------- */
@@ -276,20 +334,34 @@ void bench_wake_close(struct bench_wake *w)
 	w->pid = 0;
 }
 
-int bench_wake_run(struct bench_wake *w, uint64_t iters,
-		   struct bench_hist *hist)
+static int wake_turns(struct bench_wake *w, uint64_t turns,
+		      struct bench_hist *hist)
 {
-	uint64_t warm = iters / 8 + 1, last = bench_ticks();
+	uint64_t last = bench_ticks();
 
-	for (uint64_t i = 0; i < iters + warm; i++) {
+	for (uint64_t i = 0; i < turns; i++) {
 		uint64_t now;
 
 		if (!wake_send(w->to, 1) || !wake_receive(w->from))
 			return -errno;
 		now = bench_ticks();
-		if (i >= warm)
+		if (hist)
 			bench_hist_record(hist, now - last);
 		last = now;
 	}
 	return 0;
+}
+
+int bench_wake_run(struct bench_wake *w, uint64_t iters,
+		   struct bench_syscalls *count, struct bench_round *r)
+{
+	int ret;
+
+	count_begin(count, w->pid, r);
+	ret = wake_turns(w, iters / 8 + 1, NULL);
+	count_start(count, r);
+	if (!ret)
+		ret = wake_turns(w, iters, &r->hist);
+	count_stop(count, w->pid, r);
+	return ret;
 }

@@ -10,6 +10,9 @@
  * One way is half of a round trip in all of them. Results are added to the
  * histogram, whose unit the caller has set: bench_ns_per_tick() / 2 for round
  * trips, bench_ns_per_tick() for copies. 0 or -errno.
+ *
+ * count: what counts the system calls of the measured part, see syscalls.h, or
+ * NULL. Then the round is counted, if that can be done.
  */
 #ifndef BENCH_FLOOR_H
 #define BENCH_FLOOR_H
@@ -18,17 +21,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "hist.h"
 #include "options.h"
+#include "point.h"
 
 /*
  * The calling thread is the first; the other runs on peer_cpu meanwhile.
- * Half of iters each with and without a pause between looks; hist gets the half
- * that was quicker, by its median.
+ * Half of iters each with and without a pause between looks; the round gets the
+ * half that was quicker, by its median.
  * -EINVAL: peer_cpu is where the caller runs, two threads would take turns.
  */
 int bench_floor_line(int cpu, int peer_cpu, uint64_t iters,
-		     struct bench_hist *hist);
+		     struct bench_syscalls *count, struct bench_round *r);
 
 /*
  * Buffers for copies; kept, so that page faults are behind us. Two pairs, used
@@ -47,7 +50,7 @@ int bench_copy_open(struct bench_copy *c, enum bench_memory memory,
 void bench_copy_close(struct bench_copy *c);
 /* Copy size bytes (at most c->bytes) so many times. */
 void bench_copy_run(struct bench_copy *c, size_t size, uint64_t iters,
-		    struct bench_hist *hist);
+		    struct bench_syscalls *count, struct bench_round *r);
 
 /* Two processes; the other one is forked at open, before vmb_init(). */
 struct bench_wake {
@@ -59,6 +62,6 @@ struct bench_wake {
 int bench_wake_open(struct bench_wake *w, bool socket, int peer_cpu);
 void bench_wake_close(struct bench_wake *w);
 int bench_wake_run(struct bench_wake *w, uint64_t iters,
-		   struct bench_hist *hist);
+		   struct bench_syscalls *count, struct bench_round *r);
 
 #endif

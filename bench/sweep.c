@@ -110,11 +110,11 @@ static int floor_line(struct run *r, struct bench_round *round)
 		return 0;
 	bench_round_init(round, r->line.hist.unit_ns);
 	if (r->blocks)
-		ret = bench_wake_run(&r->wake, bench_iters(o, 10000),
-				     &round->hist);
+		ret = bench_wake_run(&r->wake, bench_iters(o, 10000), NULL,
+				     round);
 	else
 		ret = bench_floor_line(o->cpus[0], o->engine_cpu,
-				       bench_iters(o, 2000), &round->hist);
+				       bench_iters(o, 2000), NULL, round);
 	if (!ret)
 		floor_add(&r->line, round, started);
 	return ret;
@@ -138,7 +138,7 @@ static int floors_run(struct run *r, struct bench_round *round)
 		bench_copy_run(&r->copy, size,
 			       bench_iters(&r->sweep->bench.options,
 					   (double)size),
-			       &round->hist);
+			       NULL, round);
 		floor_add(&r->copies[i], round, started);
 	}
 	return ret;

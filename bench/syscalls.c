@@ -168,15 +168,15 @@ static int perf_add(struct bench_syscalls *s, pid_t tid)
 	return 0;
 }
 
-/* Counters of another process; without them that process is not counted. */
+/* Counters of other threads; without them these are not counted. */
 static void perf_add_others(struct bench_syscalls *s, pid_t pid)
 {
-	pid_t tids[THREADS_MAX];
+	pid_t tids[THREADS_MAX], own = (pid_t)syscall(SYS_gettid);
 	int n = bench_cpu_threads(pid, tids, THREADS_MAX);
 
 	s->others = n > 0;
 	for (int i = 0; i < n; i++)
-		if (perf_add(s, tids[i]))
+		if (tids[i] != own && perf_add(s, tids[i]))
 			s->others = false;
 }
 

@@ -45,7 +45,7 @@ bool bench_syscalls_disturbs(const struct bench_syscalls *s);
 
 /*
  * Attach to the calling thread and, with other not 0, to all threads of that
- * process. Takes milliseconds. -errno: nothing is counted, do not call the
+ * process; its own one: to all others of it. Takes milliseconds. -errno: nothing is counted, do not call the
  * other three.
  */
 int bench_syscalls_begin(struct bench_syscalls *s, pid_t other);

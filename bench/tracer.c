@@ -57,14 +57,16 @@ static int thread_trace(pid_t tid)
 	return ptrace(PTRACE_SYSCALL, tid, 0, 0) ? -errno : 0;
 }
 
-static int process_trace(pid_t pid)
+/* All but one, who is traced already. */
+static int process_trace(pid_t pid, pid_t already)
 {
 	pid_t tids[BENCH_TRACER_THREADS];
 	int n = bench_cpu_threads(pid, tids, BENCH_TRACER_THREADS);
 	int ret = n < 0 ? n : 0;
 
 	for (int i = 0; i < n && !ret; i++)
-		ret = thread_trace(tids[i]);
+		if (tids[i] != already)
+			ret = thread_trace(tids[i]);
 	return ret;
 }
 
@@ -120,7 +122,7 @@ static void session_run(int fd, const struct command *command)
 	struct session s = {.command = *command};
 
 	s.answer.error = thread_trace(command->own);
-	if (!command->other || process_trace(command->other))
+	if (!command->other || process_trace(command->other, command->own))
 		s.answer.others = -1;
 	/* begin() waits for this, so the marks come after it */
 	if (write(fd, &s.answer, sizeof(s.answer)) != sizeof(s.answer) ||

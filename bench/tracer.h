@@ -17,7 +17,7 @@ void bench_tracer_close(pid_t pid, int fd);
 
 /*
  * Attach to the calling thread, and to the threads of process other (0:
- * none). 0; -EPERM: the kernel does not let us; -errno.
+ * none), other than this one. 0; -EPERM: the kernel does not let us; -errno.
  */
 int bench_tracer_begin(int fd, pid_t other);
 /* Count from here to bench_tracer_stop(). */

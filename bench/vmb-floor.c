@@ -34,6 +34,7 @@ static const struct bench_column columns[] = {
 	{"ROUNDS min", "rounds.min", BENCH_FIX1},
 	{"max", "rounds.max", BENCH_FIX1},
 	{"MB/s", "bw_MBps", BENCH_FIX1},
+	{"SYSCALLS/TURN", "syscalls_per_msg", BENCH_COUNTED},
 	{0},
 };
 
@@ -118,7 +119,8 @@ static void round_finish(struct floors *f, struct bench_point *p,
 }
 
 /* One point's share of a round. which counts the points in their order. */
-static int point_run(struct floors *f, unsigned which, struct bench_round *r)
+static int point_run(struct floors *f, unsigned which,
+		     struct bench_syscalls *count, struct bench_round *r)
 {
 	const struct bench_options *o = &f->bench.options;
 	struct bench_point *p = &f->points[which];
@@ -126,33 +128,51 @@ static int point_run(struct floors *f, unsigned which, struct bench_round *r)
 
 	if (f->line && !which)
 		return bench_floor_line(o->cpus[0], o->engine_cpu,
-					bench_iters(o, 500), &r->hist);
+					bench_iters(o, 500), count, r);
 	if (which - f->line < 2)
 		return bench_wake_run(&f->wake[which - f->line],
-				      bench_iters(o, 5000), &r->hist);
+				      bench_iters(o, 5000), count, r);
 	bench_copy_run(&f->copy[copy / f->sizes.count], p->size,
-		       bench_iters(o, 20 + (double)p->size / 5), &r->hist);
+		       bench_iters(o, 20 + (double)p->size / 5), count, r);
+	return 0;
+}
+
+/* Where counting changes the times, one more round is counted before them. */
+static int point_round(struct floors *f, unsigned which, unsigned *done)
+{
+	struct bench_syscalls *count = &f->bench.syscalls;
+	bool apart = bench_syscalls_disturbs(count);
+	struct bench_point *p = &f->points[which];
+	static struct bench_round r;
+	uint64_t started;
+	int ret = 0;
+
+	if (apart && !p->rounds) {
+		bench_round_init(&r, p->hist.unit_ns);
+		ret = point_run(f, which, count, &r);
+		r.messages = r.hist.count;
+		bench_point_count(p, &r);
+	}
+	bench_round_init(&r, p->hist.unit_ns);
+	started = bench_monotonic_ns();
+	if (!ret)
+		ret = point_run(f, which, apart ? NULL : count, &r);
+	if (ret)
+		return bench_fail(p->impl, ret);
+	round_finish(f, p, &r, started, done);
 	return 0;
 }
 
 static int floors_run(struct floors *f)
 {
-	static struct bench_round r;
 	unsigned done = 0;
+	int ret = 0;
 
-	for (unsigned round = 0; round < f->bench.options.rounds; round++) {
-		for (unsigned i = 0; i < f->count; i++) {
-			uint64_t started;
-			int ret;
-
-			bench_round_init(&r, f->points[i].hist.unit_ns);
-			started = bench_monotonic_ns();
-			ret = point_run(f, i, &r);
-			if (ret)
-				return bench_fail(f->points[i].impl, ret);
-			round_finish(f, &f->points[i], &r, started, &done);
-		}
-	}
+	for (unsigned round = 0; round < f->bench.options.rounds; round++)
+		for (unsigned i = 0; i < f->count && !ret; i++)
+			ret = point_round(f, i, &done);
+	if (ret)
+		return ret;
 	for (unsigned i = 0; i < f->count; i++)
 		bench_report_add(f->bench.report,
 				 bench_point_json(&f->points[i]));

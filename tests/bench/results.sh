@@ -6,7 +6,7 @@
 # of the program names, and as many messages as were asked for. No time is
 # judged.
 #
-# Flow:  vmb-fair, vmb-match, vmb-open --json -> jq
+# Flow:  vmb-fair, vmb-floor, vmb-match, vmb-open --json -> jq
 # Owns:  a folder for the results; the daemons are the programs' own.
 set -euo pipefail
 
@@ -27,7 +27,7 @@ measure()
 {
 	name=$(basename "$1")
 	rm -f "$work/points"
-	"$@" --daemon "$vmbd" --rounds 1 --count none --quiet \
+	"$1" --daemon "$vmbd" --rounds 1 --count none --quiet "${@:2}" \
 		--json "$work/points" >"$work/table" 2>"$work/err" ||
 		complain "$name fails: $(cat "$work/err")"
 	[ ! -s "$work/err" ] || complain "$name: $(cat "$work/err")"
@@ -78,6 +78,36 @@ results_fair()
 	done
 }
 
+# The machine alone: no daemon; and system calls, by whatever way there is.
+results_floor()
+{
+	local way
+
+	lines='^(line|wake|memcpy) '
+	for way in perf ptrace none; do
+		measure "$1" --sizes 64,64K --iters 200 --count $way
+		so "all fields" 'all(.bench == "floor" and .iters > 0)'
+		so "times" "$times"
+		if jq -se 'any(.syscalls_by == "not counted")' "$work/points" \
+			>/dev/null; then
+			so "nothing is counted" \
+				'all(.syscalls == [null, null, null] and
+				.syscalls_per_msg == null)'
+			continue
+		fi
+		# both sides write and read for each turn; at the ends one of the
+		# peer's may be on the other side of the line
+		so "calls of our own" 'all(.iters as $n | .syscalls[0] ==
+			if .test == "wake" then 2 * $n else 0 end)'
+		so "no engine" 'all(.syscalls[2] == 0)'
+		so "calls of the peer, where it could be counted" \
+			'all(.iters as $n | .test as $t | .syscalls[1] |
+			. == null or if $t == "wake"
+			then . >= 2 * $n - 2 and . <= 2 * $n + 2
+			else . == 0 end)'
+	done
+}
+
 results_match()
 {
 	lines='^(posted|unexpected) '
@@ -123,6 +153,7 @@ fails()
 
 for program; do
 	"results_${program##*-}" "$program"
+	[ "${program##*-}" != floor ] || continue
 	VMB_SOCKET=$work/none fails "no vmbd answers at $work/none" \
 		"$program" --daemon none
 	fails "cannot start $work/none" "$program" --daemon "$work/none"
