@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -118,6 +119,73 @@ START_TEST(flood_of_hellos_ends_at_the_limit)
 		close(fds[i]);
 }
 END_TEST
+
+/* ---- the daemon's own log ------------------------------------------------ */
+
+#define COMINGS 2000
+#define LINES_PER_SECOND 34u /* twice VMBD_TALK_LINES, and what is counted */
+
+/* Lines so far; those that have the text, too, in *having. */
+static unsigned log_lines(const char *text, unsigned *having)
+{
+	FILE *f = fopen(t_witness.daemon.log, "r");
+	unsigned lines = 0;
+	char line[512];
+
+	ck_assert_ptr_nonnull(f);
+	*having = 0;
+	for (; fgets(line, sizeof(line), f); lines++)
+		*having += strstr(line, text) != NULL;
+	fclose(f);
+	return lines;
+}
+
+/* Until one more line has it. */
+static void await_line(const char *text, unsigned before)
+{
+	uint64_t until = vmb_now_ns() + T_RAW_TIMEOUT_MS * 1000000ull;
+	unsigned having;
+
+	do {
+		ck_assert_msg(vmb_now_ns() < until, "no '%s' in the log", text);
+		poll(NULL, 0, 20);
+		log_lines(text, &having);
+	} while (having == before);
+}
+
+/* Under ever new numbers they are one user: admitted, or refused. */
+START_TEST(coming_and_going_does_not_fill_the_log)
+{
+	const char *domain = _i ? "no name" : "";
+	const char *rest = _i ? "more warnings" : "more times";
+	uint64_t begin = vmb_now_ns();
+	unsigned before, after, having;
+	int fd;
+
+	before = log_lines(rest, &having);
+	ck_assert_uint_eq(having, 0);
+	for (int i = 0; i < COMINGS; i++) {
+		fd = t_raw_connect(t_witness.daemon.socket);
+		ck_assert_int_eq(t_raw_hello(fd, domain, NULL),
+				 _i ? -EINVAL : 0);
+		close(fd);
+	}
+	t_raw_wait_clients(t_witness.daemon.socket, 1);
+	await_line(rest, 0);
+	after = log_lines(rest, &having);
+	ck_assert_uint_le(after - before,
+			  (unsigned)((vmb_now_ns() - begin) / 1000000000u + 2) *
+				  LINES_PER_SECOND);
+	/* one who comes later is heard of again */
+	sleep(2);
+	log_lines("in domain", &before);
+	fd = t_raw_attach(t_witness.daemon.socket, "");
+	await_line("in domain", before);
+	close(fd);
+}
+END_TEST
+
+/* ---- they do not read ---------------------------------------------------- */
 
 struct stuck_reader {
 	int fd;
@@ -446,6 +514,7 @@ static void add_behaviour(Suite *s)
 	tcase_add_test(t, unread_opens_go_with_their_client);
 	tcase_add_test(t, flood_of_connections_is_survived);
 	tcase_add_test(t, flood_of_hellos_ends_at_the_limit);
+	tcase_add_loop_test(t, coming_and_going_does_not_fill_the_log, 0, 2);
 	tcase_add_test(t, notifications_that_are_not_taken_hold_up_nobody);
 	tcase_add_loop_test(t, words_that_are_not_kept_hold_up_nobody, 0, 2);
 	tcase_add_test(t, memory_that_never_answers_holds_up_its_owner_only);

@@ -57,6 +57,7 @@ struct vmb_credentials {
 	pid_t pid;		  /* what follows is 0 for a guest */
 	uid_t uid;
 	gid_t gid;
+	bool groups_unknown; /* there are too many */
 	unsigned group_count;
 	gid_t groups[VMB_GROUPS_MAX]; /* supplementary */
 };

@@ -24,7 +24,6 @@
 
 #define PENDING_MAX 256u     /* in all: then the oldest goes */
 #define PENDING_PER_USER 32u /* so that nobody pushes others out */
-#define LOG_LINES_PER_SECOND 8u
 
 static struct vmbd_client *client_of(struct vmb_list *node)
 {
@@ -45,30 +44,13 @@ const char *vmbd_client_owner(const struct vmbd_client *c,
 	return text;
 }
 
-static void say_lost(const struct vmbd_client *c)
-{
-	char owner[VMBD_OWNER_BYTES];
-
-	if (c->log_lost)
-		vmb_warn("client %u (%s): %u more warnings", c->number,
-			 vmbd_client_owner(c, owner), c->log_lost);
-}
-
 static __attribute__((format(printf, 2, 0))) void
 warn(struct vmbd_client *c, const char *format, va_list args)
 {
-	uint64_t second = vmb_now_ns() / 1000000000u;
 	char text[320], owner[VMBD_OWNER_BYTES];
 
-	if (second != c->log_second) {
-		say_lost(c);
-		c->log_second = second;
-		c->log_count = c->log_lost = 0;
-	}
-	if (c->log_count++ >= LOG_LINES_PER_SECOND) {
-		c->log_lost++;
+	if (!vmbd_talk_may(c->d, &c->who, VMBD_TALK_WARNING))
 		return;
-	}
 	vsnprintf(text, sizeof(text), format, args);
 	vmb_warn("client %u (%s): %s", c->number, vmbd_client_owner(c, owner),
 		 text);
@@ -236,6 +218,9 @@ static int on_arrived(void *arg, struct vmb_transport *t,
 	vmb_list_init(&c->lanes);
 	vmb_list_append(&d->pending, &c->node);
 	d->pending_count++;
+	if (who->groups_unknown)
+		vmbd_client_warn(c, "it is in more than %u groups, none counts",
+				 VMB_GROUPS_MAX);
 	vmb_debug("client %u arrives: %s", c->number,
 		  vmbd_client_owner(c, owner));
 	*client = c;
@@ -334,9 +319,10 @@ int vmbd_client_admit(struct vmbd_client *c, const char *domain)
 	d->pending_count--;
 	vmb_list_append(&d->clients, &c->node);
 	d->client_count++;
-	vmb_info("client %u: %s in domain %u%s%s", c->number,
-		 vmbd_client_owner(c, owner), c->domain->id,
-		 domain[0] ? " " : "", domain);
+	if (vmbd_talk_may(d, &c->who, VMBD_TALK_COMING))
+		vmb_info("client %u: %s in domain %u%s%s", c->number,
+			 vmbd_client_owner(c, owner), c->domain->id,
+			 domain[0] ? " " : "", domain);
 	return 0;
 }
 
@@ -378,10 +364,10 @@ static void on_left(struct vmbd_client *c, const char *why)
 		free(c);
 		return;
 	}
-	vmb_info("client %u leaves (%s), %s: %u endpoints, %u regions",
-		 c->number, why, vmbd_client_owner(c, owner), c->endpoint_count,
-		 c->region_count);
-	say_lost(c);
+	if (vmbd_talk_may(d, &c->who, VMBD_TALK_COMING))
+		vmb_info("client %u leaves (%s), %s: %u endpoints, %u regions",
+			 c->number, why, vmbd_client_owner(c, owner),
+			 c->endpoint_count, c->region_count);
 	give_back(c);
 	d->client_count--;
 	vmbd_domain_leave(c->domain);

@@ -33,9 +33,6 @@ struct vmbd_client {
 	struct vmb_nic_mover *mover;	 /* NULL until it is needed */
 	struct vmb_ctl_register pending; /* memory is being looked at */
 	unsigned strikes;		 /* messages that were no requests */
-
-	uint64_t log_second;
-	unsigned log_count, log_lost;
 };
 
 extern const struct vmb_platform_events vmbd_client_events;
@@ -72,7 +69,7 @@ int vmbd_client_map(struct vmbd_client *client,
 void vmbd_client_unmap(struct vmbd_client *client,
 		       struct vmb_platform_memory *memory);
 
-/* A warning that says which client; a few per second and client. */
+/* A warning that says which client; a few per second and user, or guest. */
 void vmbd_client_warn(struct vmbd_client *client, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

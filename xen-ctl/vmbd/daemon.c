@@ -123,6 +123,7 @@ void vmbd_stop(struct vmbd *d)
 
 void vmbd_close(struct vmbd *d)
 {
+	vmbd_talk_close(d);
 	vmbd_tables_fini(d);
 	vmb_nic_stop(d->nic);
 	vmb_nic_close(d->nic);

@@ -10,6 +10,7 @@
  *   guest.c     guests that are attached
  *   domain.c    protection domains; board.c names and endpoint ids
  *   endpoint.c  region.c   what clients hold; user.c all those of a user
+ *   talk.c      how much the log says of whom
  *   admin.c     the socket of vmbctl; command.c its commands; report.c answers
  */
 #ifndef VMBD_DAEMON_H
@@ -23,6 +24,7 @@
 #include "options.h"
 #include "platform/platform.h"
 #include "policy.h"
+#include "talk.h"
 
 #define VMBD_REGION_BUCKETS 4096u
 
@@ -55,6 +57,7 @@ struct vmbd {
 	struct vmb_list clients; /* those who said hello */
 	struct vmb_list pending; /* those who did not yet, oldest first */
 	struct vmb_list users;	 /* whose clients they are, but guests */
+	struct vmbd_talk talk;
 	unsigned client_count, pending_count;
 	uint32_t last_client;
 

@@ -45,9 +45,8 @@ static int read_credentials(int fd, struct vmb_credentials *who)
 	who->group_count = 0;
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, who->groups, &len))
 		who->group_count = (unsigned)(len / sizeof(gid_t));
-	else if (errno == ERANGE)
-		vmb_warn("process %d is in more than %u groups, none counts",
-			 (int)who->pid, VMB_GROUPS_MAX);
+	else
+		who->groups_unknown = errno == ERANGE;
 	return 0;
 }
 
