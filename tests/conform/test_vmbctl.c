@@ -39,6 +39,7 @@ struct result {
 	char out[OUTPUT_BYTES], err[4096];
 };
 
+/* socket NULL: as the environment says. */
 static pid_t spawn(const char *socket, const char *const *args, int out,
 		   int err)
 {
@@ -48,8 +49,10 @@ static pid_t spawn(const char *socket, const char *const *args, int out,
 
 	while (*args)
 		argv[n++] = *args++;
-	argv[n++] = "--socket";
-	argv[n++] = socket;
+	if (socket) {
+		argv[n++] = "--socket";
+		argv[n++] = socket;
+	}
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid)
@@ -474,7 +477,40 @@ START_TEST(weight_is_set_by_name_and_by_number)
 	ck_assert_int_eq(r.status, 1);
 	RUN(b.daemon.socket, &r, "set-weight", "green", "1");
 	ck_assert_int_eq(r.status, 1);
-	assert_has(r.err, "domain");
+	assert_has(r.err, "no such domain: see `vmbctl domains`");
+	RUN(b.daemon.socket, &r, "set-limit", "--domain", "green", "--memory",
+	    "1M");
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "see `vmbctl clients` and `vmbctl domains`");
+}
+END_TEST
+
+/* An option counts over VMB_SOCKET, and that over VMB_PORT. */
+START_TEST(daemon_is_found_where_programs_find_it)
+{
+	char port[64];
+
+	snprintf(port, sizeof(port), "local:%s", b.daemon.socket);
+	unsetenv("VMB_SOCKET");
+	setenv("VMB_PORT", port, 1);
+	RUN(NULL, &r, "status");
+	ck_assert_int_eq(r.status, 0);
+	setenv("VMB_SOCKET", "/nowhere/vmbd.sock", 1);
+	RUN(NULL, &r, "status");
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "/nowhere/vmbd.sock");
+	setenv("VMB_PORT", "local:/nowhere/else", 1);
+	RUN(b.daemon.socket, &r, "status");
+	ck_assert_int_eq(r.status, 0);
+	setenv("VMB_SOCKET", b.daemon.socket, 1);
+	RUN(NULL, &r, "status");
+	ck_assert_int_eq(r.status, 0);
+	/* what is no path is no business of ours */
+	unsetenv("VMB_SOCKET");
+	setenv("VMB_PORT", "kshim", 1);
+	setenv("XDG_RUNTIME_DIR", "/nowhere", 1);
+	RUN(NULL, &r, "status");
+	assert_has(r.err, "/vmbypass/vmbd.sock");
 }
 END_TEST
 
@@ -885,6 +921,7 @@ static TCase *daemon_case(void)
 	tcase_add_test(c, top_ends_when_the_daemon_dies);
 	tcase_add_test(c, stopped_daemon_is_an_error_and_not_a_hang);
 	tcase_add_test(c, weight_is_set_by_name_and_by_number);
+	tcase_add_test(c, daemon_is_found_where_programs_find_it);
 	tcase_add_test(c, guests_are_none_of_a_local_daemon);
 	tcase_add_test(c, limit_holds_from_now_on);
 	tcase_add_test(c, clients_shows_what_users_are_called);

@@ -221,6 +221,21 @@ static void parse_socket(struct argp_state *state, const char *path,
 		strcpy(o->socket, path);
 }
 
+/* Where programs find it, too, when nobody has told us. */
+static int default_socket(char *path, size_t size)
+{
+	const char *chosen = getenv("VMB_SOCKET"), *port = getenv("VMB_PORT");
+	const char local[] = "local:";
+	size_t len = strlen(local);
+
+	if ((chosen && *chosen) || !port || strncmp(port, local, len) ||
+	    !port[len])
+		return vmb_default_socket(path, size);
+	if ((size_t)snprintf(path, size, "%s", port + len) >= size)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
 static unsigned parse_count(struct argp_state *state, const char *what,
 			    const char *text, unsigned max)
 {
@@ -409,9 +424,10 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	argp_err_exit_status = EXIT_USAGE;
 	argp_program_version_hook = print_version;
-	if (vmb_default_socket(chosen.options.socket,
-			       sizeof(chosen.options.socket) - strlen(".ctl")))
-		return vmb_fail(EXIT_USAGE, "VMB_SOCKET: path too long");
+	if (default_socket(chosen.options.socket,
+			   sizeof(chosen.options.socket) - strlen(".ctl")))
+		return vmb_fail(EXIT_USAGE,
+				"VMB_SOCKET or VMB_PORT: path too long");
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &chosen);
 	command = find_command(argv[chosen.first]);
 	if (!command)

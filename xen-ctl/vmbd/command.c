@@ -162,8 +162,8 @@ static int do_set_limit(struct vmbd *d, const json_t *request,
 
 	if (!limits)
 		return fail(result, -ENOENT,
-			    "no such client or domain: wanted is \"client\":N "
-			    "or \"domain\":\"name\"");
+			    "no such client or domain: see `vmbctl clients` "
+			    "and `vmbctl domains`");
 	changed = *limits;
 	for (unsigned i = 0; i < vmb_array_size(keys); i++) {
 		given = read_limit(request, keys[i], &changed.of[keys[i]],
@@ -192,8 +192,7 @@ static int do_set_weight(struct vmbd *d, const json_t *request,
 	domain = find_domain(d, json_object_get(request, "domain"));
 	if (!domain)
 		return fail(result, -ENOENT,
-			    "no such domain: wanted is \"domain\":ID or "
-			    "\"name\"");
+			    "no such domain: see `vmbctl domains`");
 	given = read_limit(request, VMBD_WEIGHT, &weight, result);
 	if (given <= 0)
 		return fail(result, -EINVAL, "weight: allowed is 1 to 256");
