@@ -496,6 +496,21 @@ START_TEST(folder_that_others_can_write_is_refused)
 }
 END_TEST
 
+START_TEST(folder_that_is_not_there_is_named_once)
+{
+	const char *const args[] = {"--socket", "/proc/none/such/vmbd", NULL};
+	FILE *says = tmpfile();
+	char line[256];
+
+	ck_assert_int_eq(t_raw_hear_vmbd(args, says), 1);
+	rewind(says);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), says));
+	ck_assert_ptr_nonnull(strstr(line, "/proc/none/such"));
+	ck_assert_ptr_null(fgets(line, sizeof(line), says));
+	fclose(says);
+}
+END_TEST
+
 START_TEST(sockets_have_their_modes_and_go_at_the_end)
 {
 	const char *const args[] = {"--mode", "0660", NULL};
@@ -578,6 +593,7 @@ static void add_sockets(Suite *s)
 	tcase_add_test(t, stale_socket_is_replaced);
 	tcase_add_test(t, file_that_is_no_socket_is_kept);
 	tcase_add_test(t, folder_that_others_can_write_is_refused);
+	tcase_add_test(t, folder_that_is_not_there_is_named_once);
 	tcase_add_test(t, sockets_have_their_modes_and_go_at_the_end);
 	t = add_case(s, "service manager", false);
 	tcase_add_test(t, service_manager_is_told);

@@ -466,8 +466,19 @@ const char *t_raw_ask(const char *path, const char *request)
 
 int t_raw_run_vmbd(const char *const *args)
 {
+	FILE *null = fopen("/dev/null", "we");
+	int status;
+
+	ck_assert_ptr_nonnull(null);
+	status = t_raw_hear_vmbd(args, null);
+	fclose(null);
+	return status;
+}
+
+int t_raw_hear_vmbd(const char *const *args, FILE *says)
+{
 	const char *argv[16] = {t_environment("VMBD")};
-	int status, null;
+	int status;
 	pid_t pid;
 
 	for (unsigned i = 0; args[i]; i++)
@@ -475,9 +486,8 @@ int t_raw_run_vmbd(const char *const *args)
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (!pid) {
-		null = open("/dev/null", O_WRONLY);
-		dup2(null, STDERR_FILENO);
-		dup2(null, STDOUT_FILENO);
+		dup2(fileno(says), STDERR_FILENO);
+		dup2(fileno(says), STDOUT_FILENO);
 		execv(argv[0], (char *const *)argv);
 		_exit(127);
 	}

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include <vmbypass/abi/control.h>
@@ -107,6 +108,8 @@ long t_raw_number(const char *answer, const char *name);
 
 /* A vmbd that must end by itself; its exit status. args end with NULL. */
 int t_raw_run_vmbd(const char *const *args);
+/* The same; what it says goes to this file. */
+int t_raw_hear_vmbd(const char *const *args, FILE *says);
 /* With mode 0600. */
 void t_raw_write_file(const char *path, const char *text);
 

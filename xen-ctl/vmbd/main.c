@@ -155,12 +155,14 @@ int main(int argc, char **argv)
 	if (vmbd_policy_load(options.policy, &d.policy))
 		return VMBD_EXIT_POLICY;
 	err = vmbd_lock_open(&d.lock, options.socket);
-	if (!err)
+	if (!err) {
 		err = run(&d);
+		if (err)
+			vmb_error("vmbd ends: %s", strerror(-err));
+	} /* else it was said why */
 	vmbd_lock_close(&d.lock);
 	vmbd_policy_free(d.policy);
 	if (!err)
 		return VMBD_EXIT_OK;
-	vmb_error("vmbd ends: %s", strerror(-err));
 	return err == -EADDRINUSE ? VMBD_EXIT_BUSY : VMBD_EXIT_FAILED;
 }
