@@ -464,7 +464,9 @@ VMB_PUBLIC int vmb_set_unexpected_handler(struct vmb_endpoint *ep,
  * Memory that the NIC reaches without any copy or system call: registered,
  * shared with the engine, page-aligned, zeroed. Freed by vmb_free(), which
  * waits until the NIC has left it (NULL is ignored, what vmb_alloc() did not
- * give is -EINVAL); vmb_finalize() frees what was forgotten.
+ * give is -EINVAL); vmb_finalize() frees what was forgotten. It goes back with
+ * vmb_free() only: a block that was unmapped by hand keeps its registration, and
+ * where something else is mapped now, the data of the old block are sent.
  *
  * Returns 0; -ENOMEM; -EDQUOT: over the registered-memory limit of the policy,
  * or in a guest over RLIMIT_MEMLOCK; -EFBIG: more than 96 MiB in a guest;

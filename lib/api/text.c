@@ -28,7 +28,7 @@ static const struct {
 	{-EDQUOT, "over a limit of the daemon's policy, or of locked memory"},
 	{-EFAULT, "memory cannot be reached"},
 	{-EFBIG, "more memory than can be registered in one piece"},
-	{-EINVAL, "bad argument, or a handle that is not open"},
+	{-EINVAL, "bad argument, closed handle, or VMB_PORT or VMB_DOMAIN"},
 	{-EIO, "engine faulted the endpoint: see vmbctl faults"},
 	{-EKEYREJECTED, "wrong key"},
 	{-EMFILE, "too many open endpoints or files"},

@@ -599,6 +599,9 @@ START_TEST(init_without_daemon_says_so)
 	ck_assert(rc == -ECONNREFUSED || rc == -ENOENT);
 	setenv("VMB_PORT", "local:/nonexistent/socket", 1);
 	t_fails(vmb_init(), -ENOENT);
+	setenv("VMB_PORT", "foo", 1);
+	t_fails(vmb_init(), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(vmb_strerror(-EINVAL), "VMB_PORT"));
 	t_port->start();
 	t_ok(vmb_init());
 }
