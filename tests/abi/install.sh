@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# install.sh - an example is built against a staged install, found by
+# install.sh - examples, and the README's, are built against a staged install, found by
 # pkg-config and by find_package, and runs: against nobody it says so.
 #
 # Flow:  install.sh BUILD-FOLDER SOURCE-FOLDER CMAKE CC
@@ -55,6 +55,15 @@ flags() {
 	$(flags --libs) -o "$dir/hello"
 runs "$dir/hello"
 echo "install: pkg-config ok"
+
+# what the README shows first is what people try first
+sed -n '/^```c$/,/^```$/ { /^```/!p }' "$source/README.md" >"$dir/readme.c"
+grep -q main "$dir/readme.c" || fail "README.md has no program"
+# shellcheck disable=SC2046
+"$cc" -Wall -Wextra -Werror $(flags --cflags) "$dir/readme.c" \
+	$(flags --libs) -o "$dir/readme"
+runs "$dir/readme"
+echo "install: the program of README.md ok"
 
 # a program written to MX, where its build system looks, knowing of us nothing
 "$cc" -Wall -Wextra -Werror -I"$dir/stage/include" \
