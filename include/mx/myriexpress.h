@@ -327,8 +327,8 @@ MX_PUBLIC mx_return_t mx_connect(mx_endpoint_t endpoint, uint64_t nic_id,
 
 /*
  * Who is behind an address; any pointer may be NULL. MX_BAD_ENDPOINT: not an
- * address that an open endpoint gave; MX_HOST_NOT_FOUND: the peer is gone and
- * nobody asked while it was there.
+ * address that an open endpoint gave; MX_HOST_NOT_FOUND: the peer has gone so
+ * long ago that the daemon has forgotten it, and nobody asked before.
  */
 MX_PUBLIC mx_return_t
 mx_decompose_endpoint_addr(mx_endpoint_addr_t endpoint_addr, uint64_t *nic_id,

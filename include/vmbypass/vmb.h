@@ -211,10 +211,11 @@ VMB_PUBLIC int vmb_self(struct vmb_endpoint *ep, struct vmb_addr *addr);
 
 /*
  * Who is behind an address. Works for every address that a connect, a status
- * or a handler gave. The answer is the daemon's, not the peer's. Any result
- * pointer may be NULL.
+ * or a handler gave, also when the peer has gone. The answer is the daemon's,
+ * not the peer's. Any result pointer may be NULL.
  *
- * Returns 0; -ENOENT: the peer is gone and was never asked about before.
+ * Returns 0; -ENOENT: the peer has gone so long ago that the daemon has
+ * forgotten it, and it was never asked about before.
  */
 VMB_PUBLIC int vmb_addr_query(struct vmb_endpoint *ep, struct vmb_addr addr,
 			      uint64_t *nic_id, uint32_t *id,

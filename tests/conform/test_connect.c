@@ -181,17 +181,55 @@ START_TEST(query_tells_who_sent)
 }
 END_TEST
 
-START_TEST(query_of_a_stranger_that_left_is_unknown)
+/* Nobody connected to it, nobody asked while it was there. */
+START_TEST(query_tells_who_sent_and_left)
 {
 	struct vmb_endpoint *a = t_open(NULL), *b = t_open(NULL);
-	struct vmb_addr to_b = t_connect(a, b);
+	struct vmb_addr to_b = t_connect(a, b), self, again;
+	uint64_t nic, nic_of_a = t_nic_of(a);
+	uint32_t id, session, id_of_a = t_id(a), session_of_a;
+	struct vmb_status status;
+	struct vmb_req *req;
+	char in[4];
+
+	t_ok(vmb_self(a, &self));
+	t_ok(vmb_addr_query(a, self, NULL, NULL, &session_of_a));
+	t_isend(a, to_b, 5, "abc", 4);
+	status = t_finish(b, t_irecv(b, 5, VMB_MATCH_ALL, in, 4));
+	t_ok(vmb_close(a));
+	t_ok(vmb_addr_query(b, status.peer, &nic, &id, &session));
+	ck_assert_uint_eq(nic, nic_of_a);
+	ck_assert_uint_eq(id, id_of_a);
+	ck_assert_uint_eq(session, session_of_a);
+	/* to know who it was makes it no destination */
+	t_fails(vmb_connect(b, nic, id, 0, T_MS, &again), -ECONNREFUSED);
+	t_ok(vmb_issend(b, NULL, 0, status.peer, 6, NULL, &req));
+	ck_assert_int_eq(t_finish(b, req).code, -ECONNRESET);
+	t_ok(vmb_close(b));
+}
+END_TEST
+
+/* Its place is taken before anybody asks: they are two. */
+START_TEST(query_tells_a_sender_from_its_successor)
+{
+	struct vmb_open_params p = {.size = sizeof(p), .id = 41};
+	struct vmb_endpoint *a = t_open(&p), *b = t_open(NULL);
+	struct vmb_addr to_b = t_connect(a, b), now;
+	uint32_t id, session, session_now;
 	struct vmb_status status;
 	char in[4];
 
 	t_isend(a, to_b, 5, "abc", 4);
 	status = t_finish(b, t_irecv(b, 5, VMB_MATCH_ALL, in, 4));
 	t_ok(vmb_close(a));
-	t_fails(vmb_addr_query(b, status.peer, NULL, NULL, NULL), -ENOENT);
+	a = t_open(&p);
+	now = t_connect(b, a);
+	t_ok(vmb_addr_query(b, status.peer, NULL, &id, &session));
+	ck_assert_uint_eq(id, 41);
+	t_ok(vmb_addr_query(b, now, NULL, &id, &session_now));
+	ck_assert_uint_eq(id, 41);
+	ck_assert_uint_ne(session, session_now);
+	t_ok(vmb_close(a));
 	t_ok(vmb_close(b));
 }
 END_TEST
@@ -376,7 +414,8 @@ Suite *t_connect_suite(void)
 	tc = t_case(s, "address");
 	tcase_add_test(tc, query_tells_who_a_peer_is);
 	tcase_add_test(tc, query_tells_who_sent);
-	tcase_add_test(tc, query_of_a_stranger_that_left_is_unknown);
+	tcase_add_test(tc, query_tells_who_sent_and_left);
+	tcase_add_test(tc, query_tells_a_sender_from_its_successor);
 	tcase_add_test(tc, context_is_kept_per_peer);
 	tcase_add_test(tc, foreign_addresses_are_refused);
 	tcase_add_test(tc, address_leads_to_its_endpoint);

@@ -368,6 +368,63 @@ START_TEST(policy_can_keep_peers_apart)
 }
 END_TEST
 
+static int lookup_handle(int fd, uint32_t handle)
+{
+	union vmb_ctl_any msg = {
+		.lookup = {.kind = VMB_LOOKUP_HANDLE, .handle = handle}};
+	struct t_raw_reply r;
+
+	return t_raw_call(fd, &msg, VMB_CTL_LOOKUP, NULL, 0, &r);
+}
+
+/*
+ * Looped: peers are seen, or hidden. Who may not ask about an endpoint while
+ * it is there may not when it has gone, and who might may.
+ */
+START_TEST(departed_peers_are_hidden_as_those_that_are_there)
+{
+	struct vmb_ctl_open_reply open;
+	int fd, friend, stranger;
+
+	start_with_policy(_i ? "[default]\npeers = domain\n"
+			     : "[default]\npeers = all\n");
+	fd = t_raw_attach(d.socket, _i == 2 ? "" : "web");
+	friend = _i == 2 ? fd : t_raw_attach(d.socket, "web");
+	stranger = t_raw_attach(d.socket, "");
+	ck_assert_int_eq(t_raw_open(fd, 1, 0, &open, NULL), 0);
+	for (int gone = 0; gone < 2; gone++) {
+		ck_assert_int_eq(lookup_handle(friend, open.handle), 0);
+		ck_assert_int_eq(lookup_handle(stranger, open.handle),
+				 _i ? -ENOENT : 0);
+		ck_assert_int_eq(t_raw_close(fd, open.handle),
+				 gone ? -ENOENT : 0);
+	}
+	close(stranger);
+	close(fd);
+	if (friend != fd)
+		close(friend);
+	stop_with_policy();
+}
+END_TEST
+
+/* Who comes by the name of a domain that has gone is not of it. */
+START_TEST(departed_peers_are_hidden_from_a_new_domain_of_their_name)
+{
+	struct vmb_ctl_open_reply open;
+	int fd;
+
+	start_with_policy("[default]\npeers = domain\n");
+	fd = t_raw_attach(d.socket, "web");
+	ck_assert_int_eq(t_raw_open(fd, 1, 0, &open, NULL), 0);
+	close(fd);
+	t_raw_wait_clients(d.socket, 0);
+	fd = t_raw_attach(d.socket, "web");
+	ck_assert_int_eq(lookup_handle(fd, open.handle), -ENOENT);
+	close(fd);
+	stop_with_policy();
+}
+END_TEST
+
 /* What one of two says no to, is no. */
 START_TEST(policy_of_a_domain_opens_no_peers)
 {
@@ -676,6 +733,10 @@ static void add_policy(Suite *s)
 	tcase_add_test(t, memory_registered_twice_counts_twice);
 	tcase_add_test(t, policy_of_a_domain_limits_all_its_clients);
 	tcase_add_test(t, policy_can_keep_peers_apart);
+	tcase_add_loop_test(
+		t, departed_peers_are_hidden_as_those_that_are_there, 0, 3);
+	tcase_add_test(
+		t, departed_peers_are_hidden_from_a_new_domain_of_their_name);
 	tcase_add_test(t, policy_of_a_domain_opens_no_peers);
 	tcase_add_loop_test(t, policy_limits_lanes, 0, 2);
 	tcase_add_test(t, processes_of_other_users_are_not_told);

@@ -249,6 +249,65 @@ START_TEST(killed_peer_is_reported)
 }
 END_TEST
 
+/* What it says of itself is what the daemon is to say of it. */
+struct self {
+	uint64_t nic_id;
+	uint32_t id, session;
+};
+
+static void child_sends_and_leaves(uint64_t nic_id, uint32_t id)
+{
+	struct vmb_endpoint *ep;
+	struct vmb_addr addr;
+	struct vmb_segment seg;
+	struct vmb_req *req;
+	struct self self;
+	int done;
+
+	CHILD_EXPECT(vmb_init() == 0 && vmb_open(NULL, &ep) == 0, 41);
+	CHILD_EXPECT(vmb_self(ep, &addr) == 0, 42);
+	CHILD_EXPECT(vmb_addr_query(ep, addr, &self.nic_id, &self.id,
+				    &self.session) == 0,
+		     43);
+	CHILD_EXPECT(vmb_connect(ep, nic_id, id, 0, T_MS, &addr) == 0, 44);
+	seg = (struct vmb_segment){&self, sizeof(self)};
+	CHILD_EXPECT(vmb_isend(ep, &seg, 1, addr, 9, NULL, &req) == 0, 45);
+	CHILD_EXPECT(vmb_wait(ep, &req, T_MS, NULL, &done) == 0 && done, 46);
+	vmb_finalize();
+	_exit(0);
+}
+
+/* A process is known by the messages that it leaves behind. */
+START_TEST(departed_process_is_known_by_its_message)
+{
+	struct vmb_endpoint *ep = t_open(NULL);
+	uint64_t nic_id = t_nic_id(), nic;
+	uint32_t own_id = t_id(ep), id, session;
+	struct vmb_status status;
+	struct vmb_addr again;
+	struct self self;
+	pid_t pid;
+
+	for (int i = 0; i < 3; i++) {
+		pid = fork();
+		if (pid == 0)
+			child_sends_and_leaves(nic_id, own_id);
+		expect_child(pid);
+		status = t_finish(ep, t_irecv(ep, 9, VMB_MATCH_ALL, &self,
+					      sizeof(self)));
+		ck_assert_uint_eq(status.xfer_len, sizeof(self));
+		/* the kernel tells the daemon, and that us, a little later */
+		while (!vmb_connect(ep, self.nic_id, self.id, 0, T_MS, &again))
+			t_ok(vmb_disconnect(ep, again));
+		t_ok(vmb_addr_query(ep, status.peer, &nic, &id, &session));
+		ck_assert_uint_eq(nic, self.nic_id);
+		ck_assert_uint_eq(id, self.id);
+		ck_assert_uint_eq(session, self.session);
+	}
+	t_ok(vmb_close(ep));
+}
+END_TEST
+
 /* ---- the daemon dies --------------------------------------------------------------------- */
 
 struct sleeper {
@@ -618,6 +677,7 @@ Suite *t_process_suite(void)
 		tc = t_case(s, "two processes");
 		tcase_add_test(tc, processes_exchange_messages);
 		tcase_add_test(tc, killed_peer_is_reported);
+		tcase_add_test(tc, departed_process_is_known_by_its_message);
 	}
 	if (t_port->kill) {
 		tc = t_case(s, "daemon");

@@ -422,12 +422,95 @@ START_TEST(lookup_of_a_handle_tells_who)
 	l = (struct vmb_ctl_lookup){.kind = VMB_LOOKUP_NIC, .nic_id = l.nic_id};
 	ck_assert_int_eq(lookup(fd, &l), 0);
 	ck_assert_str_eq(l.name, "g:0");
-	ck_assert_int_eq(t_raw_close(other, open.handle), 0);
-	l = (struct vmb_ctl_lookup){.kind = VMB_LOOKUP_HANDLE,
-				    .handle = open.handle};
-	ck_assert_int_eq(lookup(fd, &l), -ENOENT);
 	close(fd);
 	close(other);
+}
+END_TEST
+
+static int lookup_handle(int fd, uint32_t handle, struct vmb_ctl_lookup *l)
+{
+	*l = (struct vmb_ctl_lookup){.kind = VMB_LOOKUP_HANDLE,
+				     .handle = handle};
+	return lookup(fd, l);
+}
+
+/*
+ * Looped: it closes, or its process goes, and its board goes with it. The
+ * answer is the one of before.
+ */
+START_TEST(lookup_of_a_handle_tells_who_left)
+{
+	/* then the next endpoint has the index of the last one */
+	const char *const args[] = {"--max-endpoints", "1", NULL};
+	struct vmb_ctl_open_reply open, next;
+	struct vmb_ctl_lookup before, after;
+	int fd, other;
+
+	t_daemon_stop(&d);
+	t_daemon_start(&d, args);
+	fd = t_raw_attach(d.socket, "");
+	other = t_raw_attach(d.socket, "g");
+	ck_assert_int_eq(t_raw_open(other, 3, 0, &open, NULL), 0);
+	ck_assert_int_eq(lookup_handle(fd, open.handle, &before), 0);
+	if (_i) {
+		close(other);
+		t_raw_wait_clients(d.socket, 1);
+	} else {
+		ck_assert_int_eq(t_raw_close(other, open.handle), 0);
+	}
+	ck_assert_int_eq(lookup_handle(fd, open.handle, &after), 0);
+	after.head = before.head;
+	ck_assert_mem_eq(&after, &before, sizeof(after));
+	ck_assert_int_eq(t_raw_peer(fd, before.nic_id, 3, 0, NULL),
+			 _i ? -ENXIO : -ECONNREFUSED);
+	/* the next one in its place is another one */
+	ck_assert_int_eq(t_raw_open(fd, 4, 0, &next, NULL), 0);
+	ck_assert_uint_eq(VMB_HANDLE_INDEX(next.handle),
+			  VMB_HANDLE_INDEX(open.handle));
+	ck_assert_int_eq(lookup_handle(fd, next.handle, &after), 0);
+	ck_assert_uint_eq(after.id, 4);
+	ck_assert_int_eq(lookup_handle(fd, open.handle, &after), 0);
+	ck_assert_uint_eq(after.session, open.session);
+	/* and one that never was is nobody */
+	ck_assert_int_eq(lookup_handle(fd, open.handle + (7u << 16), &after),
+			 -ENOENT);
+	ck_assert_int_eq(lookup_handle(fd, 0, &after), -ENOENT);
+	close(fd);
+	if (!_i)
+		close(other);
+}
+END_TEST
+
+/* As many are remembered as can be open, whoever leaves how often. */
+START_TEST(departed_endpoints_are_forgotten_in_their_order)
+{
+	enum {
+		MAX = 8,
+		ALL = 5 * MAX
+	};
+	const char *const args[] = {"--max-endpoints", "8", NULL};
+	struct vmb_ctl_open_reply open[ALL];
+	struct vmb_ctl_lookup l;
+	int fds[2];
+
+	t_daemon_stop(&d);
+	t_daemon_start(&d, args);
+	for (int i = 0; i < 2; i++)
+		fds[i] = t_raw_attach(d.socket, "");
+	for (int i = 0; i < ALL; i++) {
+		ck_assert_int_eq(t_raw_open(fds[i % 2], 1, 0, &open[i], NULL),
+				 0);
+		ck_assert_int_eq(t_raw_close(fds[i % 2], open[i].handle), 0);
+		for (int k = 0; k <= i; k++) {
+			ck_assert_int_eq(lookup_handle(fds[0], open[k].handle,
+						       &l),
+					 i - k < MAX ? 0 : -ENOENT);
+			if (i - k < MAX)
+				ck_assert_uint_eq(l.session, open[k].session);
+		}
+	}
+	for (int i = 0; i < 2; i++)
+		close(fds[i]);
 }
 END_TEST
 
@@ -582,6 +665,8 @@ static void add_protocol(Suite *s)
 	tcase_add_test(t, connect_answers_from_the_table);
 	tcase_add_test(t, names_resolve_as_the_interface_says);
 	tcase_add_test(t, lookup_of_a_handle_tells_who);
+	tcase_add_loop_test(t, lookup_of_a_handle_tells_who_left, 0, 2);
+	tcase_add_test(t, departed_endpoints_are_forgotten_in_their_order);
 }
 
 static void add_sockets(Suite *s)

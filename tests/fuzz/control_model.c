@@ -9,6 +9,7 @@
 #include <string.h>
 
 struct m_client m_clients[M_CLIENTS];
+struct m_departed m_departed[M_DEPARTED];
 uint64_t m_host_nic;
 
 static const size_t request_len[] = {
@@ -136,6 +137,33 @@ static bool owns_handle(const struct m_client *c, uint32_t handle)
 static bool is_open(uint32_t handle, const struct m_client **owner)
 {
 	return handle && find(0, 0, handle, owner);
+}
+
+/* Of those that are open, else of those that were. NULL: not known. */
+static const struct m_endpoint *identify(uint32_t handle, uint64_t *nic_id)
+{
+	const struct m_client *owner;
+	const struct m_endpoint *e = handle ? find(0, 0, handle, &owner) : NULL;
+
+	if (e) {
+		*nic_id = owner->nic_id;
+		return e;
+	}
+	for (unsigned i = 0; handle && i < M_DEPARTED; i++) {
+		if (m_departed[i].endpoint.handle != handle)
+			continue;
+		*nic_id = m_departed[i].nic_id;
+		return &m_departed[i].endpoint;
+	}
+	return NULL;
+}
+
+static void depart(const struct m_client *c, struct m_endpoint *e)
+{
+	memmove(&m_departed[1], &m_departed[0],
+		sizeof(m_departed) - sizeof(m_departed[0]));
+	m_departed[0] = (struct m_departed){*e, c->nic_id};
+	e->open = false;
 }
 
 /* NULL: nobody reads a lane of this ticket, or not this client. */
@@ -293,7 +321,7 @@ static void judge_connect(struct m_verdict *v, const struct vmb_ctl_connect *r)
 
 static void judge_lookup(struct m_verdict *v, const struct vmb_ctl_lookup *l)
 {
-	const struct m_client *owner;
+	uint64_t nic_id;
 
 	unless(v, !l->id && !l->session, -EINVAL);
 	unless(v, l->kind == VMB_LOOKUP_NIC || !l->nic_id, -EINVAL);
@@ -309,7 +337,7 @@ static void judge_lookup(struct m_verdict *v, const struct vmb_ctl_lookup *l)
 	if (l->kind == VMB_LOOKUP_NIC)
 		unless(v, knows_nic(l->nic_id), -ENOENT);
 	if (l->kind == VMB_LOOKUP_HANDLE)
-		unless(v, is_open(l->handle, &owner), -ENOENT);
+		unless(v, identify(l->handle, &nic_id), -ENOENT);
 	if (l->kind == VMB_LOOKUP_NAME && strcmp(l->name, "localhost"))
 		unless(v, false, -ENOENT); /* the fuzzer knows no other */
 }
@@ -425,6 +453,7 @@ static bool follow_hello(struct m_client *c, const struct vmb_ctl_hello *h,
 static bool follow_open(struct m_client *c, const struct vmb_ctl_open *o,
 			const struct vmb_ctl_open_reply *r)
 {
+	static uint64_t opened;
 	const struct m_client *owner;
 	bool good = r->handle && r->session && !r->reserved_e0 &&
 		    !find(0, 0, r->handle, &owner) &&
@@ -437,8 +466,8 @@ static bool follow_open(struct m_client *c, const struct vmb_ctl_open *o,
 	for (unsigned i = 0; i < M_ENDPOINTS; i++) {
 		if (c->endpoints[i].open)
 			continue;
-		c->endpoints[i] = (struct m_endpoint){true, r->id, o->key,
-						      r->handle, r->session};
+		c->endpoints[i] = (struct m_endpoint){
+			true, r->id, o->key, r->handle, r->session, ++opened};
 		return good;
 	}
 	return false;
@@ -462,8 +491,9 @@ static bool follow_register(struct m_client *c, uint64_t len, uint64_t key)
 static void follow_close(uint32_t handle)
 {
 	const struct m_client *owner = NULL;
+	struct m_endpoint *e = find(0, 0, handle, &owner);
 
-	find(0, 0, handle, &owner)->open = false;
+	depart(owner, e);
 	for (unsigned i = 0; i < M_CLIENTS; i++)
 		for (unsigned k = 0; k < M_LANES; k++)
 			if (m_clients[i].lanes[k].receiver == handle)
@@ -512,18 +542,16 @@ static bool follow_lookup(const struct m_client *c,
 			  const struct vmb_ctl_lookup *l,
 			  const struct vmb_ctl_lookup *r)
 {
-	const struct m_client *owner = c;
+	uint64_t nic_id = l->kind == VMB_LOOKUP_NIC ? l->nic_id : c->nic_id;
 	const struct m_endpoint *e;
 
 	if (l->kind == VMB_LOOKUP_HANDLE) {
-		e = find(0, 0, l->handle, &owner);
+		e = identify(l->handle, &nic_id);
 		if (!e || r->handle != l->handle || r->id != e->id ||
 		    r->session != e->session)
 			return false;
 	}
-	if (l->kind == VMB_LOOKUP_NIC)
-		return r->nic_id == l->nic_id && is_padded(r->name);
-	return r->nic_id == owner->nic_id && is_padded(r->name);
+	return r->nic_id == nic_id && is_padded(r->name);
 }
 
 bool m_follow(struct m_client *c, const union vmb_ctl_any *msg,
@@ -558,7 +586,23 @@ bool m_follow(struct m_client *c, const union vmb_ctl_any *msg,
 	}
 }
 
+/* In the order in which they were opened. NULL: none is open. */
+static struct m_endpoint *oldest(struct m_client *c)
+{
+	struct m_endpoint *oldest = NULL;
+
+	for (unsigned i = 0; i < M_ENDPOINTS; i++) {
+		struct m_endpoint *e = &c->endpoints[i];
+
+		if (e->open && (!oldest || e->opened < oldest->opened))
+			oldest = e;
+	}
+	return oldest;
+}
+
 void m_leave(struct m_client *c)
 {
+	while (oldest(c))
+		depart(c, oldest(c));
 	memset(c, 0, sizeof(*c));
 }

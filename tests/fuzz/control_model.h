@@ -20,10 +20,18 @@
 #define M_LANES 2u
 #define M_ADMITTED 3u
 #define M_STRIKES 16u
+#define M_DEPARTED 64u /* as many as the engine has endpoints */
 
 struct m_endpoint {
 	bool open;
 	uint32_t id, key, handle, session;
+	uint64_t opened; /* later ones have more */
+};
+
+/* One that was closed. */
+struct m_departed {
+	struct m_endpoint endpoint; /* handle 0: none */
+	uint64_t nic_id;
 };
 
 struct m_region {
@@ -65,6 +73,7 @@ struct m_verdict {
 };
 
 extern struct m_client m_clients[M_CLIENTS];
+extern struct m_departed m_departed[M_DEPARTED]; /* the newest */
 extern uint64_t m_host_nic;
 
 struct m_verdict m_judge(const struct m_client *c, const struct m_request *r);

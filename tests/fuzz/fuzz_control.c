@@ -42,7 +42,8 @@ struct vmb_lane_memory {
 };
 
 static struct vmb_transport transports[M_CLIENTS];
-static struct vmbd_options options = {.engines = 1, .endpoints_max = 64};
+static struct vmbd_options options = {.engines = 1,
+				      .endpoints_max = M_DEPARTED};
 static struct vmbd d = {.options = &options};
 static struct vmbd_platform platform = {.d = &d};
 static unsigned mapped, signals, lanes; /* what vmbd holds of ours */
@@ -224,7 +225,7 @@ static void start(void)
 				  ~(1u << VMBD_OWNER)}};
 	static struct vmbd_policy policy = {&everybody, 1};
 	const struct vmb_nic_config config = {
-		.host = &host, .threads = 1, .endpoints_max = 64};
+		.host = &host, .threads = 1, .endpoints_max = M_DEPARTED};
 
 	vmb_log_set_level(VMB_LOG_NONE);
 	d.policy = &policy;
@@ -298,8 +299,12 @@ static void make_lookup(union vmb_ctl_any *m, const uint8_t *r)
 	const struct m_endpoint *e = some_endpoint(r[4], &owner);
 
 	m->lookup.kind = r[5] % 4;
-	if (m->lookup.kind == VMB_LOOKUP_HANDLE)
+	if (m->lookup.kind == VMB_LOOKUP_HANDLE) {
 		m->lookup.handle = e->handle;
+		if (r[6] % 2)
+			m->lookup.handle =
+				m_departed[r[4] % M_DEPARTED].endpoint.handle;
+	}
 	if (m->lookup.kind == VMB_LOOKUP_NIC)
 		m->lookup.nic_id = owner->nic_id;
 	if (m->lookup.kind == VMB_LOOKUP_NAME)

@@ -79,6 +79,53 @@ START_TEST(boards_are_named_after_guests)
 }
 END_TEST
 
+static int lookup_handle(struct t_guest *g, uint32_t handle,
+			 struct vmb_ctl_lookup *found)
+{
+	union vmb_ctl_any msg = {
+		.lookup = {.kind = VMB_LOOKUP_HANDLE, .handle = handle}};
+	struct vmb_xen_request r = t_guest_request(g, 1, VMB_CTL_LOOKUP, &msg);
+	struct vmb_xen_reply reply;
+	int status = t_guest_call(g, &r, &reply);
+
+	memcpy(found, reply.msg, sizeof(*found));
+	return status;
+}
+
+/* That one has gone is no secret of its guest's, nor lost with it. */
+START_TEST(guests_are_told_who_left)
+{
+	struct vmb_ctl_lookup found;
+
+	ck_assert_int_eq(t_guest_close(&b), 0);
+	ck_assert_int_eq(lookup_handle(&web, b.handle, &found), 0);
+	ck_assert_uint_eq(found.nic_id, nic_mail);
+	ck_assert_uint_eq(found.id, b.id);
+	ck_assert_str_eq(found.name, "mail:0");
+	ck_assert_int_eq(t_vmbd_command(&v, NULL, "{s:s,s:s}", "cmd", "detach",
+					"guest", "mail"),
+			 0);
+	t_vmbd_settle(&v);
+	ck_assert_int_eq(lookup_handle(&web, b.handle, &found), 0);
+	ck_assert_uint_eq(found.nic_id, nic_mail);
+}
+END_TEST
+
+/* Generations come round: who has the handle now is meant. */
+START_TEST(living_has_its_handle_to_itself)
+{
+	const struct vmbd_identity earlier = {.handle = b.handle, .id = 1234};
+	struct vmb_ctl_lookup found;
+
+	vmbd_departed_note(&v.d.departed, &earlier);
+	ck_assert_int_eq(lookup_handle(&web, b.handle, &found), 0);
+	ck_assert_uint_eq(found.id, b.id);
+	ck_assert_int_eq(t_guest_close(&b), 0);
+	ck_assert_int_eq(lookup_handle(&web, b.handle, &found), 0);
+	ck_assert_uint_eq(found.id, b.id);
+}
+END_TEST
+
 /*
  * Back and forth with pauses, in which everybody falls asleep: each message
  * needs a kick and a note. A lost one is a hang, which ends the test.
@@ -513,6 +560,8 @@ static void add_case(Suite *s, const char *name, SFun start)
 
 	tcase_add_checked_fixture(c, start, teardown);
 	tcase_add_test(c, boards_are_named_after_guests);
+	tcase_add_test(c, guests_are_told_who_left);
+	tcase_add_test(c, living_has_its_handle_to_itself);
 	tcase_add_test(c, guests_wake_each_other_through_the_engine);
 	tcase_add_test(c, messages_flow_while_the_control_thread_is_held_up);
 	tcase_add_loop_test(c, granted_memory_is_moved, 0,

@@ -242,6 +242,59 @@ static void far_session(struct peer *p)
 	t_finish_well(p, t_isend(p, 1, seen, sizeof(seen)));
 }
 
+/* ---- a source that has left ------------------------------------------------------------ */
+
+struct self {
+	uint64_t nic;
+	uint32_t id, session;
+};
+
+/* Nobody connected to it, and nobody asked before it was gone. */
+START_TEST(source_that_has_left_is_decomposed)
+{
+	struct peer p = t_begin("passer_by");
+	mx_endpoint_addr_t source;
+	struct self self, told = {0};
+	uint32_t id = 0;
+
+	source = t_finish_well(&p, t_irecv(&p, 1, &self, sizeof(self))).source;
+	t_finish_well(&p, t_isend(&p, 2, NULL, 0)); /* its process leaves */
+	reconnect(&p);
+	T_OK(mx_decompose_endpoint_addr(source, &told.nic, &id));
+	T_CHECK(told.nic == self.nic && id == self.id && id != t_far_id);
+	T_OK(mx_decompose_endpoint_addr2(source, &told.nic, &told.id,
+					 &told.session));
+	T_CHECK(told.nic == self.nic && told.id == self.id &&
+		told.session == self.session);
+	/* it is known, and not there */
+	T_FAILS(mx_connect(p.ep, self.nic, self.id, 0, T_MS, &source),
+		MX_CONNECTION_FAILED);
+	t_end_silent(&p);
+}
+END_TEST
+
+/* A message of an endpoint that exists for it alone. */
+static void far_passer_by(struct peer *p)
+{
+	struct peer passer = {.far = true};
+	mx_endpoint_addr_t addr;
+	struct self self;
+	uint64_t nic;
+	uint32_t id;
+
+	T_OK(mx_open_endpoint(0, MX_ANY_ENDPOINT, 0, NULL, 0, &passer.ep));
+	T_OK(mx_get_endpoint_addr(passer.ep, &addr));
+	T_OK(mx_decompose_endpoint_addr2(addr, &self.nic, &self.id,
+					 &self.session));
+	T_OK(mx_decompose_endpoint_addr(p->to, &nic, &id));
+	T_OK(mx_connect(passer.ep, nic, id, 0, T_MS, &passer.to));
+	t_finish_well(&passer, t_isend(&passer, 1, &self, sizeof(self)));
+	T_OK(mx_close_endpoint(passer.ep));
+	t_take(p, 2, 0);
+	T_OK(mx_close_endpoint(p->ep));
+	_Exit(0);
+}
+
 /* ---- disconnect ------------------------------------------------------------------------------ */
 
 START_TEST(disconnect_gives_everything_back)
@@ -308,10 +361,15 @@ static void far_untold(struct peer *p)
 /* ---- tables ------------------------------------------------------------------------------ */
 
 const struct far_half t_peer_far[] = {
-	{"death", far_death},	  {"restart", far_restart},
-	{"old_one", far_old_one}, {"new_one", far_new_one},
-	{"session", far_session}, {"disconnect", far_disconnect},
-	{"untold", far_untold},	  {NULL, NULL},
+	{"death", far_death},
+	{"restart", far_restart},
+	{"old_one", far_old_one},
+	{"new_one", far_new_one},
+	{"session", far_session},
+	{"passer_by", far_passer_by},
+	{"disconnect", far_disconnect},
+	{"untold", far_untold},
+	{NULL, NULL},
 };
 
 Suite *t_peer_suite(void)
@@ -325,6 +383,7 @@ Suite *t_peer_suite(void)
 	tcase_add_test(tc,
 		       messages_of_the_old_process_are_dropped_by_disconnect);
 	tcase_add_test(tc, own_session_is_what_a_peer_gets_by_connect);
+	tcase_add_test(tc, source_that_has_left_is_decomposed);
 	tcase_add_test(tc, disconnect_gives_everything_back);
 	tcase_add_test(tc, peer_is_not_told_of_a_disconnect);
 	return s;

@@ -104,6 +104,7 @@ void t_nic_start_stepped(const struct vmb_nic_config *config, unsigned engines)
 	t_port_direct(NULL);
 	memset(t_inproc.wake, 0, sizeof(t_inproc.wake));
 	memset(t_inproc.answers, 0, sizeof(t_inproc.answers));
+	memset(t_inproc.departed, 0, sizeof(t_inproc.departed));
 	vmb_list_init(&t_inproc.endpoints);
 	t_inproc.host = (struct vmb_nic_host){
 		.notify = host_notify,
@@ -427,7 +428,7 @@ static void inproc_endpoint_close(struct vmb_port *port,
 	pthread_mutex_lock(&t_inproc.control);
 	pthread_mutex_lock(&t_inproc.kicks);
 	e = t_inproc_find(pep->id, pep->handle);
-	vmb_list_remove(&e->node); /* from now on nobody kicks it */
+	t_inproc_depart(e); /* from now on nobody kicks it */
 	pthread_mutex_unlock(&t_inproc.kicks);
 	vmb_nic_endpoint_remove(t_inproc.nic, e->ep, !t_inproc.dies);
 	pthread_mutex_unlock(&t_inproc.control);

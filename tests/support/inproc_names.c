@@ -102,18 +102,41 @@ void t_inproc_connect_cancel(struct vmb_port *port, uint32_t tag)
 	pthread_mutex_unlock(&t_inproc.control);
 }
 
-static int lookup_handle(uint32_t handle, struct vmb_port_identity *who)
+void t_inproc_depart(struct t_inproc_endpoint *e)
 {
-	struct t_inproc_endpoint *e;
+	vmb_list_remove(&e->node);
+	t_inproc.departed[t_inproc.departures++ % T_DEPARTED] =
+		(struct t_inproc_departed){e->handle, e->id, e->session};
+}
 
-	pthread_mutex_lock(&t_inproc.kicks);
-	e = t_inproc_find(VMB_ID_ANY, handle);
+/* Of those that are open, or have left. Called with kicks held. */
+static bool identify(uint32_t handle, struct vmb_port_identity *who)
+{
+	const struct t_inproc_endpoint *e = t_inproc_find(VMB_ID_ANY, handle);
+
 	if (e) {
 		who->id = e->id;
 		who->session = e->session;
+		return true;
 	}
+	for (unsigned i = 0; handle && i < T_DEPARTED; i++) {
+		if (t_inproc.departed[i].handle != handle)
+			continue;
+		who->id = t_inproc.departed[i].id;
+		who->session = t_inproc.departed[i].session;
+		return true;
+	}
+	return false;
+}
+
+static int lookup_handle(uint32_t handle, struct vmb_port_identity *who)
+{
+	bool known;
+
+	pthread_mutex_lock(&t_inproc.kicks);
+	known = identify(handle, who);
 	pthread_mutex_unlock(&t_inproc.kicks);
-	if (!e)
+	if (!known)
 		return -ENOENT;
 	who->nic_id = T_NIC_ID;
 	strcpy(who->name, T_NIC_NAME);

@@ -13,6 +13,7 @@
 
 #define T_DOMAINS 64
 #define T_CONNECTS 256
+#define T_DEPARTED 64 /* remembered */
 
 struct t_inproc_domain {
 	struct vmb_nic_domain *nic_domain; /* NULL: not in use */
@@ -27,6 +28,11 @@ struct t_inproc_endpoint {
 	uint32_t handle, id, key, session;
 	int event_fd;
 	bool kicked;
+};
+
+/* Who an endpoint was that has been closed. */
+struct t_inproc_departed {
+	uint32_t handle, id, session;
 };
 
 /* An answer to connect_start() that was not fetched yet. */
@@ -47,15 +53,20 @@ extern struct t_inproc {
 	struct t_inproc_answer answers[T_CONNECTS];
 	pthread_mutex_t control;
 
-	pthread_mutex_t kicks; /* endpoints, kicked, wake */
+	pthread_mutex_t kicks; /* endpoints, departed, kicked, wake */
 	pthread_cond_t kicked;
 	struct vmb_list endpoints;
+	struct t_inproc_departed departed[T_DEPARTED];
+	unsigned departures;
 	bool wake[VMB_NIC_THREADS_MAX];
 } t_inproc;
 
 bool t_inproc_lost(void);
 /* By id (VMB_ID_ANY: none) or handle (0: none). Called with kicks held. */
 struct t_inproc_endpoint *t_inproc_find(uint32_t id, uint32_t handle);
+
+/* It leaves the table. Called with kicks held. */
+void t_inproc_depart(struct t_inproc_endpoint *e);
 
 int t_inproc_connect(struct vmb_port *port, uint64_t nic_id, uint32_t id,
 		     uint32_t key, int timeout_ms, uint32_t *handle,

@@ -201,18 +201,39 @@ static bool is_plain_lookup(const struct vmb_ctl_lookup *l)
 		       : !memcmp(l->name, no_name, sizeof(no_name));
 }
 
+/* Of one that has left no more and no less is told, and to the same. */
 static int lookup_handle(struct vmbd_client *c, uint32_t handle,
-			 struct vmb_ctl_lookup *reply,
-			 struct vmbd_board **board)
+			 struct vmb_ctl_lookup *reply)
 {
-	struct vmbd_endpoint *e = vmbd_endpoint_by_handle(c->d, handle);
+	struct vmbd_identity who;
+	int err;
 
-	if (!vmbd_client_sees(c, e))
+	err = vmbd_endpoint_identify(c->d, handle, &who);
+	if (err || !vmbd_client_sees_domain(c, who.domain))
 		return -ENOENT;
 	reply->handle = handle;
-	reply->id = e->id;
-	reply->session = e->session;
-	*board = e->client->domain->board;
+	reply->id = who.id;
+	reply->session = who.session;
+	reply->nic_id = who.nic_id;
+	memcpy(reply->name, who.name, sizeof(reply->name));
+	return 0;
+}
+
+static int lookup_board(struct vmbd_client *c,
+			const struct vmb_ctl_lookup *request,
+			struct vmb_ctl_lookup *reply)
+{
+	const struct vmbd_board *board;
+
+	if (request->kind == VMB_LOOKUP_NAME)
+		board = vmbd_board_by_name(c->d, request->name,
+					   c->domain->board);
+	else
+		board = vmbd_board_by_nic(c->d, request->nic_id);
+	if (!sees_board(c, board))
+		return -ENOENT;
+	reply->nic_id = board->nic_id;
+	memcpy(reply->name, board->name, sizeof(reply->name));
 	return 0;
 }
 
@@ -221,8 +242,6 @@ static int do_lookup(struct call *call)
 	const struct vmb_ctl_lookup *request = &call->msg->lookup;
 	struct vmb_ctl_lookup *reply = &call->reply->lookup;
 	struct vmbd_client *c = call->client;
-	struct vmbd_board *board = NULL;
-	int err = 0;
 
 	if (!is_plain_lookup(request)) {
 		vmbd_client_lied(c, VMB_CTL_LOOKUP, request->kind,
@@ -231,21 +250,10 @@ static int do_lookup(struct call *call)
 				 request->kind);
 		return -EINVAL;
 	}
-	if (request->kind == VMB_LOOKUP_NAME)
-		board = vmbd_board_by_name(c->d, request->name,
-					   c->domain->board);
-	else if (request->kind == VMB_LOOKUP_NIC)
-		board = vmbd_board_by_nic(c->d, request->nic_id);
-	else
-		err = lookup_handle(c, request->handle, reply, &board);
-	if (err)
-		return err;
-	if (!sees_board(c, board))
-		return -ENOENT;
 	reply->kind = request->kind;
-	reply->nic_id = board->nic_id;
-	memcpy(reply->name, board->name, sizeof(reply->name));
-	return 0;
+	if (request->kind == VMB_LOOKUP_HANDLE)
+		return lookup_handle(c, request->handle, reply);
+	return lookup_board(c, request, reply);
 }
 
 static int do_lane(struct call *call)

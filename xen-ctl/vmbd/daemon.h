@@ -11,6 +11,7 @@
  *   domain.c    protection domains; board.c names and endpoint ids
  *   endpoint.c  region.c   what clients hold; user.c all those of a user
  *   talk.c      how much the log says of whom
+ *   departed.c  who the endpoints were that have gone
  *   admin.c     the socket of vmbctl; command.c its commands; report.c answers
  */
 #ifndef VMBD_DAEMON_H
@@ -19,6 +20,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/list.h"
+#include "departed.h"
 #include "listen.h"
 #include "nic/nic.h"
 #include "options.h"
@@ -70,6 +72,7 @@ struct vmbd {
 
 	struct vmbd_endpoint **endpoints; /* by index of the handle */
 	unsigned endpoint_count;
+	struct vmbd_departed departed;
 	struct vmb_list *regions; /* buckets by key */
 	unsigned region_count;
 	unsigned mappings, mappings_max; /* of client memory */

@@ -3,7 +3,7 @@
  * endpoint.c - see endpoint.h.
  *
  * Flow:  OPEN -> limits -> area mapped -> id taken -> engine -> kicks bound
- *        CLOSE, or the client left -> the same backwards
+ *        CLOSE, or the client left -> the same backwards; departed
  * Owns:  the area's mapping, the signal, the engine's endpoint, the id.
  * Trust: sizes are checked before any of them is used; the area's size must
  *        be theirs exactly.
@@ -30,11 +30,48 @@ struct vmbd_endpoint *vmbd_endpoint_by_handle(struct vmbd *d, uint32_t handle)
 	return e && e->handle == handle ? e : NULL;
 }
 
+bool vmbd_client_sees_domain(const struct vmbd_client *c, uint32_t domain)
+{
+	return c->limits.of[VMBD_PEERS] || domain == c->domain->id;
+}
+
 bool vmbd_client_sees(const struct vmbd_client *c,
 		      const struct vmbd_endpoint *e)
 {
-	return e &&
-	       (c->limits.of[VMBD_PEERS] || e->client->domain == c->domain);
+	return e && vmbd_client_sees_domain(c, e->client->domain->id);
+}
+
+static struct vmbd_identity identity_of(const struct vmbd_endpoint *e)
+{
+	const struct vmbd_domain *domain = e->client->domain;
+	struct vmbd_identity who = {
+		.handle = e->handle,
+		.id = e->id,
+		.session = e->session,
+		.domain = domain->id,
+		.nic_id = domain->board->nic_id,
+	};
+
+	memcpy(who.name, domain->board->name, sizeof(who.name));
+	return who;
+}
+
+/* One that lives has its handle to itself, whoever had it before. */
+int vmbd_endpoint_identify(struct vmbd *d, uint32_t handle,
+			   struct vmbd_identity *who)
+{
+	const struct vmbd_endpoint *e = vmbd_endpoint_by_handle(d, handle);
+	const struct vmbd_identity *departed;
+
+	if (e) {
+		*who = identity_of(e);
+		return 0;
+	}
+	departed = vmbd_departed_by_handle(&d->departed, handle);
+	if (!departed)
+		return -ENOENT;
+	*who = *departed;
+	return 0;
 }
 
 static bool is_size(uint32_t value, uint32_t min, uint32_t max)
@@ -231,8 +268,10 @@ void vmbd_endpoint_close(struct vmbd_endpoint *e, bool orderly)
 {
 	struct vmbd_client *c = e->client;
 	const struct vmb_platform_ops *ops = c->platform->ops;
+	struct vmbd_identity who = identity_of(e);
 
 	vmbd_lanes_end(e);
+	vmbd_departed_note(&c->d->departed, &who);
 	count(e, -1);
 	vmb_list_remove(&e->node);
 	vmbd_board_give(c->domain->board, e->id);

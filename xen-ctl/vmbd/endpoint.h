@@ -25,10 +25,15 @@ int vmbd_endpoint_open(struct vmbd_client *client,
 		       struct vmbd_endpoint **endpoint);
 /* What its doorbell holds is served first. orderly: and what is being written. */
 void vmbd_endpoint_close(struct vmbd_endpoint *endpoint, bool orderly);
+/* May the client know of the endpoints of a domain? */
+bool vmbd_client_sees_domain(const struct vmbd_client *client, uint32_t domain);
 /* May the client know of it? e NULL: no. */
 bool vmbd_client_sees(const struct vmbd_client *client,
 		      const struct vmbd_endpoint *e);
 /* NULL: no such handle. */
 struct vmbd_endpoint *vmbd_endpoint_by_handle(struct vmbd *d, uint32_t handle);
+/* Who is behind a handle, or was. -ENOENT: nobody, or it left long ago. */
+int vmbd_endpoint_identify(struct vmbd *d, uint32_t handle,
+			   struct vmbd_identity *who);
 
 #endif

@@ -61,6 +61,8 @@ int vmbd_tables_init(struct vmbd *d)
 	d->regions = calloc(VMBD_REGION_BUCKETS, sizeof(*d->regions));
 	if (!d->endpoints || !d->regions)
 		return -ENOMEM;
+	if (vmbd_departed_init(&d->departed, d->options->endpoints_max))
+		return -ENOMEM;
 	for (unsigned i = 0; i < VMBD_REGION_BUCKETS; i++)
 		vmb_list_init(&d->regions[i]);
 	vmbd_name_of_host(host);
@@ -70,6 +72,7 @@ int vmbd_tables_init(struct vmbd *d)
 void vmbd_tables_fini(struct vmbd *d)
 {
 	vmbd_board_remove(d, d->host_board);
+	vmbd_departed_fini(&d->departed);
 	free(d->endpoints);
 	free(d->regions);
 }

@@ -139,7 +139,10 @@ struct vmb_ctl_connect_reply {
 #define VMB_LOOKUP_NIC 2u    /* nic_id -> name */
 #define VMB_LOOKUP_HANDLE 3u /* handle -> nic_id, id, session, name */
 
-/* Both directions; unused fields 0. -ENOENT: not known. */
+/*
+ * Both directions; unused fields 0. -ENOENT: not known. A handle may be that of
+ * an endpoint that was closed.
+ */
 struct vmb_ctl_lookup {
 	struct vmb_ctl_head head;
 	__u32 kind; /* VMB_LOOKUP_* */
