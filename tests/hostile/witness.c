@@ -69,13 +69,13 @@ void t_usage_is_as_before(pid_t pid, const struct t_raw_usage *before)
 	struct t_raw_usage after;
 	uint64_t limit = vmb_now_ns() + 5000000000ull;
 
-	/* clients that left before hello, and threads, end a little later */
+	/* clients that left before hello, and threads, end a little later: some
+	 * of those before, too */
 	do {
 		after = t_raw_usage(pid);
-	} while (
-		(after.fds != before->fds || after.threads > before->threads) &&
-		vmb_now_ns() < limit);
-	ck_assert_uint_eq(after.fds, before->fds);
+	} while ((after.fds > before->fds || after.threads > before->threads) &&
+		 vmb_now_ns() < limit);
+	ck_assert_uint_le(after.fds, before->fds);
 	ck_assert_uint_le(after.threads, before->threads);
 	ck_assert_uint_le(after.maps, before->maps + MAPS_SLACK);
 	ck_assert_int_le(after.rss_kb, before->rss_kb + RSS_SLACK_KB);
