@@ -58,9 +58,8 @@ VMB_PUBLIC int vmb_am_send(struct vmb_endpoint *ep, struct vmb_addr dest,
  * How a one-sided transfer ended. code: 0; -ENOKEY: the key is unknown or
  * stale; -ERANGE: past the end of a region; -EACCES: the region does not
  * allow it; -ECONNRESET: the peer has closed; -EFAULT: memory that cannot be
- * reached. moved: bytes that were moved before that. Where calls return -EPIPE,
- * the daemon is gone, or -EIO, the endpoint was faulted, offers (below) end with
- * that code; of a put, get or fence that was under way nothing more is heard.
+ * reached; -EPIPE: the daemon is gone; -EIO: the endpoint was faulted. moved:
+ * bytes that were moved before that, as far as is known.
  */
 typedef void (*vmb_am_done_t)(struct vmb_endpoint *ep, int code, uint64_t moved,
 			      void *context);

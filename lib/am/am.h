@@ -285,6 +285,12 @@ int vmb_am_rdma(struct vmb_am *am, unsigned op, struct vmb_peer *peer,
 		enum vmb_am_mode mode);
 
 /*
+ * The endpoint has failed, so nothing is heard of transfers under way: those
+ * that were to end by fn end by this code.
+ */
+void vmb_am_rdma_fail(struct vmb_am *am, vmb_am_rdma_fn fn, int code);
+
+/*
  * One bounded pass: take at most budget events, call handlers, send what
  * waited and may go. Returns the number of events taken, or am->error.
  */

@@ -148,6 +148,18 @@ void vmb_am_rdma_flush(struct vmb_am *am)
 	}
 }
 
+void vmb_am_rdma_fail(struct vmb_am *am, vmb_am_rdma_fn fn, int code)
+{
+	for (uint32_t i = 0; i < VMB_AM_TRANSFERS; i++) {
+		struct vmb_am_rdma *r = &am->rdma[i];
+
+		if (!r->busy || r->fn != fn)
+			continue;
+		r->fn = NULL; /* once */
+		fn(am, code, 0, r->arg);
+	}
+}
+
 int vmb_am_rdma_done(struct vmb_am *am, const struct vmb_slot *event)
 {
 	uint32_t index = vmb_low(event->hdr), use = vmb_high(event->hdr);

@@ -173,6 +173,12 @@ static void transfer_ended(struct vmb_am *am, int code, uint64_t moved,
 	vmb_endpoint_handler_leave(ep);
 }
 
+/* lib/msg has ended its own by itself. */
+void vmb_transfer_fail(struct vmb_endpoint *ep, int code)
+{
+	vmb_am_rdma_fail(&ep->am, transfer_ended, code);
+}
+
 /* Locked. what: NULL for a fence. */
 static int start(struct vmb_endpoint *ep, unsigned op, struct vmb_peer *peer,
 		 const struct vmb_slot_rdma *what, vmb_am_done_t done,

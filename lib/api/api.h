@@ -316,6 +316,8 @@ void vmb_memory_fini(void);
 void vmb_memory_mark_forked(void);
 
 void vmb_transfer_fini(struct vmb_endpoint *ep);
+/* In a pass that found that the endpoint has failed: they end by this code. */
+void vmb_transfer_fail(struct vmb_endpoint *ep, int code);
 
 /*
  * Fill in our side of a transfer of what->len bytes; local_offset comes as an

@@ -126,6 +126,8 @@ static int take(struct vmb_endpoint *ep, bool rested)
 	ep->progressing = true;
 	ep->progress_thread = vmb_thread_self();
 	rc = rested ? vmb_msg_take_answer(ep->msg) : vmb_msg_progress(ep->msg);
+	if (vmb_unlikely(rc < 0))
+		vmb_transfer_fail(ep, rc);
 	ep->progressing = false;
 	if (rc)
 		vmb_endpoint_changed(ep);

@@ -416,7 +416,7 @@ static void expect_pipe_or_end(struct t_pair *pair)
 struct left {
 	struct vmb_req *tested, *cancelled, *forgotten, *sent;
 	struct vmb_am_offer offer;
-	struct t_ended offered;
+	struct t_ended offered, moved, fenced;
 	struct vmb_mem *mem;
 	void *block;
 };
@@ -459,6 +459,10 @@ static void expect_left_to_end(struct t_pair *pair, struct left *l)
 	t_fails(vmb_am_withdraw(pair->a, &l->offer), -EINVAL);
 	ck_assert_uint_eq(l->offered.count, 1);
 	ck_assert_int_eq(l->offered.code, -EPIPE);
+	ck_assert_uint_eq(l->moved.count, 1);
+	ck_assert_int_eq(l->moved.code, -EPIPE);
+	ck_assert_uint_eq(l->fenced.count, 1);
+	ck_assert_int_eq(l->fenced.code, -EPIPE);
 	transfers_are_refused(pair, l->mem);
 	expect_end(vmb_deregister(l->mem));
 	t_fails(vmb_deregister(l->mem), -EINVAL);
@@ -485,6 +489,10 @@ START_TEST(death_of_the_daemon_is_reported_by_each_call)
 	}
 	poll(NULL, 0, 100); /* from there it is a few instructions */
 	t_port->kill();
+	/* nobody has noticed yet, and nobody serves them any more */
+	t_ok(vmb_am_put(pair.a, pair.to_b, left.mem, 0, 1, 0, 8, t_note_end,
+			&left.moved));
+	t_ok(vmb_am_fence(pair.a, t_note_end, &left.fenced));
 	for (int i = 0; i < 3; i++) /* a hang is ended by the test's limit */
 		pthread_join(ss[i].thread, NULL);
 	/* a request ends with the reason; peek may have seen that one */
