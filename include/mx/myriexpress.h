@@ -296,8 +296,8 @@ MX_PUBLIC mx_return_t mx_open_endpoint(uint32_t board_number,
 
 /*
  * Sends that were reported complete are still delivered, unless no receiver
- * makes room for any within ten seconds of the last that did; what else is
- * pending is dropped without report. MX_CLOSE_IN_HANDLER.
+ * makes room for any within ten seconds of the last that did, or after a minute;
+ * what else is pending is dropped without report. MX_CLOSE_IN_HANDLER.
  */
 MX_PUBLIC mx_return_t mx_close_endpoint(mx_endpoint_t endpoint);
 

@@ -199,7 +199,8 @@ VMB_PUBLIC int vmb_open(const struct vmb_open_params *params,
 
 /*
  * Close an endpoint. Sends that were reported complete are still delivered,
- * unless no receiver makes room for them within linger_ms of the last that did;
+ * unless no receiver makes room for them within linger_ms of the last that did, or
+ * after six times that;
  * everything else that is pending is dropped without report, its requests are
  * dead. Threads that wait on it return -EBADF. NULL is ignored. Must not be
  * called inside a handler (it then returns -EDEADLK and does nothing).

@@ -88,20 +88,24 @@ static void sleep_for_room(struct vmb_am *am, uint64_t left_ns)
 	vmb_am_disarm(am);
 }
 
-/* Receivers that take something, however slowly, are waited for. */
+#define LINGERS_MAX 6u /* times linger_ms, whatever receivers take */
+
+/* While receivers take something, however slowly, they are waited for. */
 static void linger(struct vmb_am *am, int linger_ms)
 {
 	uint64_t limit = (uint64_t)linger_ms * 1000000u;
-	uint64_t end = vmb_now_ns() + limit, kept = am->kept;
+	uint64_t last = vmb_now_ns() + LINGERS_MAX * limit, end = last;
+	uint64_t least = UINT64_MAX; /* what was sent again may come back */
 
 	for (;;) {
 		int taken = vmb_am_poll(am, 64);
 		uint64_t now = vmb_now_ns();
 
 		vmb_am_refresh(am);
-		if (am->kept < kept)
-			end = now + limit;
-		kept = am->kept;
+		if (am->kept < least) {
+			least = am->kept;
+			end = vmb_min(now + limit, last);
+		}
 		if (am->error || now >= end || is_delivered(am))
 			return;
 		if (!taken)

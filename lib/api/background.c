@@ -66,6 +66,8 @@ static bool serve(struct vmb_endpoint *ep)
 		return false; /* it is back, or in a handler that takes long */
 	if (!ep->sleeping && !ep->held && !ep->am.error)
 		return stand_in(ep);
+	if (ep->am.error) /* found by a post: end what is under way */
+		vmb_endpoint_pass(ep);
 	park(ep);
 	return true;
 }

@@ -18,6 +18,8 @@
 #define UNEXPECTED_DEFAULT (64u << 20)
 #define LINGER_DEFAULT_MS 1000
 #define LINGER_MAX_MS 3600000
+/* bytes of the parameters that every program knows */
+#define PARAMS_FIRST offsetof(struct vmb_open_params, linger_ms)
 
 struct vmb_table vmb_endpoints =
 	VMB_TABLE_INIT(vmb_endpoints, sizeof(struct vmb_endpoint));
@@ -83,11 +85,12 @@ static int copy_params(struct vmb_open_params *p,
 	*p = (struct vmb_open_params){.id = VMB_ANY_ID};
 	if (!params)
 		return 0;
-	if (params->size < sizeof(*p) ||
-	    !is_zero((const char *)params + sizeof(*p),
-		     params->size - sizeof(*p)))
+	if (params->size < PARAMS_FIRST ||
+	    (params->size > sizeof(*p) &&
+	     !is_zero((const char *)params + sizeof(*p),
+		      params->size - sizeof(*p))))
 		return -EINVAL;
-	*p = *params;
+	memcpy(p, params, vmb_min(params->size, sizeof(*p)));
 	if (p->flags & ~(VMB_OPEN_BACKGROUND | VMB_OPEN_LANES) ||
 	    (p->eager_max &&
 	     (p->eager_max < VMB_EAGER_MIN || p->eager_max > VMB_BUF_MAX)) ||

@@ -418,28 +418,36 @@ int vmb_nic_endpoint_add(struct vmb_nic *nic,
 	return 0;
 }
 
+/* An endpoint that goes. */
+struct departure {
+	struct vmb_nic_endpoint *ep;
+	bool orderly;
+	struct vmb_nic_mover *writer; /* result */
+};
+
 /*
  * What is in the doorbell page still goes its way, past what finds no room,
  * which nobody waits for any more: to whoever posted it, it was sent, and a
  * process that ends does not ask first whether the engine has had its turn.
+ * Of one that just ended messages only: transfers can be long, and it is
+ * nobody's turn.
  */
 static void flush(struct vmb_engine *engine, void *arg)
 {
-	struct vmb_nic_endpoint *ep = arg;
+	const struct departure *departure = arg;
+	struct vmb_nic_endpoint *ep = departure->ep;
+	int64_t quantum = departure->orderly ? ENGINE_QUANTUM_ALONE : 1;
+	unsigned work = 1;
 
-	for (unsigned n = 0; n < VMB_DOORBELL_SLOTS; n++) {
+	for (unsigned n = 0; n < VMB_DOORBELL_SLOTS && work; n++) {
+		if (!departure->orderly)
+			vmb_transfer_abort(ep);
 		ep->held = true;
 		ep->held_ns = engine->now_ns - engine->nic->hold_ns;
-		if (!vmb_engine_serve(ep, &(int64_t){ENGINE_QUANTUM_ALONE}))
-			break;
+		work = vmb_engine_serve(ep, &(int64_t){quantum});
 	}
 	vmb_engine_notify(engine);
 }
-
-struct departure {
-	struct vmb_nic_endpoint *ep;
-	struct vmb_nic_mover *writer; /* result */
-};
 
 static void drop(struct vmb_engine *engine, void *arg)
 {
@@ -480,9 +488,9 @@ static void spread_gone(struct vmb_engine *engine, void *arg)
 void vmb_nic_endpoint_remove(struct vmb_nic *nic, struct vmb_nic_endpoint *ep,
 			     bool orderly)
 {
-	struct departure departure = {.ep = ep};
+	struct departure departure = {.ep = ep, .orderly = orderly};
 
-	vmb_engine_run(ep->engine, flush, ep);
+	vmb_engine_run(ep->engine, flush, &departure);
 	vmb_engine_run(ep->engine, drop, &departure);
 	vmb_nic_quiesce(nic); /* nobody delivers to it any more */
 	if (orderly && departure.writer)

@@ -172,8 +172,9 @@ int vmb_nic_endpoint_add(struct vmb_nic *nic,
 			 struct vmb_nic_endpoint **ep, uint32_t *handle);
 /*
  * Peers that exchanged messages with it get VMB_EV_GONE, its transfers end.
- * After return the engine does not touch the area any more. The descriptors that
- * it already holds are served first. orderly: wait for what is being written.
+ * After return the engine does not touch the area any more. The messages that
+ * its page holds are sent first. orderly: transfers begin, too, and what is being
+ * written is waited for.
  */
 void vmb_nic_endpoint_remove(struct vmb_nic *nic, struct vmb_nic_endpoint *ep,
 			     bool orderly);

@@ -303,6 +303,38 @@ START_TEST(dead_daemon_ends_requests)
 }
 END_TEST
 
+/* The loss is found by posts while the thread is kept off; it tells all the same. */
+START_TEST(dead_daemon_ends_transfers)
+{
+	struct t_pair pair = {.a = open_end(VMB_OPEN_BACKGROUND),
+			      .b = t_open(NULL)};
+	struct t_ended ended = {0};
+	struct vmb_mem *mem;
+	double end = t_seconds() + T_MS / 1000;
+	int rc = 0;
+
+	pair.to_b = t_connect(pair.a, pair.b);
+	t_ok(vmb_register(out, 4096, 0, &mem));
+	t_ok(vmb_hold(pair.a, 1));
+	t_port->kill();
+	t_ok(vmb_am_put(pair.a, pair.to_b, mem, 0, 1, 0, 8, t_note_end,
+			&ended));
+	while (!rc || rc == -EAGAIN) {
+		rc = vmb_am_put(pair.a, pair.to_b, mem, 0, 1, 0, 8, NULL, NULL);
+		ck_assert(t_seconds() < end);
+	}
+	ck_assert_int_eq(rc, -EPIPE);
+	ck_assert_uint_eq(ended.count, 0);
+	t_ok(vmb_hold(pair.a, 0));
+	while (!__atomic_load_n(&ended.count, __ATOMIC_SEQ_CST)) {
+		poll(NULL, 0, 1);
+		ck_assert(t_seconds() < end);
+	}
+	ck_assert_int_eq(ended.code, -EPIPE);
+	t_pair_close(&pair);
+}
+END_TEST
+
 Suite *t_background_suite(void)
 {
 	Suite *s = suite_create("background");
@@ -320,7 +352,9 @@ Suite *t_background_suite(void)
 	tcase_add_test(tc, it_sleeps_when_nothing_happens);
 	tcase_add_test(tc, waiters_take_the_sleep_over);
 	tcase_add_test(tc, open_and_close_at_any_moment);
-	if (t_port->kill)
+	if (t_port->kill) {
 		tcase_add_loop_test(tc, dead_daemon_ends_requests, 0, 2);
+		tcase_add_test(tc, dead_daemon_ends_transfers);
+	}
 	return s;
 }

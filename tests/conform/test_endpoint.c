@@ -52,6 +52,23 @@ START_TEST(open_gives_the_id_that_was_asked_for)
 }
 END_TEST
 
+/* Of a program that was built before there were more. */
+START_TEST(open_reads_no_further_than_the_size)
+{
+	struct vmb_open_params p = params();
+	struct vmb_endpoint *ep;
+
+	p.size = offsetof(struct vmb_open_params, linger_ms);
+	p.id = 65535;
+	p.linger_ms = UINT32_MAX;
+	ep = t_open(&p);
+	ck_assert_uint_eq(t_id(ep), 65535);
+	t_ok(vmb_close(ep));
+	p.size--;
+	t_fails(vmb_open(&p, &ep), -EINVAL);
+}
+END_TEST
+
 static void spoil_size(struct vmb_open_params *p)
 {
 	p->size = 8;
@@ -468,6 +485,7 @@ Suite *t_endpoint_suite(void)
 
 	tcase_add_test(tc, any_id_is_the_lowest_free_one);
 	tcase_add_test(tc, open_gives_the_id_that_was_asked_for);
+	tcase_add_test(tc, open_reads_no_further_than_the_size);
 	tcase_add_loop_test(tc, open_refuses_bad_parameters, 0,
 			    (int)(sizeof(spoilers) / sizeof(spoilers[0])));
 	tcase_add_test(tc, open_takes_larger_parameters_of_zeroes_only);

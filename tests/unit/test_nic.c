@@ -582,6 +582,37 @@ START_TEST(close_flushes_what_is_in_the_doorbell)
 }
 END_TEST
 
+/* Long as it is, it would be at everybody else's cost. */
+START_TEST(who_dies_sends_and_transfers_nothing)
+{
+	size_t len = 300000;
+	uint64_t kb, kc;
+	uint8_t *mb = memory(&b, len, &kb);
+	struct vmb_slot_rdma what = {.remote_key = kb, .len = len};
+	struct vmb_slot slot, event;
+	struct t_client c;
+	void *mc;
+
+	t_client_open(&c, NULL, NULL);
+	ck_assert_int_eq(c.port->ops->mem_alloc(c.port, len, &mc, &kc), 0);
+	what.local_key = kc;
+	memset(mc, 7, len);
+	slot = rdma(VMB_OP_PUT, b.pep.handle, 1, &what);
+	t_client_post(&c, &slot);
+	slot = (struct vmb_slot){.op = VMB_OP_FENCE};
+	t_client_post(&c, &slot);
+	t_client_send(&c, b.pep.handle, 0, 2, NULL, 0);
+	t_port_die(_i);
+	t_client_close(&c);
+	t_port_die(false);
+	t_client_expect(&b, VMB_EV_ARRIVE, &event);
+	ck_assert_uint_eq(event.hdr, 2);
+	t_client_expect(&b, VMB_EV_GONE, &event);
+	ck_assert_uint_eq(mb[len - 1], _i ? 0 : 7);
+	ck_assert_uint_eq(mb[100], _i ? 0 : 7); /* hardly begun */
+}
+END_TEST
+
 /* ---- sizes and limits ------------------------------------------------------------ */
 
 START_TEST(geometry_out_of_range_is_refused)
@@ -860,6 +891,7 @@ int main(void)
 	tcase_add_test(t, transfers_ask_for_the_key_as_well);
 	tcase_add_test(t, key_is_asked_for_again_at_the_same_index);
 	tcase_add_loop_test(t, close_flushes_what_is_in_the_doorbell, 0, 2);
+	tcase_add_loop_test(t, who_dies_sends_and_transfers_nothing, 0, 2);
 	tcase_add_test(t, geometry_out_of_range_is_refused);
 	tcase_add_test(t, stale_and_foreign_keys_differ);
 	tcase_add_loop_test(t, weights_divide_the_bytes, 0, 2);
