@@ -406,7 +406,7 @@ START_TEST(signals_do_not_end_what_asks_the_daemon)
 {
 	char name[MX_MAX_HOSTNAME_LEN] = "localhost:0";
 	mx_endpoint_addr_t addr;
-	struct end e = {NULL};
+	struct end e = {.from = NULL};
 	mx_endpoint_t ep;
 	pthread_t thread;
 	uint64_t nic, found;
