@@ -603,8 +603,10 @@ START_TEST(who_dies_sends_and_transfers_nothing)
 	t_client_post(&c, &slot);
 	t_client_send(&c, b.pep.handle, 0, 2, NULL, 0);
 	t_port_die(_i);
-	t_client_close(&c);
+	c.port->ops->endpoint_close(c.port, &c.pep);
 	t_port_die(false);
+	c.port->ops->mem_free(c.port, mc, len, kc);
+	t_client_close(&c);
 	t_client_expect(&b, VMB_EV_ARRIVE, &event);
 	ck_assert_uint_eq(event.hdr, 2);
 	t_client_expect(&b, VMB_EV_GONE, &event);
