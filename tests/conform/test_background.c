@@ -316,9 +316,10 @@ START_TEST(dead_daemon_ends_transfers)
 	pair.to_b = t_connect(pair.a, pair.b);
 	t_ok(vmb_register(out, 4096, 0, &mem));
 	t_ok(vmb_hold(pair.a, 1));
-	t_port->kill();
+	/* its end is not taken while the thread is kept off */
 	t_ok(vmb_am_put(pair.a, pair.to_b, mem, 0, 1, 0, 8, t_note_end,
 			&ended));
+	t_port->kill();
 	while (!rc || rc == -EAGAIN) {
 		rc = vmb_am_put(pair.a, pair.to_b, mem, 0, 1, 0, 8, NULL, NULL);
 		ck_assert(t_seconds() < end);
