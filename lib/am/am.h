@@ -219,7 +219,7 @@ void vmb_am_fini(struct vmb_am *am, int linger_ms);
 void vmb_am_bind(struct vmb_am *am, unsigned id, vmb_am_handler_fn fn,
 		 void *arg);
 
-/* In a forked child: from now on it touches nothing that the parent has, too. */
+/* In a forked child: what is still under way claims no slot of the parent's. */
 void vmb_am_mark_forked(struct vmb_am *am);
 
 /* The peer of a handle, made on first use. NULL: no memory, or handle 0. */
