@@ -63,22 +63,71 @@ static int level_now(void)
 	return (int)asked;
 }
 
-void vmb_log(enum vmb_log_level level, const char *format, ...)
+/* ---- lines --------------------------------------------------------------- */
+
+static void as_text(char line[VMB_LOG_LINE_BYTES], const char *level,
+		    const char *text, const struct vmb_log_field *fields)
 {
-	char line[512];
+	(void)fields;
+	snprintf(line, VMB_LOG_LINE_BYTES, "vmbypass: %s: %s", level, text);
+}
+
+static vmb_log_form current_form = as_text;
+
+void vmb_log_set_form(vmb_log_form form)
+{
+	current_form = form;
+}
+
+static void write_line(enum vmb_log_level level, const char *text,
+		       const struct vmb_log_field *fields)
+{
+	static const struct vmb_log_field none = {0};
+	bool systemd = vmb_load_relaxed(&systemd_prefix);
+	char line[VMB_LOG_LINE_BYTES];
+
+	if (systemd && current_form == as_text) /* it shows who and how bad */
+		snprintf(line, sizeof(line), "%s", text);
+	else
+		current_form(line, level_names[level], text,
+			     fields ? fields : &none);
+	/* one call, so that lines of threads do not mix */
+	if (systemd)
+		fprintf(stderr, "<%d>%s\n", syslog_priority[level], line);
+	else
+		fprintf(stderr, "%s\n", line);
+}
+
+static __attribute__((format(printf, 3, 0))) void
+log_args(enum vmb_log_level level, const struct vmb_log_field *fields,
+	 const char *format, va_list args)
+{
+	char text[VMB_LOG_TEXT_BYTES];
 	int saved = errno;
-	va_list args;
 
 	if ((int)level > level_now())
 		return;
-	va_start(args, format);
 	errno = saved; /* for %m */
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	/* one call, so that lines of threads do not mix */
-	if (vmb_load_relaxed(&systemd_prefix))
-		fprintf(stderr, "<%d>%s\n", syslog_priority[level], line);
-	else
-		fprintf(stderr, "vmbypass: %s: %s\n", level_names[level], line);
+	vsnprintf(text, sizeof(text), format, args);
+	write_line(level, text, fields);
 	errno = saved;
+}
+
+void vmb_log(enum vmb_log_level level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_args(level, NULL, format, args);
+	va_end(args);
+}
+
+void vmb_log_with(enum vmb_log_level level, const struct vmb_log_field *fields,
+		  const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_args(level, fields, format, args);
+	va_end(args);
 }

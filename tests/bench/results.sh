@@ -133,10 +133,12 @@ results_open()
 	so "all were opened" 'all(.iters == 30)'
 	so "times" "$times"
 	so "calls, not messages" 'all(has("rate_mps") | not)'
-	# the engine maps the whole area of each
-	so "memory, once" 'map(has("memory")) == [false, false, true, false] and
-		(.[2].memory | .area_kib > 0 and .resident_kib > 0 and
-		.engine_kib >= .area_kib)'
+	so "memory, once" 'map(has("memory")) == [false, false, true, false]'
+	# the engine maps the whole area of each; the heap of a sanitizer gives
+	# address space back in the mean time, so there it may be a bit less
+	so "memory" '.[2] | .build as $b | .memory |
+		.area_kib > 0 and .resident_kib > 0 and .engine_kib >=
+		.area_kib * if $b == "sanitizer" then 0.5 else 1 end'
 }
 
 # Where no daemon serves, and where there is no program to start.

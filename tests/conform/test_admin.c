@@ -20,6 +20,7 @@
 #include "base/util.h"
 #include "support/daemon.h"
 #include "support/raw.h"
+#include "support/run.h"
 
 static struct t_daemon d;
 
@@ -218,13 +219,7 @@ static void add_admin(Suite *s)
 int main(void)
 {
 	Suite *s = suite_create("admin");
-	SRunner *r;
-	int failed;
 
 	add_admin(s);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return t_run(s);
 }

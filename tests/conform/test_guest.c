@@ -14,6 +14,7 @@
 
 #include "api/api.h"
 #include "support/inproc.h"
+#include "support/run.h"
 #include "support/shim.h"
 
 #define LEN (1u << 20)
@@ -259,14 +260,8 @@ static TCase *guest_case(const char *name, void (*begin)(void))
 int main(void)
 {
 	Suite *s = suite_create("guest");
-	SRunner *runner;
-	int failed;
 
 	suite_add_tcase(s, guest_case("kept", start_with_keeping));
 	suite_add_tcase(s, guest_case("not kept", start_without_keeping));
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(s);
 }

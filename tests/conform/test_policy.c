@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "support/daemon.h"
 #include "support/raw.h"
+#include "support/run.h"
 #include "support/skip.h"
 
 static struct t_daemon d;
@@ -766,14 +767,8 @@ static void add_domains(Suite *s)
 int main(void)
 {
 	Suite *s = suite_create("policy");
-	SRunner *r;
-	int failed;
 
 	add_policy(s);
 	add_domains(s);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return t_exit_status(failed);
+	return t_run(s);
 }

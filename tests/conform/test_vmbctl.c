@@ -29,6 +29,7 @@
 #include "ring/ring.h"
 #include "support/daemon.h"
 #include "support/raw.h"
+#include "support/run.h"
 
 #define OUTPUT_BYTES 65536
 
@@ -960,11 +961,5 @@ static Suite *vmbctl_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(vmbctl_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(vmbctl_suite());
 }

@@ -22,6 +22,7 @@
 #include "base/util.h"
 #include "support/daemon.h"
 #include "support/raw.h"
+#include "support/run.h"
 #include "support/skip.h"
 
 static struct t_daemon d;
@@ -690,14 +691,8 @@ static void add_sockets(Suite *s)
 int main(void)
 {
 	Suite *s = suite_create("vmbd");
-	SRunner *r;
-	int failed;
 
 	add_protocol(s);
 	add_sockets(s);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return t_exit_status(failed);
+	return t_run(s);
 }

@@ -5,10 +5,10 @@
  */
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "support/guest.h"
+#include "support/run.h"
 
 #define FRONT "/local/domain/%u/device/vmb/0"
 #define BACK "/local/domain/0/backend/vmb/%u/0"
@@ -415,14 +415,8 @@ int main(void)
 		policy_counts_areas_of_guests,
 	};
 	Suite *s = suite_create("attach");
-	SRunner *r;
-	int failed;
 
 	add_case(s, "device", setup, device, vmb_array_size(device));
 	add_case(s, "policy", setup_policy, policy, vmb_array_size(policy));
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(s);
 }

@@ -7,12 +7,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "support/guest.h"
 #include "support/raw.h"
+#include "support/run.h"
 
 static struct t_vmbd v;
 static struct t_guest web, mail;
@@ -581,14 +581,8 @@ static void add_case(Suite *s, const char *name, SFun start)
 int main(void)
 {
 	Suite *s = suite_create("exchange");
-	SRunner *r;
-	int failed;
 
 	add_case(s, "one engine thread", setup);
 	add_case(s, "two engine threads", setup_two);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(s);
 }

@@ -13,6 +13,7 @@
 
 #include "support/guest.h"
 #include "support/raw.h"
+#include "support/run.h"
 
 #define FRONT "/local/domain/%u/device/vmb/0"
 #define BACK "/local/domain/0/backend/vmb/%u/0"
@@ -770,8 +771,6 @@ int main(void)
 {
 	Suite *s = suite_create("liar");
 	TCase *c = tcase_create("guest");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_loop_test(c, a_lie_is_refused_and_counted, 0,
@@ -800,9 +799,5 @@ int main(void)
 	tcase_add_test(c, kicks_without_work_are_borne);
 	tcase_add_loop_test(c, noise_does_no_harm, 0, 4);
 	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(s);
 }

@@ -25,6 +25,7 @@
 
 #include "base/futex.h"
 #include "base/util.h"
+#include "support/run.h"
 #include "support/skip.h"
 #include "witness.h"
 
@@ -525,13 +526,7 @@ static void add_behaviour(Suite *s)
 int main(void)
 {
 	Suite *s = suite_create("clients");
-	SRunner *r;
-	int failed;
 
 	add_behaviour(s);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return t_exit_status(failed);
+	return t_run(s);
 }

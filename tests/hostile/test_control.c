@@ -21,6 +21,7 @@
 #include "base/util.h"
 #include "nic/nic.h"
 #include "fault_log.h"
+#include "support/run.h"
 #include "support/skip.h"
 #include "witness.h"
 
@@ -621,14 +622,8 @@ static void add_descriptors(Suite *s)
 int main(void)
 {
 	Suite *s = suite_create("control");
-	SRunner *r;
-	int failed;
 
 	add_messages(s);
 	add_descriptors(s);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return t_exit_status(failed);
+	return t_run(s);
 }

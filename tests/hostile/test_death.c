@@ -20,6 +20,7 @@
 
 #include "base/barrier.h"
 #include "base/util.h"
+#include "support/run.h"
 #include "traffic.h"
 #include "witness.h"
 
@@ -619,9 +620,7 @@ static TCase *add_case(Suite *s, const char *name)
 int main(void)
 {
 	Suite *s = suite_create("death");
-	SRunner *r;
 	TCase *t;
-	int failed;
 
 	t = add_case(s, "moment");
 	tcase_add_test(t, any_moment_is_survived_by_all_others);
@@ -630,9 +629,5 @@ int main(void)
 	tcase_add_loop_test(t, peer_of_one_closed_in_the_middle_is_told, 0, 4);
 	tcase_add_loop_test(t, deregistration_in_the_middle_ends_the_transfer,
 			    0, vmb_array_size(deregistrations));
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return t_run(s);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "support/inproc.h"
+#include "support/run.h"
 #include "witness.h"
 
 static struct t_raw_usage before;
@@ -580,8 +581,6 @@ int main(void)
 	Suite *s = suite_create("descriptors");
 	TCase *stepped = tcase_create("stepped");
 	TCase *threaded = tcase_create("threaded");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(stepped, start, stop);
 	tcase_set_timeout(stepped, 60);
@@ -605,9 +604,5 @@ int main(void)
 	tcase_add_test(threaded, doorbell_rewritten_while_read_hurts_nobody);
 	suite_add_tcase(s, threaded);
 
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return t_run(s);
 }

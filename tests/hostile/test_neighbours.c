@@ -24,6 +24,7 @@
 
 #include "base/barrier.h"
 #include "base/util.h"
+#include "support/run.h"
 #include "support/skip.h"
 #include "traffic.h"
 #include "witness.h"
@@ -412,14 +413,8 @@ int main(void)
 {
 	Suite *s = suite_create("neighbours");
 	TCase *t = tcase_create("neighbours");
-	SRunner *r;
-	int failed;
 
 	add_tests(t);
 	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return t_exit_status(failed);
+	return t_run(s);
 }

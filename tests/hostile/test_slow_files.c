@@ -19,7 +19,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -31,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "support/run.h"
 #include "support/skip.h"
 #include "witness.h"
 
@@ -301,8 +301,6 @@ int main(void)
 {
 	Suite *s = suite_create("slow_files");
 	TCase *t = tcase_create("slow_files");
-	SRunner *runner = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, t_witness_start, t_witness_stop);
 	tcase_set_timeout(t, 100);
@@ -315,8 +313,5 @@ int main(void)
 			    2);
 	tcase_add_test(t, daemon_without_descriptors_is_held_up_by_nobody);
 	suite_add_tcase(s, t);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return t_run(s);
 }

@@ -15,7 +15,7 @@
 #include "base/process.h"
 #include "fault_log.h"
 #include "nic/nic.h"
-#include "support/skip.h"
+#include "support/run.h"
 #include "witness.h"
 
 /* ---- lanes -------------------------------------------------------------- */
@@ -316,8 +316,6 @@ int main(void)
 {
 	Suite *s = suite_create("strangers");
 	TCase *t = tcase_create("strangers");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, t_witness_start, t_witness_stop);
 	tcase_set_timeout(t, 120);
@@ -328,8 +326,5 @@ int main(void)
 	tcase_add_test(t, lanes_are_limited_and_given_back);
 	tcase_add_test(t, lie_in_a_lane_that_nobody_took_is_not_recorded);
 	tcase_add_test(t, handle_is_no_key);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return t_exit_status(failed);
+	return t_run(s);
 }

@@ -21,6 +21,7 @@
 
 #include "base/barrier.h"
 #include "base/util.h"
+#include "support/run.h"
 #include "traffic.h"
 #include "witness.h"
 
@@ -322,16 +323,10 @@ int main(void)
 {
 	Suite *s = suite_create("survivor");
 	TCase *t = tcase_create("deaths");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(t, t_witness_start, t_witness_stop);
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, each_death_is_noticed_and_the_third_goes_on);
 	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return t_run(s);
 }

@@ -19,6 +19,7 @@
 #include "base/util.h"
 #include "support/daemon.h"
 #include "support/raw.h"
+#include "support/run.h"
 #include "support/skip.h"
 
 #define GREEDY 65534u
@@ -305,8 +306,6 @@ int main(void)
 {
 	Suite *s = suite_create("users");
 	TCase *t = tcase_create("shares");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 240);
 	tcase_add_loop_test(t, user_gets_half_and_gives_it_back, 0,
@@ -314,9 +313,5 @@ int main(void)
 	tcase_add_test(t, user_gets_half_of_the_memory_that_can_be_registered);
 	tcase_add_test(t, root_is_not_limited);
 	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return t_exit_status(failed);
+	return t_run(s);
 }

@@ -30,6 +30,7 @@
 #include "mx_extensions.h"
 #include "mx_vmbypass.h"
 #include "support/daemon.h"
+#include "support/run.h"
 
 #define T_MS 20000
 #define returns(call, code) ck_assert_int_eq((int)(call), (int)(code))
@@ -546,8 +547,6 @@ int main(void)
 {
 	Suite *s = suite_create("daemon");
 	TCase *tc = tcase_create("daemon");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
@@ -562,9 +561,5 @@ int main(void)
 	tcase_add_test(tc,
 		       nic_that_leaves_during_a_connect_is_told_by_the_status);
 	tcase_add_loop_test(tc, environment_of_mx_counts, 0, 3);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(s);
 }

@@ -24,6 +24,7 @@
 
 #include "mx_extensions.h"
 #include "support/daemon.h"
+#include "support/run.h"
 
 #define T_MS 20000
 #define LARGE (1u << 20)
@@ -437,8 +438,6 @@ int main(void)
 {
 	Suite *s = suite_create("environment");
 	TCase *tc = tcase_create("environment");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
@@ -448,9 +447,5 @@ int main(void)
 	tcase_add_test(tc, signals_do_not_end_a_wait);
 	tcase_add_test(tc, signals_do_not_shorten_a_limit);
 	tcase_add_test(tc, signals_do_not_end_what_asks_the_daemon);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(s);
 }

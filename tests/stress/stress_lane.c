@@ -12,11 +12,11 @@
 #include <check.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "am/lane.h"
 #include "stress/stress.h"
 #include "support/ends.h"
+#include "support/run.h"
 
 #define BURST_MAX 64u
 #define ENDS 16u     /* of the lane to a side, in all */
@@ -160,14 +160,9 @@ int main(void)
 {
 	Suite *suite = suite_create("stress_lane");
 	TCase *tcase = tcase_create("lane");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 0); /* the watchdog knows better */
 	tcase_add_test(tcase, nothing_is_lost);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(suite);
 }

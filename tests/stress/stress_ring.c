@@ -22,6 +22,7 @@
 
 #include "ring/ring.h"
 #include "stress/stress.h"
+#include "support/run.h"
 
 static struct {
 	uint32_t size, start, messages;
@@ -190,16 +191,11 @@ int main(void)
 	const int sizes = (int)vmb_array_size(ring_sizes);
 	Suite *suite = suite_create("stress_ring");
 	TCase *tcase = tcase_create("wrap");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 0); /* the watchdog knows better */
 	tcase_add_loop_test(tcase, singles_and_pairs_survive_the_wrap, 0,
 			    sizes);
 	tcase_add_loop_test(tcase, wrap_inside_a_pair_survives, 0, sizes);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(suite);
 }

@@ -30,6 +30,7 @@
 #include "base/futex.h"
 #include "ring/ring.h"
 #include "stress/stress.h"
+#include "support/run.h"
 #include "support/skip.h"
 
 #define WINDOW_MAX 8u	 /* descriptors posted before the client waits */
@@ -333,8 +334,6 @@ int main(void)
 {
 	Suite *suite = suite_create("stress_wake");
 	TCase *tcase = tcase_create("sleep");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 0); /* the watchdog knows better */
 	tcase_add_test(tcase, fence_loses_no_wakeup);
@@ -347,8 +346,5 @@ int main(void)
 	else
 		t_skip("no membarrier() here");
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return t_exit_status(failed);
+	return t_run(suite);
 }

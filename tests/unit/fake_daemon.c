@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* fake_daemon.c - see fake_daemon.h. */
+#include "support/run.h"
 #include "unit/fake_daemon.h"
 
 #include <check.h>
@@ -13,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/barrier.h"
-#include "support/skip.h"
 
 #define PATIENCE_MS 20000
 
@@ -266,14 +266,7 @@ int t_count_fds(void)
 
 int t_fake_main(int argc, char **argv, Suite *(*suite)(void))
 {
-	SRunner *runner;
-	int failed;
-
 	if (argc > 1 && !strcmp(argv[1], vmb_port_kshim.name))
 		t_fake_port = &vmb_port_kshim;
-	runner = srunner_create(suite());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return t_exit_status(failed);
+	return t_run(suite());
 }

@@ -8,8 +8,6 @@
  */
 #include "lane_ends.h"
 
-#include <stdlib.h>
-
 struct t_end a, b, c;
 
 void l_setup(void)
@@ -76,15 +74,4 @@ TCase *l_case(Suite *s, const char *name)
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
 	return tc;
-}
-
-int l_run(Suite *s)
-{
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

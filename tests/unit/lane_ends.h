@@ -33,7 +33,5 @@ struct vmb_lane_in *l_in_of(struct t_end *to, struct t_end *from);
 
 /* A case of tests that begin with l_setup(). */
 TCase *l_case(Suite *s, const char *name);
-/* Run all, for main(). */
-int l_run(Suite *s);
 
 #endif

@@ -11,10 +11,10 @@
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "support/ends.h"
+#include "support/run.h"
 
 static struct t_end a, b;
 
@@ -487,11 +487,5 @@ static Suite *am_suite(void)
 
 int main(void)
 {
-	SRunner *r = srunner_create(am_suite());
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return t_run(am_suite());
 }

@@ -15,6 +15,7 @@
 
 #include "am/internal.h"
 #include "support/inproc.h"
+#include "support/run.h"
 
 #define PEER VMB_HANDLE(7, 1)
 #define RX 8192u
@@ -442,11 +443,5 @@ static Suite *lies_suite(void)
 
 int main(void)
 {
-	SRunner *r = srunner_create(lies_suite());
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return t_run(lies_suite());
 }

@@ -15,6 +15,7 @@
 
 #include "nic/engine.h"
 #include "support/ends.h"
+#include "support/run.h"
 
 static struct t_end a, b, c;
 
@@ -664,11 +665,5 @@ static Suite *pressure_suite(void)
 
 int main(void)
 {
-	SRunner *r = srunner_create(pressure_suite());
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return t_run(pressure_suite());
 }

@@ -13,6 +13,7 @@
 
 #include "am/internal.h"
 #include "support/ends.h"
+#include "support/run.h"
 
 static struct t_end a, b;
 
@@ -297,11 +298,5 @@ static Suite *rdma_suite(void)
 
 int main(void)
 {
-	SRunner *r = srunner_create(rdma_suite());
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return t_run(rdma_suite());
 }

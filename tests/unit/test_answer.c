@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "lane_ends.h"
+#include "support/run.h"
 
 static void rest(struct t_end *e)
 {
@@ -249,5 +250,5 @@ int main(void)
 	tcase_add_loop_test(tc, next_slot_is_claimed_for_a_short_answer, 0, 12);
 	tcase_add_loop_test(tc, sleepers_hear_of_what_a_handler_posts, 0, 2);
 	tcase_add_test(tc, engine_that_lies_ends_the_endpoint);
-	return l_run(s);
+	return t_run(s);
 }

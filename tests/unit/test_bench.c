@@ -19,6 +19,7 @@
 #include "../../bench/pattern.h"
 #include "../../bench/point.h"
 #include "../../bench/syscalls.h"
+#include "support/run.h"
 #include "support/skip.h"
 
 #define CALLS 37
@@ -301,8 +302,6 @@ int main(void)
 {
 	Suite *suite = suite_create("bench");
 	TCase *tc = tcase_create("instruments");
-	SRunner *runner;
-	int failed;
 
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, quantiles_match_sorted_values);
@@ -321,9 +320,5 @@ int main(void)
 	tcase_add_test(
 		tc, trials_end_where_no_two_are_alike_or_the_number_is_given);
 	tcase_add_test(tc, sizes_print_as_short_as_exact);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return t_exit_status(failed);
+	return t_run(suite);
 }

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -17,6 +16,7 @@
 
 #include "base/barrier.h"
 #include "port/channel.h"
+#include "support/run.h"
 
 #define STACK_BYTES (4u << 20) /* ThreadSanitizer needs one of them */
 #define WINDOW_MS 300
@@ -200,11 +200,5 @@ static Suite *fork_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(fork_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(fork_suite());
 }

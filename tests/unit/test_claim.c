@@ -7,10 +7,10 @@
  * Owns:  nothing.
  */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "am/claim.h"
+#include "support/run.h"
 
 /* One side of an exchange: what it does, and what that costs or saves. */
 struct side {
@@ -163,8 +163,6 @@ int main(void)
 {
 	Suite *s = suite_create("claim");
 	TCase *tc = tcase_create("claim");
-	SRunner *r;
-	int failed;
 
 	suite_add_tcase(s, tc);
 	tcase_add_test(tc, nothing_is_claimed_before_it_was_tried);
@@ -172,9 +170,5 @@ int main(void)
 	tcase_add_test(tc, shortest_way_is_taken_until_another_is);
 	tcase_add_loop_test(tc, rhythm_of_a_program_does_not_show, 2, 200);
 	tcase_add_loop_test(tc, both_sides_may_try_at_once, 0, 60);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(s);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/copy.h"
+#include "support/run.h"
 
 #define GUARD 0xa5
 #define ROOM 2048u
@@ -165,11 +166,5 @@ static Suite *copy_suite(void)
 
 int main(void)
 {
-	SRunner *r = srunner_create(copy_suite());
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return t_run(copy_suite());
 }

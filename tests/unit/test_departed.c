@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* test_departed.c - what the daemon remembers of endpoints that have gone. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "support/run.h"
 #include "vmbd/departed.h"
 
 #define MAX 3u
@@ -75,17 +75,11 @@ int main(void)
 {
 	Suite *s = suite_create("departed");
 	TCase *tc = tcase_create("departed");
-	SRunner *runner;
-	int failed;
 
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, start, stop);
 	tcase_add_test(tc, nobody_is_known_at_first);
 	tcase_add_test(tc, newest_take_the_place_of_the_oldest);
 	tcase_add_loop_test(tc, newest_of_a_handle_counts, 0, MAX);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(s);
 }

@@ -16,6 +16,7 @@
 #include "am/lane.h"
 #include "nic/engine.h"
 #include "support/ends.h"
+#include "support/run.h"
 
 static struct t_end a, b, c;
 
@@ -251,11 +252,5 @@ static Suite *faults_suite(void)
 
 int main(void)
 {
-	SRunner *r = srunner_create(faults_suite());
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return t_run(faults_suite());
 }

@@ -10,7 +10,6 @@
  */
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include <vmbypass/vmb.h>
@@ -19,6 +18,7 @@
 #include "am/idle.h"
 #include "port/port.h"
 #include "support/inproc.h"
+#include "support/run.h"
 
 #define MS 1000000ull /* ns */
 #define LOOKS_MAX 20000000u
@@ -378,8 +378,6 @@ int main(void)
 {
 	Suite *s = suite_create("idle");
 	TCase *tc = tcase_create("distance");
-	SRunner *r;
-	int failed;
 
 	suite_add_tcase(s, tc);
 	tcase_add_loop_test(tc, first_looks_do_without_the_clock, 0, 2);
@@ -398,9 +396,5 @@ int main(void)
 			    PACES * LOOKING);
 	tcase_add_loop_test(tc, looks_leave_the_clock_alone, 0, LOOKING);
 	tcase_add_loop_test(tc, daemon_that_is_there_is_no_loss, 0, CALLS);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(s);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lane_ends.h"
+#include "support/run.h"
 
 /* Polls of the receiver alone, until it has one more. */
 static unsigned polls_for_one(struct t_end *to)
@@ -607,5 +608,5 @@ int main(void)
 	tcase_add_loop_test(tc, lane_ends_when_it_is_slept_beside, 0, 3);
 	tcase_add_test(tc, sleeps_that_are_not_weighed_do_not_count);
 	tcase_add_test(tc, silent_lanes_become_cold);
-	return l_run(s);
+	return t_run(s);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lane_ends.h"
+#include "support/run.h"
 
 /* ---- a sender that lies -------------------------------------------------------------- */
 
@@ -297,5 +298,5 @@ int main(void)
 	tcase_add_test(tc, what_a_liar_sent_before_arrives);
 	tcase_add_loop_test(tc, random_words_harm_nobody_else, 0, 60);
 	tcase_add_loop_test(tc, words_out_of_place_are_ignored, 0, 12);
-	return l_run(s);
+	return t_run(s);
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "api/lock.h"
+#include "support/run.h"
 #include "support/skip.h"
 
 #define THREADS 3
@@ -152,8 +153,6 @@ int main(void)
 {
 	Suite *s = suite_create("lock");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_set_timeout(t, 60);
@@ -162,9 +161,5 @@ int main(void)
 	tcase_add_test(t, favoured_holder_yields);
 	tcase_add_test(t, either_word_ends_a_sleep);
 	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return t_exit_status(failed);
+	return t_run(s);
 }

@@ -3,10 +3,10 @@
 #include <check.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "am/maps.h"
+#include "support/run.h"
 
 #define T_PAGE 4096u
 
@@ -88,15 +88,9 @@ int main(void)
 {
 	Suite *s = suite_create("maps");
 	TCase *kind = tcase_create("kind");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(kind, maps_text_is_judged_by_every_line);
 	tcase_add_test(kind, maps_of_the_kernel_tell_private_from_shared);
 	suite_add_tcase(s, kind);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(s);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "msg/match.h"
+#include "support/run.h"
 
 #define OPERATIONS 100000
 #define LIVE_MAX 600
@@ -372,8 +373,6 @@ int main(void)
 	TCase *posted = tcase_create("posted");
 	TCase *items = tcase_create("items");
 	TCase *index = tcase_create("index");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(posted, setup, NULL);
 	tcase_add_loop_test(posted, posted_agrees_with_a_scan, 0, 5);
@@ -388,9 +387,5 @@ int main(void)
 	suite_add_tcase(suite, posted);
 	suite_add_tcase(suite, items);
 	suite_add_tcase(suite, index);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(suite);
 }

@@ -8,10 +8,10 @@
  * Trust: every payload is compared, and the memory beside it.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "msg/wire.h"
+#include "support/run.h"
 #include "unit/msg_ends.h"
 
 #define ALL VMB_MATCH_ALL
@@ -528,8 +528,6 @@ int main(void)
 	TCase *order = tcase_create("order");
 	TCase *completion = tcase_create("completion");
 	TCase *many = tcase_create("many");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(size, setup, m_teardown);
 	tcase_add_loop_test(size, message_arrives_whole, 0,
@@ -560,9 +558,5 @@ int main(void)
 	suite_add_tcase(suite, order);
 	suite_add_tcase(suite, completion);
 	suite_add_tcase(suite, many);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(suite);
 }

@@ -8,10 +8,10 @@
  * Trust: a lie must be counted, and change nothing else.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "msg/wire.h"
+#include "support/run.h"
 #include "unit/msg_ends.h"
 
 #define ALL VMB_MATCH_ALL
@@ -322,8 +322,6 @@ int main(void)
 {
 	Suite *suite = suite_create("msg_liar");
 	TCase *lies = tcase_create("lies");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(lies, setup, m_teardown);
 	tcase_add_test(lies, forged_numbers_change_nothing);
@@ -336,9 +334,5 @@ int main(void)
 	tcase_add_test(lies, cts_for_no_send_is_refused);
 	tcase_add_test(lies, refusals_to_a_deaf_peer_are_bounded);
 	suite_add_tcase(suite, lies);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(suite);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "msg/state.h"
+#include "support/run.h"
 #include "unit/msg_ends.h"
 
 #define ALL VMB_MATCH_ALL
@@ -622,8 +623,6 @@ int main(void)
 	TCase *connect = tcase_create("connect");
 	TCase *handler = tcase_create("handler");
 	TCase *memory = tcase_create("memory");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(end, setup, m_teardown);
 	tcase_add_loop_test(end, send_ends_when_its_time_is_over, 0, 2);
@@ -660,9 +659,5 @@ int main(void)
 	suite_add_tcase(suite, connect);
 	suite_add_tcase(suite, handler);
 	suite_add_tcase(suite, memory);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(suite);
 }

@@ -8,11 +8,11 @@
  */
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "nic/engine.h"
 #include "support/inproc.h"
+#include "support/run.h"
 
 static struct t_client a, b;
 
@@ -866,8 +866,6 @@ int main(void)
 {
 	Suite *s = suite_create("nic");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(t, start, stop);
 	tcase_set_timeout(t, 60);
@@ -901,9 +899,5 @@ int main(void)
 	tcase_add_test(t, trickle_leaves_the_quantum_alone);
 	tcase_add_test(t, transfers_of_nothing_cost_something);
 	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return t_run(s);
 }

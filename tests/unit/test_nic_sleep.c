@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "nic/engine.h"
+#include "support/run.h"
 
 static const struct vmb_geometry smallest = {
 	.eq_slots = VMB_EQ_SLOTS_MIN,
@@ -177,16 +178,10 @@ int main(void)
 {
 	Suite *s = suite_create("nic_sleep");
 	TCase *t = tcase_create("all");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, barrier_is_for_who_does_not_fence);
 	tcase_add_test(t, client_is_told_as_it_armed);
 	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return t_run(s);
 }

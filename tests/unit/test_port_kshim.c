@@ -25,6 +25,7 @@
 #include "base/util.h"
 #include "port/calls.h"
 #include "support/device.h"
+#include "support/run.h"
 #include "unit/fake_daemon.h"
 
 #define KEY 0x0123456700020001ull
@@ -740,13 +741,6 @@ static Suite *port_suite(void)
 
 int main(void)
 {
-	SRunner *runner;
-	int failed;
-
 	t_fake_port = &vmb_port_kshim;
-	runner = srunner_create(port_suite());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(port_suite());
 }

@@ -22,6 +22,7 @@
 #include "base/util.h"
 #include "port/calls.h"
 #include "port/port.h"
+#include "support/run.h"
 #include "unit/fake_daemon.h"
 
 #define KEY 0x0123456700020001ull
@@ -752,11 +753,5 @@ static Suite *port_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(port_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return t_run(port_suite());
 }

@@ -3,6 +3,7 @@
  * test_regcache.c - what the registration cache keeps, for how long, and what
  * it does when it may keep nothing.
  */
+#include "support/run.h"
 #include "test_regcache.h"
 #include "support/skip.h"
 
@@ -537,14 +538,8 @@ static bool system_lets_us_watch(void)
 int main(void)
 {
 	bool watching = system_lets_us_watch();
-	SRunner *runner;
-	int failed;
 
 	if (!watching)
 		t_skip(T_NOT_WATCHED);
-	runner = srunner_create(regcache_suite(watching));
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return t_exit_status(failed);
+	return t_run(regcache_suite(watching));
 }

@@ -13,6 +13,7 @@
 #include <vmbypass/abi/doorbell.h>
 
 #include "ring/ring.h"
+#include "support/run.h"
 
 #define SLOTS 8u
 #define NEAR_WRAP (0u - 3u) /* 2^32 is crossed after three slots */
@@ -343,11 +344,5 @@ static Suite *ring_suite(void)
 
 int main(void)
 {
-	SRunner *r = srunner_create(ring_suite());
-	int failed;
-
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return t_run(ring_suite());
 }

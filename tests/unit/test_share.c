@@ -10,12 +10,12 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "am/lane.h"
 #include "msg/state.h"
+#include "support/run.h"
 #include "unit/msg_ends.h"
 
 #define LONG ((3u << 20) + 5u) /* several pieces, the last one short */
@@ -685,8 +685,6 @@ int main(void)
 {
 	Suite *s = suite_create("share");
 	TCase *t = tcase_create("share");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(t, m_setup, m_teardown);
 	tcase_set_timeout(t, 60);
@@ -719,9 +717,5 @@ int main(void)
 	tcase_add_loop_test(t, announcements_that_cannot_be_are_streamed, 0, 2);
 	tcase_add_test(t, message_that_was_never_announced_is_stale);
 	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return t_run(s);
 }

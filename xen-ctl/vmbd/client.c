@@ -44,16 +44,45 @@ const char *vmbd_client_owner(const struct vmbd_client *c,
 	return text;
 }
 
+#define ABOUT 6
+
+/* What a line about a client has besides its text. */
+static const struct vmb_log_field *about(const struct vmbd_client *c,
+					 const char *event,
+					 struct vmb_log_field fields[ABOUT])
+{
+	const struct vmb_log_field all[] = {
+		VMB_LOG_TEXT("event", event),
+		VMB_LOG_NUMBER("client", c->number),
+		VMB_LOG_NUMBER("pid", (uint64_t)c->who.pid),
+		VMB_LOG_NUMBER("uid", c->who.uid),
+		VMB_LOG_NUMBER("domain", c->domain ? c->domain->id : 0),
+	};
+	unsigned n = vmb_array_size(all) - !c->domain;
+
+	memcpy(fields, all, sizeof(all));
+	if (c->who.guest) {
+		fields[2] = (struct vmb_log_field)VMB_LOG_TEXT(
+			"guest", c->who.guest->who.name);
+		fields[3] = fields[4];
+		n--;
+	}
+	fields[n] = (struct vmb_log_field){0};
+	return fields;
+}
+
 static __attribute__((format(printf, 2, 0))) void
 warn(struct vmbd_client *c, const char *format, va_list args)
 {
 	char text[320], owner[VMBD_OWNER_BYTES];
+	struct vmb_log_field fields[ABOUT];
 
 	if (!vmbd_talk_may(c->d, &c->who, VMBD_TALK_WARNING))
 		return;
 	vsnprintf(text, sizeof(text), format, args);
-	vmb_warn("client %u (%s): %s", c->number, vmbd_client_owner(c, owner),
-		 text);
+	vmb_log_with(VMB_LOG_WARN, about(c, "client_warning", fields),
+		     "client %u (%s): %s", c->number,
+		     vmbd_client_owner(c, owner), text);
 }
 
 void vmbd_client_warn(struct vmbd_client *c, const char *format, ...)
@@ -298,6 +327,7 @@ static void say_kept_out(struct vmbd_client *c, const char *domain, int err)
 
 int vmbd_client_admit(struct vmbd_client *c, const char *domain)
 {
+	struct vmb_log_field fields[ABOUT];
 	char owner[VMBD_OWNER_BYTES];
 	struct vmbd *d = c->d;
 	int err;
@@ -320,9 +350,10 @@ int vmbd_client_admit(struct vmbd_client *c, const char *domain)
 	vmb_list_append(&d->clients, &c->node);
 	d->client_count++;
 	if (vmbd_talk_may(d, &c->who, VMBD_TALK_COMING))
-		vmb_info("client %u: %s in domain %u%s%s", c->number,
-			 vmbd_client_owner(c, owner), c->domain->id,
-			 domain[0] ? " " : "", domain);
+		vmb_log_with(VMB_LOG_INFO, about(c, "client_came", fields),
+			     "client %u: %s in domain %u%s%s", c->number,
+			     vmbd_client_owner(c, owner), c->domain->id,
+			     domain[0] ? " " : "", domain);
 	return 0;
 }
 
@@ -354,6 +385,7 @@ static void give_back(struct vmbd_client *c)
 
 static void on_left(struct vmbd_client *c, const char *why)
 {
+	struct vmb_log_field fields[ABOUT];
 	char owner[VMBD_OWNER_BYTES];
 	struct vmbd *d = c->d;
 
@@ -365,9 +397,11 @@ static void on_left(struct vmbd_client *c, const char *why)
 		return;
 	}
 	if (vmbd_talk_may(d, &c->who, VMBD_TALK_COMING))
-		vmb_info("client %u leaves (%s), %s: %u endpoints, %u regions",
-			 c->number, why, vmbd_client_owner(c, owner),
-			 c->endpoint_count, c->region_count);
+		vmb_log_with(
+			VMB_LOG_INFO, about(c, "client_left", fields),
+			"client %u leaves (%s), %s: %u endpoints, %u regions",
+			c->number, why, vmbd_client_owner(c, owner),
+			c->endpoint_count, c->region_count);
 	give_back(c);
 	d->client_count--;
 	vmbd_domain_leave(c->domain);

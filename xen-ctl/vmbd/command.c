@@ -118,7 +118,9 @@ static struct vmbd_domain *find_domain(struct vmbd *d, const json_t *which)
 }
 
 /* The limits of the client or domain that the request names, or NULL. */
-static struct vmbd_limits *find_limits(struct vmbd *d, const json_t *request)
+/* Of a client or a domain, and whose they are. */
+static struct vmbd_limits *find_limits(struct vmbd *d, const json_t *request,
+				       struct vmb_log_field *whose)
 {
 	const json_t *number = json_object_get(request, "client");
 	struct vmbd_domain *domain;
@@ -129,10 +131,17 @@ static struct vmbd_limits *find_limits(struct vmbd *d, const json_t *request)
 		c = read_number(number, &which)
 			    ? vmbd_client_by_number(d, which)
 			    : NULL;
-		return c ? &c->limits : NULL;
+		if (!c)
+			return NULL;
+		*whose = (struct vmb_log_field)VMB_LOG_NUMBER("client",
+							      c->number);
+		return &c->limits;
 	}
 	domain = find_domain(d, json_object_get(request, "domain"));
-	return domain ? &domain->limits : NULL;
+	if (!domain)
+		return NULL;
+	*whose = (struct vmb_log_field)VMB_LOG_NUMBER("domain", domain->id);
+	return &domain->limits;
 }
 
 /* 1: given and good; 0: not given; -errno. */
@@ -152,11 +161,27 @@ static int read_limit(const json_t *request, enum vmbd_key key, uint64_t *value,
 	return 1;
 }
 
+static void say_limits(const struct vmbd_limits *limits,
+		       const struct vmb_log_field *whose)
+{
+	uint64_t endpoints = limits->of[VMBD_ENDPOINTS];
+	uint64_t memory = limits->of[VMBD_MEMORY];
+
+	vmb_log_with(VMB_LOG_INFO,
+		     VMB_LOG_FIELDS(VMB_LOG_TEXT("event", "limits_set"), *whose,
+				    VMB_LOG_NUMBER("endpoints", endpoints),
+				    VMB_LOG_NUMBER("memory", memory)),
+		     "limits of %s %llu: endpoints %llu memory %llu",
+		     whose->key, (unsigned long long)whose->number,
+		     (unsigned long long)endpoints, (unsigned long long)memory);
+}
+
 static int do_set_limit(struct vmbd *d, const json_t *request,
 			struct vmbd_command_result *result)
 {
 	static const enum vmbd_key keys[] = {VMBD_ENDPOINTS, VMBD_MEMORY};
-	struct vmbd_limits *limits = find_limits(d, request);
+	struct vmb_log_field whose;
+	struct vmbd_limits *limits = find_limits(d, request, &whose);
 	struct vmbd_limits changed;
 	int given, any = 0;
 
@@ -176,9 +201,7 @@ static int do_set_limit(struct vmbd *d, const json_t *request,
 		return fail(result, -EINVAL,
 			    "wanted is \"endpoints\":N or \"memory\":N");
 	*limits = changed;
-	vmb_info("limits changed: endpoints %llu memory %llu",
-		 (unsigned long long)limits->of[VMBD_ENDPOINTS],
-		 (unsigned long long)limits->of[VMBD_MEMORY]);
+	say_limits(limits, &whose);
 	return 0;
 }
 
@@ -197,8 +220,12 @@ static int do_set_weight(struct vmbd *d, const json_t *request,
 	if (given <= 0)
 		return fail(result, -EINVAL, "weight: allowed is 1 to 256");
 	vmbd_domain_set_weight(domain, (uint32_t)weight);
-	vmb_info("domain %u %s: weight %u", domain->id, domain->name,
-		 domain->weight);
+	vmb_log_with(VMB_LOG_INFO,
+		     VMB_LOG_FIELDS(VMB_LOG_TEXT("event", "weight_set"),
+				    VMB_LOG_NUMBER("domain", domain->id),
+				    VMB_LOG_NUMBER("weight", domain->weight)),
+		     "domain %u %s: weight %u", domain->id, domain->name,
+		     domain->weight);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "guest.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,27 @@
 static struct vmbd_guest *guest_of(struct vmb_list *node)
 {
 	return vmb_container_of(node, struct vmbd_guest, node);
+}
+
+/* ---- log ---------------------------------------------------------------- */
+
+static __attribute__((format(printf, 4, 5))) void
+say(const struct vmbd_guest *guest, enum vmb_log_level level, const char *event,
+    const char *format, ...)
+{
+	char text[VMB_ERROR_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	vmb_log_with(
+		level,
+		VMB_LOG_FIELDS(VMB_LOG_TEXT("event", event),
+			       VMB_LOG_TEXT("guest", guest->who.name),
+			       VMB_LOG_NUMBER("number", guest->who.id),
+			       VMB_LOG_NUMBER("domain", guest->domain->id)),
+		"%s", text);
 }
 
 /* ---- events ------------------------------------------------------------- */
@@ -79,16 +101,17 @@ int vmbd_guest_attached(void *arg, struct vmb_guest *g,
 		return refuse(err, who->name, why);
 	}
 	vmb_list_append(&d->guests, &guest->node);
-	vmb_info("guest %s (number %u) is attached: domain %u", who->name,
-		 who->id, guest->domain->id);
+	say(guest, VMB_LOG_INFO, "guest_attached",
+	    "guest %s (number %u) is attached: domain %u", who->name, who->id,
+	    guest->domain->id);
 	*result = guest;
 	return 0;
 }
 
 void vmbd_guest_detached(struct vmbd_guest *guest)
 {
-	vmb_info("guest %s (number %u) is detached", guest->who.name,
-		 guest->who.id);
+	say(guest, VMB_LOG_INFO, "guest_detached",
+	    "guest %s (number %u) is detached", guest->who.name, guest->who.id);
 	vmb_list_remove(&guest->node);
 	vmbd_domain_remove(guest->domain);
 	free(guest);
@@ -100,8 +123,9 @@ void vmbd_guest_lied(struct vmbd_guest *guest, unsigned fault, uint64_t value)
 
 	guest->faults++;
 	vmb_nic_fault_report(d->nic, guest->domain->nic, fault, 0, value);
-	vmb_warn("guest %s: %s (0x%llx)", guest->who.name,
-		 vmb_nic_code_text(fault), (unsigned long long)value);
+	say(guest, VMB_LOG_WARN, "guest_lied", "guest %s: %s (0x%llx)",
+	    guest->who.name, vmb_nic_code_text(fault),
+	    (unsigned long long)value);
 }
 
 /* ---- what the administrator wants --------------------------------------- */

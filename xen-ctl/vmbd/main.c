@@ -20,6 +20,7 @@
 #include "daemon.h"
 #include "domain.h"
 #include "guest.h"
+#include "logjson.h"
 
 /* ---- signals ------------------------------------------------------------ */
 
@@ -35,7 +36,10 @@ static void reload(struct vmbd *d)
 	d->policy = policy;
 	vmbd_domain_reweigh(d);
 	vmbd_guest_reconsider(d);
-	vmb_info("policy read again: weights hold now, limits for who comes");
+	vmb_log_with(VMB_LOG_INFO,
+		     VMB_LOG_FIELDS(VMB_LOG_TEXT("event", "policy_read")),
+		     "policy read again: weights hold now, limits for who "
+		     "comes");
 }
 
 static int on_hangup(sd_event_source *source,
@@ -88,9 +92,12 @@ static void say_ready(const struct vmbd *d)
 {
 	int fd = d->options->ready_fd;
 
-	vmb_info("ready at %s: %u engine threads, %u endpoints at most",
-		 d->options->socket, d->options->engines,
-		 d->options->endpoints_max);
+	vmb_log_with(VMB_LOG_INFO,
+		     VMB_LOG_FIELDS(VMB_LOG_TEXT("event", "ready"),
+				    VMB_LOG_TEXT("socket", d->options->socket)),
+		     "ready at %s: %u engine threads, %u endpoints at most",
+		     d->options->socket, d->options->engines,
+		     d->options->endpoints_max);
 	sd_notifyf(0, "READY=1\nSTATUS=serving %s", d->options->socket);
 	if (fd < 0)
 		return;
@@ -113,7 +120,9 @@ static int serve(struct vmbd *d)
 	vmbd_lock_close(&d->lock); /* who looks now finds us listening */
 	say_ready(d);
 	err = sd_event_loop(d->event);
-	vmb_info("stopping");
+	vmb_log_with(VMB_LOG_INFO,
+		     VMB_LOG_FIELDS(VMB_LOG_TEXT("event", "stopping")),
+		     "stopping");
 	sd_notify(0, "STOPPING=1");
 
 err_close_admin:
@@ -151,6 +160,8 @@ int main(int argc, char **argv)
 	vmbd_options_parse(&options, argc, argv);
 	vmb_log_set_level(options.log);
 	vmb_log_set_systemd(getenv("JOURNAL_STREAM") != NULL);
+	if (options.log_json)
+		vmb_log_set_form(vmbd_logjson);
 	raise_descriptors();
 	if (vmbd_policy_load(options.policy, &d.policy))
 		return VMBD_EXIT_POLICY;

@@ -36,6 +36,7 @@ enum {
 	OPT_QUANTUM,
 	OPT_ENDPOINTS,
 	OPT_LOG,
+	OPT_LOG_JSON,
 	OPT_FOREGROUND,
 	OPT_READY_FD,
 };
@@ -77,6 +78,8 @@ static const struct argp_option rows[] = {
 	{.doc = "Daemon:"},
 	{"log", OPT_LOG, "LEVEL", 0,
 	 "none, error, warn, info (the default) or debug, to stderr", 0},
+	{"log-json", OPT_LOG_JSON, NULL, 0,
+	 "Each line of the log is a JSON object", 0},
 	{"foreground", OPT_FOREGROUND, NULL, 0,
 	 "Stay in the foreground (the only mode)", 0},
 	{"ready-fd", OPT_READY_FD, "FD", 0,
@@ -229,6 +232,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 				   "--log %s: allowed is none, error, "
 				   "warn, info or debug",
 				   arg);
+		break;
+	case OPT_LOG_JSON:
+		o->log_json = true;
 		break;
 	case OPT_READY_FD:
 		o->ready_fd =

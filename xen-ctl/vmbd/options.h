@@ -32,6 +32,7 @@ struct vmbd_options {
 	uint32_t quantum; /* 0: the engine's own */
 	uint32_t endpoints_max;
 	enum vmb_log_level log;
+	bool log_json;
 	int ready_fd; /* -1: none */
 };
 

@@ -124,7 +124,10 @@ void vmb_xen_guest_lied(struct vmb_guest *g, unsigned fault, uint64_t value)
 
 void vmb_xen_guest_send_away(struct vmb_guest *g, const char *why)
 {
-	vmb_error("guest %s is sent away: %s", g->who.name, why);
+	vmb_log_with(VMB_LOG_ERROR,
+		     VMB_LOG_FIELDS(VMB_LOG_TEXT("event", "guest_sent_away"),
+				    VMB_LOG_TEXT("guest", g->who.name)),
+		     "guest %s is sent away: %s", g->who.name, why);
 	g->lies = XEN_LIES_MAX;
 	close_device(g, why);
 }
@@ -248,7 +251,11 @@ static void connect_device(struct vmb_guest *g)
 	if (err) {
 		snprintf(error, sizeof(error), "cannot connect: %s: %s", what,
 			 strerror(-err));
-		vmb_warn("guest %s: %s", g->who.name, error);
+		vmb_log_with(
+			VMB_LOG_WARN,
+			VMB_LOG_FIELDS(VMB_LOG_TEXT("event", "guest_refused"),
+				       VMB_LOG_TEXT("guest", g->who.name)),
+			"guest %s: %s", g->who.name, error);
 		if (err == -ENOMEM || err == -EMFILE || err == -ENFILE)
 			g->lies++; /* none, but it must not go on for ever */
 		else
@@ -260,7 +267,10 @@ static void connect_device(struct vmb_guest *g)
 	vmb_publish(&g->events->alive, 1);
 	g->state = XEN_CONNECTED;
 	set_state(g, XenbusStateConnected);
-	vmb_info("guest %s is connected", g->who.name);
+	vmb_log_with(VMB_LOG_INFO,
+		     VMB_LOG_FIELDS(VMB_LOG_TEXT("event", "guest_connected"),
+				    VMB_LOG_TEXT("guest", g->who.name)),
+		     "guest %s is connected", g->who.name);
 	vmb_xen_ring_serve(g); /* what came before we listened */
 }
 
