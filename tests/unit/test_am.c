@@ -10,6 +10,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -404,10 +405,68 @@ START_TEST(close_does_not_wait_for_a_stuck_peer_for_ever)
 
 	for (unsigned i = 0; i < 3000; i++)
 		ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), 0);
-	t_end_close(&a, 50);
-	ck_assert_uint_lt(vmb_now_ns() - start, 5000000000u);
+	t_end_close(&a, 1000);
+	ck_assert_uint_lt(vmb_now_ns() - start, 4000000000u);
 	t_ends_until(b.gone, &b);
 	ck_assert_uint_lt(b.received[0], 3000);
+}
+END_TEST
+
+/* A receiver that takes a few now and then, until it is told to stop. */
+struct slow {
+	int few, pause_ms;
+	bool stop;
+};
+
+static void *take_slowly(void *arg)
+{
+	struct slow *slow = arg;
+
+	while (!vmb_load_relaxed(&slow->stop)) {
+		ck_assert_int_ge(vmb_am_poll(&b.am, slow->few), 0);
+		poll(NULL, 0, slow->pause_ms);
+	}
+	return NULL;
+}
+
+/* Post that many, close a, and return how long that took. */
+static uint64_t close_on(struct slow *slow, unsigned count, int linger_ms)
+{
+	pthread_t thread;
+	uint64_t start;
+
+	for (unsigned i = 0; i < count; i++)
+		ck_assert_int_eq(t_end_post(&a, &b, 0, 8, VMB_AM_QUEUE), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, take_slowly, slow), 0);
+	start = vmb_now_ns();
+	t_end_close(&a, linger_ms);
+	start = vmb_now_ns() - start;
+	vmb_store_relaxed(&slow->stop, true);
+	pthread_join(thread, NULL);
+	return start;
+}
+
+/* The time is that without progress: twice as long in all is no matter. */
+START_TEST(close_waits_while_a_slow_receiver_takes)
+{
+	struct slow slow = {.few = 250, .pause_ms = 100};
+
+	ck_assert_uint_gt(close_on(&slow, 6000, 1000), 1000000000u);
+	t_ends_until(b.gone, &b);
+	ck_assert_uint_eq(b.received[0], 6000);
+}
+END_TEST
+
+/* But it is bounded: who takes a few now and then holds up nobody for ever. */
+START_TEST(close_does_not_wait_for_a_slow_receiver_for_ever)
+{
+	struct slow slow = {.few = 50, .pause_ms = 5};
+	uint64_t took = close_on(&slow, 30000, 100);
+
+	ck_assert_uint_gt(took, 300000000u);
+	ck_assert_uint_lt(took, 5000000000u);
+	t_ends_until(b.gone, &b);
+	ck_assert_uint_lt(b.received[0], 30000);
 }
 END_TEST
 
@@ -480,6 +539,8 @@ static Suite *am_suite(void)
 	tcase_add_test(tc, lost_daemon_is_noticed);
 	tcase_add_test(tc, close_delivers_what_was_queued);
 	tcase_add_test(tc, close_does_not_wait_for_a_stuck_peer_for_ever);
+	tcase_add_test(tc, close_waits_while_a_slow_receiver_takes);
+	tcase_add_test(tc, close_does_not_wait_for_a_slow_receiver_for_ever);
 	tcase_add_test(tc, close_of_half_built_is_harmless);
 	tcase_add_test(tc, every_code_has_an_errno);
 	return s;
