@@ -427,17 +427,24 @@ static struct vmb_nic_domain *domain_of(struct vmb_engine *engine,
 				shares[0]);
 }
 
-/* The endpoint was faulted: tell its client and its peers, drop what it had. */
+/*
+ * The endpoint was faulted: drop what it had, tell its client and its peers, in
+ * this order. Who is told may use the memory of its transfers for other things.
+ */
 static void lay_off(struct vmb_nic_endpoint *ep)
 {
+	uint32_t code = vmb_load_relaxed(&ep->fault_code);
 	struct vmb_slot event = {
 		.op = VMB_EV_FAULT,
-		.status = (uint8_t)vmb_load_relaxed(&ep->fault_code),
+		.status = (uint8_t)code,
 		.hdr = ep->doorbell.pos,
 	};
 
 	ep->laid_off = true;
 	vmb_transfer_abort(ep);
+	vmb_store_relaxed(&ep->ctl->fault_code, code);
+	vmb_publish(&ep->ctl->state, VMB_STATE_FAULTED);
+	vmb_store_relaxed(&ep->stats->state, VMB_STATE_FAULTED);
 	vmb_events_lock(ep);
 	if (vmb_ring_room(&ep->events)) /* else ctl->state has to say it */
 		vmb_ring_commit(&ep->events, &event);

@@ -182,10 +182,7 @@ void vmb_endpoint_fault(struct vmb_engine *engine, struct vmb_nic_endpoint *ep,
 	vmb_publish(&ep->state, VMB_STATE_FAULTED); /* pairs with look() */
 	if (!first)
 		return;
-	vmb_store_relaxed(&ep->ctl->fault_code, code);
-	vmb_publish(&ep->ctl->state, VMB_STATE_FAULTED);
-	vmb_store_relaxed(&ep->stats->state, VMB_STATE_FAULTED);
-	/* its own thread tells the client, and drops what is under way */
+	/* its own thread drops what is under way, and tells the client then */
 	vmb_publish(&ep->engine->look_all, 1);
 	if (ep->engine != engine)
 		vmb_engine_wake(ep->engine);

@@ -124,6 +124,30 @@ START_TEST(fault_by_another_engine_tells_its_code)
 }
 END_TEST
 
+/*
+ * Another engine cannot know what its own is writing: the client is told when
+ * that has stopped, and not before.
+ */
+START_TEST(client_is_told_by_its_own_engine)
+{
+	post_short(&a, &b, small.eq_slots - EVENTS_KEPT);
+	t_nic_settle();
+	vmb_publish(&b.am.ctl->consumed, vmb_pack(0x7fffffff, 0));
+	post_short(&a, &b, 1);
+	while (inside(&b)->state == VMB_STATE_OPEN)
+		t_nic_breathe_one(0);
+	ck_assert_uint_eq(b.am.ctl->state, VMB_STATE_OPEN);
+	ck_assert_uint_eq(inside(&b)->stats->state, VMB_STATE_OPEN);
+	ck_assert_uint_ne(last_event(&b)->op, VMB_EV_FAULT);
+	while (!inside(&b)->laid_off)
+		t_nic_breathe_one(1);
+	ck_assert_uint_eq(b.am.ctl->state, VMB_STATE_FAULTED);
+	ck_assert_uint_eq(b.am.ctl->fault_code, VMB_CODE_BAD_CONSUMER);
+	ck_assert_uint_eq(inside(&b)->stats->state, VMB_STATE_FAULTED);
+	ck_assert_uint_eq(last_event(&b)->op, VMB_EV_FAULT);
+}
+END_TEST
+
 /* The next descriptor of it that the engine takes is a lie. */
 static void lie(struct t_end *e)
 {
@@ -242,6 +266,7 @@ static Suite *faults_suite(void)
 	TCase *tc = add_case(s, "client");
 
 	tcase_add_test(tc, fault_by_another_engine_tells_its_code);
+	tcase_add_test(tc, client_is_told_by_its_own_engine);
 	tcase_add_test(tc, sleeping_client_is_told_of_its_fault);
 	tc = add_case(s, "peers");
 	tcase_add_test(tc, peers_hear_of_a_fault_once);
