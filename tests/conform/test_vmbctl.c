@@ -486,17 +486,17 @@ START_TEST(weight_is_set_by_name_and_by_number)
 }
 END_TEST
 
-/* An option counts over VMB_SOCKET, and that over VMB_PORT. */
+/* The order of programs: VMB_PORT counts over VMB_SOCKET. An option over both. */
 START_TEST(daemon_is_found_where_programs_find_it)
 {
 	char port[64];
 
 	snprintf(port, sizeof(port), "local:%s", b.daemon.socket);
-	unsetenv("VMB_SOCKET");
+	setenv("VMB_SOCKET", "/nowhere/vmbd.sock", 1);
 	setenv("VMB_PORT", port, 1);
 	RUN(NULL, &r, "status");
 	ck_assert_int_eq(r.status, 0);
-	setenv("VMB_SOCKET", "/nowhere/vmbd.sock", 1);
+	setenv("VMB_PORT", "local", 1);
 	RUN(NULL, &r, "status");
 	ck_assert_int_eq(r.status, 1);
 	assert_has(r.err, "/nowhere/vmbd.sock");
@@ -505,7 +505,8 @@ START_TEST(daemon_is_found_where_programs_find_it)
 	ck_assert_int_eq(r.status, 0);
 	setenv("VMB_SOCKET", b.daemon.socket, 1);
 	RUN(NULL, &r, "status");
-	ck_assert_int_eq(r.status, 0);
+	ck_assert_int_eq(r.status, 1);
+	assert_has(r.err, "/nowhere/else");
 	/* what is no path is no business of ours */
 	unsetenv("VMB_SOCKET");
 	setenv("VMB_PORT", "kshim", 1);

@@ -221,15 +221,13 @@ static void parse_socket(struct argp_state *state, const char *path,
 		strcpy(o->socket, path);
 }
 
-/* Where programs find it, too, when nobody has told us. */
+/* Where programs find it, too, when nobody has told us: in the same order. */
 static int default_socket(char *path, size_t size)
 {
-	const char *chosen = getenv("VMB_SOCKET"), *port = getenv("VMB_PORT");
-	const char local[] = "local:";
+	const char *port = getenv("VMB_PORT"), local[] = "local:";
 	size_t len = strlen(local);
 
-	if ((chosen && *chosen) || !port || strncmp(port, local, len) ||
-	    !port[len])
+	if (!port || strncmp(port, local, len) || !port[len])
 		return vmb_default_socket(path, size);
 	if ((size_t)snprintf(path, size, "%s", port + len) >= size)
 		return -ENAMETOOLONG;
