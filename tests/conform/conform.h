@@ -85,6 +85,14 @@ void t_flush(struct t_pair *pair, struct vmb_endpoint *ep);
 /* The same again and again for both: nothing else will arrive. */
 void t_settle(struct t_pair *pair);
 
+#define T_LARGE (1u << 20) /* bytes of a message that needs a rendezvous */
+
+/*
+ * Zeroed pages until the test ends. For what is large: a leak detector reads all
+ * static arrays of the program at the end of every test.
+ */
+void *t_pages(size_t len);
+
 /* Bytes that depend on their place and on seed. */
 void t_fill(void *buf, size_t len, unsigned seed);
 void t_verify(const void *buf, size_t len, unsigned seed);

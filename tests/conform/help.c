@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "conform/conform.h"
@@ -219,6 +220,15 @@ void t_settle(struct t_pair *pair)
 		t_flush(pair, pair->a);
 		t_flush(pair, pair->b);
 	}
+}
+
+void *t_pages(size_t len)
+{
+	void *pages = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(pages, MAP_FAILED);
+	return pages;
 }
 
 void t_fill(void *buf, size_t len, unsigned seed)

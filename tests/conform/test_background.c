@@ -15,9 +15,13 @@
 
 #include "conform/conform.h"
 
-#define LARGE (1u << 20)
+static unsigned char *out, *in; /* a large message */
 
-static unsigned char out[LARGE], in[LARGE];
+static void setup(void)
+{
+	out = t_pages(T_LARGE);
+	in = t_pages(T_LARGE);
+}
 
 static struct vmb_endpoint *open_end(uint32_t flags)
 {
@@ -31,7 +35,6 @@ static struct vmb_endpoint *open_end(uint32_t flags)
 static struct t_pair open_pair(uint32_t flags_of_b)
 {
 	struct t_pair pair = {.a = t_open(NULL), .b = open_end(flags_of_b)};
-
 	pair.to_b = t_connect(pair.a, pair.b);
 	pair.to_a = t_connect(pair.b, pair.a);
 	return pair;
@@ -47,15 +50,15 @@ START_TEST(receiver_that_is_away_gets_a_large_message)
 	int done;
 
 	for (unsigned i = 0; i < 20; i++) {
-		t_fill(out, LARGE, i);
-		recv = t_irecv(pair.b, 1, VMB_MATCH_ALL, in, LARGE);
+		t_fill(out, T_LARGE, i);
+		recv = t_irecv(pair.b, 1, VMB_MATCH_ALL, in, T_LARGE);
 		status = t_finish(pair.a,
-				  t_isend(pair.a, pair.to_b, 1, out, LARGE));
+				  t_isend(pair.a, pair.to_b, 1, out, T_LARGE));
 		ck_assert_int_eq(status.code, 0);
-		t_verify(in, LARGE, i);
+		t_verify(in, T_LARGE, i);
 		t_ok(vmb_wait(pair.b, &recv, T_MS, &status, &done));
 		ck_assert_int_eq(done, 1);
-		ck_assert_uint_eq(status.xfer_len, LARGE);
+		ck_assert_uint_eq(status.xfer_len, T_LARGE);
 	}
 	t_pair_close(&pair);
 }
@@ -67,8 +70,8 @@ START_TEST(sender_that_is_away_is_told_of_the_end)
 	struct vmb_req *send;
 	int done = 0;
 
-	send = t_isend(pair.b, pair.to_a, 1, out, LARGE);
-	t_finish(pair.a, t_irecv(pair.a, 1, VMB_MATCH_ALL, in, LARGE));
+	send = t_isend(pair.b, pair.to_a, 1, out, T_LARGE);
+	t_finish(pair.a, t_irecv(pair.a, 1, VMB_MATCH_ALL, in, T_LARGE));
 	t_ok(vmb_hold(pair.a, 0)); /* nothing of b's */
 	for (double end = t_seconds() + T_MS / 1000; !done;) {
 		/* buffered looks at the request and makes no progress */
@@ -88,8 +91,8 @@ START_TEST(without_it_the_message_waits)
 	struct vmb_req *recv, *send;
 	int done;
 
-	recv = t_irecv(pair.b, 1, VMB_MATCH_ALL, in, LARGE);
-	send = t_isend(pair.a, pair.to_b, 1, out, LARGE);
+	recv = t_irecv(pair.b, 1, VMB_MATCH_ALL, in, T_LARGE);
+	send = t_isend(pair.a, pair.to_b, 1, out, T_LARGE);
 	t_ok(vmb_wait(pair.a, &send, 50, NULL, &done));
 	ck_assert_int_eq(done, 0);
 	t_finish_pair(&pair, pair.a, send);
@@ -105,7 +108,8 @@ START_TEST(time_limits_are_kept)
 	int done = 0;
 
 	t_ok(vmb_set_request_timeout(pair.b, NULL, 20));
-	send = t_isend(pair.b, pair.to_a, 1, out, LARGE); /* nobody receives */
+	send = t_isend(pair.b, pair.to_a, 1, out,
+		       T_LARGE); /* nobody receives */
 	for (double end = t_seconds() + T_MS / 1000; !done;) {
 		t_ok(vmb_ibuffered(pair.b, send, &done));
 		ck_assert(t_seconds() < end);
@@ -258,10 +262,10 @@ START_TEST(waiters_take_the_sleep_over)
 
 	for (int i = 0; i < 10; i++) {
 		poll(NULL, 0, 10); /* it sleeps */
-		recv = t_irecv(pair.b, 1, VMB_MATCH_ALL, in, LARGE);
+		recv = t_irecv(pair.b, 1, VMB_MATCH_ALL, in, T_LARGE);
 		t_ok(vmb_wait(pair.b, &recv, 10, NULL, &done));
 		ck_assert_int_eq(done, 0);
-		t_finish(pair.a, t_isend(pair.a, pair.to_b, 1, out, LARGE));
+		t_finish(pair.a, t_isend(pair.a, pair.to_b, 1, out, T_LARGE));
 		t_finish(pair.b, recv);
 	}
 	t_pair_close(&pair);
@@ -341,15 +345,18 @@ Suite *t_background_suite(void)
 	Suite *s = suite_create("background");
 	TCase *tc = t_case(s, "messages");
 
+	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, receiver_that_is_away_gets_a_large_message);
 	tcase_add_test(tc, sender_that_is_away_is_told_of_the_end);
 	tcase_add_test(tc, without_it_the_message_waits);
 	tcase_add_test(tc, time_limits_are_kept);
 	tc = t_case(s, "handlers");
+	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, handlers_run_in_it);
 	tcase_add_test(tc, hold_keeps_it_off);
 	tcase_add_test(tc, close_waits_for_its_handler);
 	tc = t_case(s, "cost");
+	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, it_sleeps_when_nothing_happens);
 	tcase_add_test(tc, waiters_take_the_sleep_over);
 	tcase_add_test(tc, open_and_close_at_any_moment);

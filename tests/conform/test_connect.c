@@ -312,9 +312,8 @@ END_TEST
 START_TEST(disconnect_ends_what_is_pending)
 {
 	struct t_pair pair = t_pair_open();
-	size_t len = 1u << 20;
-	static char buf[1u << 20], in[16];
-	struct vmb_req *send = t_isend(pair.a, pair.to_b, 1, buf, len);
+	char *buf = t_pages(T_LARGE), in[16];
+	struct vmb_req *send = t_isend(pair.a, pair.to_b, 1, buf, T_LARGE);
 	struct vmb_req *recv = t_irecv(pair.a, 9, VMB_MATCH_ALL, in, 16);
 	struct vmb_status status;
 	int done;

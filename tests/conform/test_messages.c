@@ -290,7 +290,8 @@ START_TEST(messages_match_in_the_order_of_sends)
 		COUNT = 60
 	};
 	struct t_pair pair = t_pair_open();
-	static unsigned char out[COUNT][70000], in[70000];
+	unsigned char(*out)[70000] = t_pages(COUNT * sizeof(*out));
+	static unsigned char in[70000];
 	struct vmb_req *sends[COUNT];
 	struct vmb_status status;
 

@@ -219,7 +219,7 @@ END_TEST
 
 START_TEST(killed_peer_is_reported)
 {
-	static char buf[4u << 20];
+	char *buf = t_pages(4 * T_LARGE);
 	struct vmb_status status;
 	struct vmb_endpoint *ep;
 	struct vmb_addr addr;
@@ -234,7 +234,7 @@ START_TEST(killed_peer_is_reported)
 	t_finish(ep, t_isend(ep, addr, 1, "x", 1));
 	t_finish(ep, t_irecv(ep, 1, VMB_MATCH_ALL, buf, 1));
 	kill(pid, SIGSTOP); /* it will not receive this one */
-	req = t_isend(ep, addr, 2, buf, sizeof(buf));
+	req = t_isend(ep, addr, 2, buf, 4 * T_LARGE);
 	poll(NULL, 0, 20);
 	kill(pid, SIGKILL);
 	status = t_finish(ep, req);
@@ -474,11 +474,11 @@ START_TEST(death_of_the_daemon_is_reported_by_each_call)
 	struct t_pair pair;
 	struct left left = {0};
 	struct sleeper ss[3];
-	static char buf[1u << 20];
+	char *buf = t_pages(T_LARGE);
 	struct vmb_req *send, *recv;
 
 	pair = t_pair_open();
-	send = t_isend(pair.a, pair.to_b, 6, buf, sizeof(buf));
+	send = t_isend(pair.a, pair.to_b, 6, buf, T_LARGE);
 	recv = t_irecv(pair.a, 7, VMB_MATCH_ALL, buf, 1);
 	leave(&pair, &left);
 	for (int i = 0; i < 3; i++) {

@@ -205,7 +205,7 @@ END_TEST
 START_TEST(buffered_tells_when_memory_is_free)
 {
 	struct t_pair pair = t_pair_open();
-	static char big[1u << 20];
+	char *big = t_pages(T_LARGE);
 	struct vmb_segment seg = {big, 100};
 	struct vmb_req *small, *large, *recv;
 	int done;
@@ -213,7 +213,7 @@ START_TEST(buffered_tells_when_memory_is_free)
 	t_ok(vmb_issend(pair.a, &seg, 1, pair.to_b, 1, NULL, &small));
 	t_ok(vmb_ibuffered(pair.a, small, &done));
 	ck_assert_int_eq(done, 1); /* copied, though nobody matched it */
-	large = t_isend(pair.a, pair.to_b, 2, big, sizeof(big));
+	large = t_isend(pair.a, pair.to_b, 2, big, T_LARGE);
 	t_ok(vmb_ibuffered(pair.a, large, &done));
 	ck_assert_int_eq(done, 0);
 	recv = t_irecv(pair.b, 9, VMB_MATCH_ALL, big, 1);
@@ -261,8 +261,8 @@ END_TEST
 START_TEST(send_times_out_when_nobody_receives)
 {
 	struct t_pair pair = t_pair_open();
-	static char buf[1u << 20];
-	struct vmb_req *send = t_isend(pair.a, pair.to_b, 1, buf, sizeof(buf));
+	char *buf = t_pages(T_LARGE);
+	struct vmb_req *send = t_isend(pair.a, pair.to_b, 1, buf, T_LARGE);
 	double start = t_seconds();
 	struct vmb_status status;
 
@@ -279,15 +279,15 @@ END_TEST
 START_TEST(default_timeout_counts_for_later_sends)
 {
 	struct t_pair pair = t_pair_open();
-	static char buf[1u << 20];
+	char *buf = t_pages(T_LARGE);
 	struct vmb_req *before, *with, *after;
 	int done;
 
-	before = t_isend(pair.a, pair.to_b, 1, buf, sizeof(buf));
+	before = t_isend(pair.a, pair.to_b, 1, buf, T_LARGE);
 	t_ok(vmb_set_request_timeout(pair.a, NULL, 50));
-	with = t_isend(pair.a, pair.to_b, 2, buf, sizeof(buf));
+	with = t_isend(pair.a, pair.to_b, 2, buf, T_LARGE);
 	t_ok(vmb_set_request_timeout(pair.a, NULL, 0));
-	after = t_isend(pair.a, pair.to_b, 3, buf, sizeof(buf));
+	after = t_isend(pair.a, pair.to_b, 3, buf, T_LARGE);
 	ck_assert_int_eq(t_finish(pair.a, with).code, -ETIMEDOUT);
 	t_ok(vmb_test(pair.a, &before, NULL, &done));
 	ck_assert_int_eq(done, 0);

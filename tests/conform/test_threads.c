@@ -315,11 +315,11 @@ END_TEST
 START_TEST(sleeper_hears_of_an_earlier_deadline)
 {
 	struct t_pair pair = open_in_mode(_i);
-	static char buf[1u << 20];
+	char *buf = t_pages(T_LARGE);
 	struct one one = {.ep = pair.a};
 	pthread_t thread;
 
-	one.req = t_isend(pair.a, pair.to_b, 1, buf, sizeof(buf));
+	one.req = t_isend(pair.a, pair.to_b, 1, buf, T_LARGE);
 	pthread_create(&thread, NULL, finish_one, &one);
 	usleep(20000);
 	t_ok(vmb_set_request_timeout(pair.a, one.req, 30));

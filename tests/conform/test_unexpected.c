@@ -42,7 +42,7 @@ static enum vmb_unexpected_action note(void *context, struct vmb_addr source,
 
 static void send_filled(struct t_pair *pair, uint64_t match, size_t len)
 {
-	static char out[1u << 20];
+	char *out = t_pages(T_LARGE);
 
 	t_fill(out, len, (unsigned)match);
 	t_isend(pair->a, pair->to_b, match, out, len);
@@ -75,16 +75,16 @@ START_TEST(handler_sees_large_messages_without_data)
 {
 	struct seen s = {.answer = VMB_UNEXPECTED_CONTINUE};
 	struct t_pair pair = t_pair_open();
-	static char in[1u << 20];
+	char *in = t_pages(T_LARGE);
 
 	t_ok(vmb_set_unexpected_handler(pair.b, note, &s));
-	send_filled(&pair, 3, sizeof(in));
+	send_filled(&pair, 3, T_LARGE);
 	ck_assert_uint_eq(s.calls, 1);
-	ck_assert_uint_eq(s.len, sizeof(in));
+	ck_assert_uint_eq(s.len, T_LARGE);
 	ck_assert(!s.has_data);
 	t_finish_pair(&pair, pair.b,
-		      t_irecv(pair.b, 3, VMB_MATCH_ALL, in, sizeof(in)));
-	t_verify(in, sizeof(in), 3);
+		      t_irecv(pair.b, 3, VMB_MATCH_ALL, in, T_LARGE));
+	t_verify(in, T_LARGE, 3);
 	t_pair_close(&pair);
 }
 END_TEST
@@ -93,13 +93,13 @@ START_TEST(large_message_that_was_finished_ends_its_send)
 {
 	struct seen s = {.answer = VMB_UNEXPECTED_FINISHED};
 	struct t_pair pair = t_pair_open();
-	static char out[1u << 20];
+	char *out = t_pages(T_LARGE);
 	struct vmb_status status;
 	struct vmb_req *send;
 	int done;
 
 	t_ok(vmb_set_unexpected_handler(pair.b, note, &s));
-	send = t_isend(pair.a, pair.to_b, 3, out, sizeof(out));
+	send = t_isend(pair.a, pair.to_b, 3, out, T_LARGE);
 	status = t_finish_pair(&pair, pair.a, send);
 	ck_assert_int_eq(status.code, -EMSGSIZE); /* nothing was taken */
 	ck_assert_uint_eq(status.xfer_len, 0);

@@ -441,12 +441,12 @@ START_TEST(epoll_reports_timeouts_and_connects)
 {
 	struct t_pair pair = t_pair_open();
 	int epoll_fd = make_epoll(pair.a);
-	static char buf[1u << 20];
+	char *buf = t_pages(T_LARGE);
 	struct vmb_req *req;
 
 	t_ok(vmb_iconnect(pair.a, t_nic_id(), t_id(pair.b), 0, 1, NULL, &req));
 	ck_assert_int_eq(loop_until(pair.a, epoll_fd, req).code, 0);
-	req = t_isend(pair.a, pair.to_b, 1, buf, sizeof(buf));
+	req = t_isend(pair.a, pair.to_b, 1, buf, T_LARGE);
 	t_ok(vmb_set_request_timeout(pair.a, req, 50));
 	ck_assert_int_eq(loop_until(pair.a, epoll_fd, req).code, -ETIMEDOUT);
 	close(epoll_fd);
