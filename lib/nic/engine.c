@@ -427,11 +427,8 @@ static struct vmb_nic_domain *domain_of(struct vmb_engine *engine,
 				shares[0]);
 }
 
-/*
- * The endpoint was faulted: drop what it had, tell its client and its peers, in
- * this order. Who is told may use the memory of its transfers for other things.
- */
-static void lay_off(struct vmb_nic_endpoint *ep)
+/* Its client hears of it by its state and, if there is room, by an event. */
+static void tell_faulted(struct vmb_nic_endpoint *ep)
 {
 	uint32_t code = vmb_load_relaxed(&ep->fault_code);
 	struct vmb_slot event = {
@@ -440,18 +437,30 @@ static void lay_off(struct vmb_nic_endpoint *ep)
 		.hdr = ep->doorbell.pos,
 	};
 
-	ep->laid_off = true;
-	vmb_transfer_abort(ep);
 	vmb_store_relaxed(&ep->ctl->fault_code, code);
 	vmb_publish(&ep->ctl->state, VMB_STATE_FAULTED);
 	vmb_store_relaxed(&ep->stats->state, VMB_STATE_FAULTED);
 	vmb_events_lock(ep);
-	if (vmb_ring_room(&ep->events)) /* else ctl->state has to say it */
+	if (vmb_ring_room(&ep->events))
 		vmb_ring_commit(&ep->events, &event);
 	vmb_events_unlock(ep);
 	vmb_engine_touch(ep->engine, ep);
+}
+
+/*
+ * The endpoint was faulted: drop what it had, tell its client and its peers. Who
+ * is told may use the memory of its transfers for other things; so while a copy
+ * to it is under way the client is not told, and this is called again.
+ */
+static void lay_off(struct vmb_nic_endpoint *ep)
+{
+	ep->laid_off = vmb_transfer_stop(ep);
+	if (ep->laid_off)
+		tell_faulted(ep);
 	/* who waits for room, in a lane, or for an answer: it is as good as gone.
-	 * Who delivered to it noted that under its lock, before we had it. */
+	 * Who delivered to it noted that under its lock, before we have it. */
+	vmb_events_lock(ep);
+	vmb_events_unlock(ep);
 	vmb_arm_fence(); /* pairs with that in bounce_no_room() */
 	vmb_events_tell_gone(ep->engine, ep);
 }

@@ -297,6 +297,11 @@ unsigned vmb_transfer_serve(struct vmb_engine *engine,
 bool vmb_transfer_ready(struct vmb_nic_endpoint *ep);
 /* Drop all of them without events; the endpoint goes away. */
 void vmb_transfer_abort(struct vmb_nic_endpoint *ep);
+/*
+ * The same, but for copies to memory of its own side that are under way: they
+ * cannot be called back. True: there is none. Else again, when one has ended.
+ */
+bool vmb_transfer_stop(struct vmb_nic_endpoint *ep);
 /* Give the mover's jobs back; its regions are gone, so this ends them. */
 void vmb_transfer_leave(struct vmb_nic_endpoint *ep,
 			const struct vmb_nic_mover *mover);

@@ -88,6 +88,21 @@ struct vmb_nic_mover *vmb_transfer_writer(const struct vmb_nic_endpoint *ep)
 	return NULL;
 }
 
+bool vmb_transfer_stop(struct vmb_nic_endpoint *ep)
+{
+	struct vmb_list *l, *tmp;
+
+	ep->fenced = false;
+	vmb_list_each_safe (l, tmp, &ep->transfers) {
+		struct vmb_nic_transfer *t =
+			vmb_container_of(l, struct vmb_nic_transfer, node);
+
+		if (!is_writing(t))
+			retire(ep, t);
+	}
+	return vmb_list_empty(&ep->transfers);
+}
+
 static struct vmb_nic_job *not_of(struct vmb_nic_job *job,
 				  const struct vmb_nic_mover *mover)
 {

@@ -11,6 +11,8 @@
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <string.h>
 #include <time.h>
 
 #include "am/lane.h"
@@ -181,6 +183,104 @@ START_TEST(sleeping_client_is_told_of_its_fault)
 }
 END_TEST
 
+/* ---- a copy that goes on ------------------------------------------------------ */
+
+#define COPIED 4096u
+
+/* What a GET of b writes to: memory of a process, that is slow. */
+static struct {
+	struct vmb_nic_host host;
+	struct vmb_nic_mover *mover;
+	sem_t let;
+	uint32_t begun;
+	uint8_t to[COPIED];
+	uint64_t key;
+} copy;
+
+static int64_t write_when_let(void *cookie, uint64_t address, const void *from,
+			      size_t len)
+{
+	(void)cookie;
+	vmb_publish(&copy.begun, 1);
+	sem_wait(&copy.let);
+	memcpy((void *)(uintptr_t)address, from, len);
+	return (int64_t)len;
+}
+
+static void setup_copy(void)
+{
+	struct vmb_nic_memory memory = {.kind = VMB_REGION_PROCESS,
+					.address = (uintptr_t)copy.to,
+					.len = COPIED};
+
+	setup();
+	copy.host = *t_nic()->host;
+	copy.host.process_write = write_when_let;
+	t_nic()->host = &copy.host;
+	sem_init(&copy.let, 0, 0);
+	ck_assert_int_eq(vmb_nic_mover_open(t_nic(), NULL, &copy.mover), 0);
+	memory.mover = copy.mover;
+	ck_assert_int_eq(vmb_nic_region_add(t_nic(), t_port_domain(b.port),
+					    &memory, &copy.key),
+			 0);
+}
+
+static void teardown_copy(void)
+{
+	sem_post(&copy.let);
+	vmb_nic_region_remove(t_nic(), t_port_domain(b.port), copy.key);
+	vmb_nic_mover_close(copy.mover);
+	teardown();
+}
+
+/* b gets what a has at key, and its copy begins. */
+static void begin_copy(uint64_t key)
+{
+	struct vmb_slot_rdma what = {
+		.local_key = copy.key, .remote_key = key, .len = COPIED};
+	struct vmb_slot slot = {.op = VMB_OP_GET, .peer = a.am.pep.handle};
+
+	memcpy(slot.payload, &what, sizeof(what));
+	vmb_ring_commit(&b.am.doorbell, &slot);
+	b.am.port->ops->kick(&b.am.pep);
+	while (!vmb_observe(&copy.begun))
+		t_nic_breathe_one(1);
+}
+
+/*
+ * It cannot be called back, so the client is not told that its transfers have
+ * ended; peers are. Looped: the copy ends, or its mover is given up.
+ */
+START_TEST(client_is_not_told_while_its_memory_is_written)
+{
+	uint64_t key;
+	void *from;
+
+	post_short(&a, &b, 1);
+	t_ends_until(b.received[0] == 1, &a, &b);
+	ck_assert_int_eq(a.port->ops->mem_alloc(a.port, COPIED, &from, &key),
+			 0);
+	memset(from, 7, COPIED);
+	begin_copy(key);
+	lie(&b);
+	t_ends_until(a.gone == 1, &a);
+	for (unsigned i = 0; i < 1000; i++)
+		t_nic_breathe_one(1);
+	ck_assert(!inside(&b)->laid_off);
+	ck_assert_uint_eq(b.am.ctl->state, VMB_STATE_OPEN);
+	ck_assert_uint_ne(last_event(&b)->op, VMB_EV_FAULT);
+	if (_i) /* deregistering does not wait for it for ever */
+		vmb_nic_region_remove(t_nic(), t_port_domain(b.port), copy.key);
+	else
+		sem_post(&copy.let);
+	t_ends_until(inside(&b)->laid_off, &a);
+	ck_assert_uint_eq(b.am.ctl->state, VMB_STATE_FAULTED);
+	ck_assert_uint_eq(last_event(&b)->op, VMB_EV_FAULT);
+	ck_assert_uint_eq(copy.to[COPIED - 1], _i ? 0 : 7);
+	a.port->ops->mem_free(a.port, from, COPIED, key);
+}
+END_TEST
+
 /* ---- its peers --------------------------------------------------------------- */
 
 /* They hear once, however it ends after that; others do not. */
@@ -250,11 +350,11 @@ START_TEST(waiting_in_a_lane_of_a_faulted_receiver_ends)
 }
 END_TEST
 
-static TCase *add_case(Suite *s, const char *name)
+static TCase *add_case(Suite *s, const char *name, SFun up, SFun down)
 {
 	TCase *tc = tcase_create(name);
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, up, down);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
 	return tc;
@@ -263,12 +363,15 @@ static TCase *add_case(Suite *s, const char *name)
 static Suite *faults_suite(void)
 {
 	Suite *s = suite_create("faults");
-	TCase *tc = add_case(s, "client");
+	TCase *tc = add_case(s, "client", setup, teardown);
 
 	tcase_add_test(tc, fault_by_another_engine_tells_its_code);
 	tcase_add_test(tc, client_is_told_by_its_own_engine);
 	tcase_add_test(tc, sleeping_client_is_told_of_its_fault);
-	tc = add_case(s, "peers");
+	tc = add_case(s, "copy", setup_copy, teardown_copy);
+	tcase_add_loop_test(tc, client_is_not_told_while_its_memory_is_written,
+			    0, 2);
+	tc = add_case(s, "peers", setup, teardown);
 	tcase_add_test(tc, peers_hear_of_a_fault_once);
 	tcase_add_test(tc, who_finds_no_room_in_a_lie_hears_at_once);
 	tcase_add_test(tc, waiting_in_a_lane_of_a_faulted_receiver_ends);
