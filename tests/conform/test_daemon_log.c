@@ -11,8 +11,10 @@
 #include <jansson.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -144,20 +146,53 @@ START_TEST(changes_are_told)
 }
 END_TEST
 
-/* Under the service manager the priority comes first, for the journal. */
-START_TEST(journal_has_the_priority)
+/* What no section of a policy limits, and no administrator. */
+START_TEST(no_limit_is_null)
 {
-	char line[8192] = "";
-	FILE *f;
+	int fd = t_raw_attach(d.socket, "");
 
+	t_raw_ask(d.socket, "{\"cmd\":\"set-limit\",\"domain\":1,"
+			    "\"memory\":4096}\n");
+	expect("limits_set", "info", "{s:i,s:n,s:i}", "domain", 1, "endpoints",
+	       "memory", 4096);
+	close(fd);
 	t_daemon_stop(&d);
-	setenv("JOURNAL_STREAM", "8:1", 1);
-	start();
-	f = fopen(d.log, "r");
+}
+END_TEST
+
+static const char *last_line(void)
+{
+	static char line[8192];
+	FILE *f = fopen(d.log, "r");
+
 	ck_assert_ptr_nonnull(f);
-	ck_assert_ptr_nonnull(fgets(line, sizeof(line), f));
+	while (fgets(line, sizeof(line), f))
+		;
 	fclose(f);
-	ck_assert_msg(!strncmp(line, "<6>{\"time\":", 11), "%s", line);
+	return line;
+}
+
+/*
+ * The journal takes the priority from the beginning of a line. Who inherits the
+ * variable but writes elsewhere has lines of JSON and nothing else.
+ */
+START_TEST(priority_is_for_the_journal_only)
+{
+	const char *const options[] = {"--log-json", NULL};
+	char stream[64];
+	struct stat st;
+
+	ck_assert_int_eq(stat(d.log, &st), 0);
+	for (int other = 0; other < 2; other++) {
+		snprintf(stream, sizeof(stream), "%llu:%llu",
+			 (unsigned long long)st.st_dev,
+			 (unsigned long long)st.st_ino + (unsigned)other);
+		t_daemon_kill(&d);
+		setenv("JOURNAL_STREAM", stream, 1);
+		t_daemon_restart(&d, options);
+		ck_assert_str_eq(strndupa(last_line(), 11),
+				 other ? "{\"time\":\"20" : "<6>{\"time\":");
+	}
 	t_daemon_stop(&d);
 }
 END_TEST
@@ -172,7 +207,8 @@ int main(void)
 	tcase_add_test(c, clients_come_and_leave);
 	tcase_add_test(c, refusals_name_whom);
 	tcase_add_test(c, changes_are_told);
-	tcase_add_test(c, journal_has_the_priority);
+	tcase_add_test(c, no_limit_is_null);
+	tcase_add_test(c, priority_is_for_the_journal_only);
 	suite_add_tcase(suite, c);
 	return t_run(suite);
 }

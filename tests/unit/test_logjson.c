@@ -55,6 +55,23 @@ START_TEST(fields_are_members)
 }
 END_TEST
 
+/* Jansson's numbers are signed, and a limit may be none. */
+START_TEST(numbers_keep_their_sign)
+{
+	json_t *object =
+		form("x", VMB_LOG_FIELDS(VMB_LOG_NUMBER("most", INT64_MAX),
+					 VMB_LOG_NUMBER("more", UINT64_MAX - 1),
+					 VMB_LOG_NUMBER("memory", UINT64_MAX)));
+
+	ck_assert_int_eq(json_integer_value(json_object_get(object, "most")),
+			 INT64_MAX);
+	ck_assert_int_eq(json_integer_value(json_object_get(object, "more")),
+			 INT64_MAX);
+	ck_assert(json_is_null(json_object_get(object, "memory")));
+	json_decref(object);
+}
+END_TEST
+
 /* UTC: 2026-11-30T12:34:56.123456Z */
 START_TEST(time_is_to_the_microsecond)
 {
@@ -124,6 +141,7 @@ int main(void)
 	TCase *c = tcase_create("line");
 
 	tcase_add_test(c, fields_are_members);
+	tcase_add_test(c, numbers_keep_their_sign);
 	tcase_add_test(c, time_is_to_the_microsecond);
 	tcase_add_test(c, text_stays_one_string);
 	tcase_add_test(c, bytes_that_are_no_utf8_are_told_as_such);

@@ -161,19 +161,29 @@ static int read_limit(const json_t *request, enum vmbd_key key, uint64_t *value,
 	return 1;
 }
 
+static const char *limit_text(uint64_t limit, char text[24])
+{
+	if (limit == UINT64_MAX)
+		return "unlimited";
+	snprintf(text, 24, "%llu", (unsigned long long)limit);
+	return text;
+}
+
 static void say_limits(const struct vmbd_limits *limits,
 		       const struct vmb_log_field *whose)
 {
 	uint64_t endpoints = limits->of[VMBD_ENDPOINTS];
 	uint64_t memory = limits->of[VMBD_MEMORY];
+	char texts[2][24];
 
 	vmb_log_with(VMB_LOG_INFO,
 		     VMB_LOG_FIELDS(VMB_LOG_TEXT("event", "limits_set"), *whose,
 				    VMB_LOG_NUMBER("endpoints", endpoints),
 				    VMB_LOG_NUMBER("memory", memory)),
-		     "limits of %s %llu: endpoints %llu memory %llu",
-		     whose->key, (unsigned long long)whose->number,
-		     (unsigned long long)endpoints, (unsigned long long)memory);
+		     "limits of %s %llu: endpoints %s memory %s", whose->key,
+		     (unsigned long long)whose->number,
+		     limit_text(endpoints, texts[0]),
+		     limit_text(memory, texts[1]));
 }
 
 static int do_set_limit(struct vmbd *d, const json_t *request,

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/util.h"
+
 /* What is no UTF-8 is told without what is no ASCII. */
 static json_t *make_string(const char *text)
 {
@@ -42,6 +44,17 @@ static json_t *make_time(void)
 	return json_sprintf("%s.%06ldZ", date, now.tv_nsec / 1000);
 }
 
+/* UINT64_MAX is no limit, and no number that all readers of JSON take. */
+static json_t *make_value(const struct vmb_log_field *field)
+{
+	if (field->text)
+		return make_string(field->text);
+	return field->number == UINT64_MAX
+		       ? json_null()
+		       : json_integer((json_int_t)vmb_min(field->number,
+							  (uint64_t)INT64_MAX));
+}
+
 void vmbd_logjson(char line[VMB_LOG_LINE_BYTES], const char *level,
 		  const char *text, const struct vmb_log_field *fields)
 {
@@ -51,16 +64,12 @@ void vmbd_logjson(char line[VMB_LOG_LINE_BYTES], const char *level,
 	json_object_set_new(object, "time", make_time());
 	json_object_set_new(object, "level", json_string(level));
 	for (; fields->key; fields++)
-		json_object_set_new(
-			object, fields->key,
-			fields->text
-				? make_string(fields->text)
-				: json_integer((json_int_t)fields->number));
+		json_object_set_new(object, fields->key, make_value(fields));
 	json_object_set_new(object, "message", make_string(text));
 	len = json_dumpb(object, line, VMB_LOG_LINE_BYTES - 1, JSON_COMPACT);
 	json_decref(object);
-	if (len < VMB_LOG_LINE_BYTES)
+	if (len && len < VMB_LOG_LINE_BYTES)
 		line[len] = '\0';
-	else
+	else /* no memory */
 		snprintf(line, VMB_LOG_LINE_BYTES, "{\"level\":\"%s\"}", level);
 }

@@ -10,9 +10,11 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -76,6 +78,20 @@ static int watch_signals(struct vmbd *d)
 }
 
 /* ---- parts -------------------------------------------------------------- */
+
+/*
+ * The variable is inherited by whoever a service starts, and names the file that
+ * the journal reads: DEVICE:INODE (systemd.exec(5)).
+ */
+static bool is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       !fstat(fd, &st) && st.st_dev == device && st.st_ino == inode;
+}
 
 static void raise_descriptors(void)
 {
@@ -159,7 +175,7 @@ int main(int argc, char **argv)
 
 	vmbd_options_parse(&options, argc, argv);
 	vmb_log_set_level(options.log);
-	vmb_log_set_systemd(getenv("JOURNAL_STREAM") != NULL);
+	vmb_log_set_systemd(is_journal(STDERR_FILENO));
 	if (options.log_json)
 		vmb_log_set_form(vmbd_logjson);
 	raise_descriptors();
