@@ -252,7 +252,7 @@ int vmb_xen_channel_open(struct vmb_guest *g, evtchn_port_t remote)
 {
 	int port, err;
 
-	g->channel = xenevtchn_open(NULL, 0);
+	g->channel = xenevtchn_open(&vmb_xen_logger, 0);
 	if (!g->channel)
 		return -errno;
 	err = set_nonblocking(xenevtchn_fd(g->channel));

@@ -229,7 +229,7 @@ static int open_device(struct vmb_guest *g, const char **what)
 	if (err)
 		return err;
 	*what = "handle of grants";
-	g->grants = xengnttab_open(NULL, 0);
+	g->grants = xengnttab_open(&vmb_xen_logger, 0);
 	if (!g->grants)
 		return -errno;
 	*what = "event-channel";

@@ -24,6 +24,24 @@
  */
 #define EVENTS_PER_TURN 4096
 
+/* ---- log ---------------------------------------------------------------- */
+
+static __attribute__((format(printf, 5, 0))) void
+say(struct xentoollog_logger *logger, xentoollog_level level, int errnoval,
+    const char *context, const char *format, va_list args)
+{
+	char text[256];
+
+	(void)logger;
+	vsnprintf(text, sizeof(text), format, args);
+	vmb_debug("%s: %s: %s%s%s", context ? context : "xen",
+		  level >= XTL_ERROR ? "error" : "note", text,
+		  errnoval > 0 ? ": " : "",
+		  errnoval > 0 ? strerror(errnoval) : "");
+}
+
+struct xentoollog_logger vmb_xen_logger = {.vmessage = say};
+
 /* ---- which domains ------------------------------------------------------ */
 
 /* Calls with each other domain of the store, until one call returns true. */

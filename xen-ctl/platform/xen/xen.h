@@ -16,6 +16,7 @@
 #include <xenevtchn.h>
 #include <xengnttab.h>
 #include <xenstore.h>
+#include <xentoollog.h>
 
 #include <xen/io/xenbus.h>
 
@@ -111,6 +112,11 @@ struct vmb_attachment {
 	uint32_t pages;
 	const uint32_t *refs; /* VMB_XEN_REFS, as they came */
 };
+
+/* ---- xen.c -------------------------------------------------------------- */
+
+/* What Xen's libraries say: in our log, for `--log debug`; we say why as well. */
+extern struct xentoollog_logger vmb_xen_logger;
 
 /* ---- store.c ------------------------------------------------------------ */
 
