@@ -142,7 +142,8 @@ fetched()
 	running=$!
 	while kill -0 $running 2>/dev/null; do
 		now=$(gets)
-		[ "$now" -le "$most" ] || most=$now
+		# the daemon may be busy: no answer is no number
+		[ "${now:-0}" -le "$most" ] || most=$now
 	done
 	wait $running || {
 		cat "$work/job"

@@ -145,7 +145,7 @@ START_TEST(one_wakeup_wakes_all)
 		sched_yield();
 	/* from there to the sleep are a few instructions, on a busy machine
 	 * some milliseconds */
-	usleep(200000);
+	usleep(500000);
 	T_OK(mx_wakeup(ep));
 	join_all(threads, THREADS); /* a sleeper is ended by the test's limit */
 	t_detach();

@@ -84,8 +84,11 @@ void t_fake_reply(struct t_fake *fake, const struct t_request *request,
 
 void t_fake_hang_up(struct t_fake *fake)
 {
-	if (fake->conn >= 0)
+	if (fake->conn >= 0) {
+		/* also while somebody else looks at the file, by /proc */
+		shutdown(fake->conn, SHUT_RDWR);
 		close(fake->conn);
+	}
 	fake->conn = -1;
 }
 

@@ -18,7 +18,7 @@
 #include "port/port.h"
 #include "unit/fake_daemon.h"
 
-#define SHORT_MS 500
+#define SHORT_MS 1500
 
 static const struct vmb_geometry geometry = {
 	.eq_slots = 64, .rx_bytes = 4096, .tx_bytes = 4096};

@@ -134,8 +134,9 @@ START_TEST(either_word_ends_a_sleep)
 		return;
 	}
 	end = vmb_now_ns() + 30000000;
-	while (vmb_now_ns() < end - 1000000)
+	do
 		vmb_futex_wait_either(&first, &second, end);
+	while (vmb_now_ns() < end - 1000000);
 	ck_assert_uint_lt(vmb_now_ns() - end, UINT64_MAX / 2);
 	for (int i = 0; i < 2; i++) {
 		pthread_create(&thread, NULL, wake_later, &words[i]);

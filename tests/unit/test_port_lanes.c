@@ -62,10 +62,14 @@ static void answer_lane(struct t_fake *fake, struct lanes *l)
 	if (l->spoil)
 		l->spoil(&reply.lane);
 	l->told = reply.lane;
+	if (!t_fake_passes_fds()) {
+		t_fake_reply(fake, &request, &reply, sizeof(reply.lane), NULL,
+			     0);
+		return;
+	}
 	fds[0] = l->memory;
 	fds[1] = dup(l->memory); /* where a pidfd may be */
-	t_fake_reply(fake, &request, &reply, sizeof(reply.lane), fds,
-		     t_fake_passes_fds() ? 2 : 0);
+	t_fake_reply(fake, &request, &reply, sizeof(reply.lane), fds, 2);
 	close(fds[1]);
 }
 

@@ -446,8 +446,12 @@ static void end_the_piece(void *arg)
 	vmb_publish(&entry->written, entry->written + 1);
 }
 
+static uint32_t clock_runs;
+
 static void *end_it_soon(void *arg)
 {
+	while (!vmb_observe(&clock_runs))
+		sched_yield();
 	usleep(20000);
 	end_the_piece(arg);
 	return NULL;
@@ -463,8 +467,10 @@ START_TEST(piece_under_way_is_waited_for)
 	start_told();
 	begin_one(&s, &r, to);
 	entry_of(0)->claim += 1ull << 48; /* the sender claims one more */
+	clock_runs = 0;
 	pthread_create(&thread, NULL, end_it_soon, entry_of(0));
 	begun = vmb_now_ns();
+	vmb_publish(&clock_runs, 1);
 	if (_i) /* it counts as gone, and lives */
 		vmb_peer_gone(&b->am, m_peer(b, a));
 	else
