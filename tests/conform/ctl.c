@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/* ctl.c - see ctl.h. */
+#include "ctl.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/daemon.h"
+
+pid_t ctl_spawn(const char *socket, const char *const *args, int out, int err)
+{
+	const char *argv[16] = {t_environment("VMBCTL")};
+	pid_t pid;
+	int n = 1;
+
+	while (*args)
+		argv[n++] = *args++;
+	if (socket) {
+		argv[n++] = "--socket";
+		argv[n++] = socket;
+	}
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid)
+		return pid;
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	execv(argv[0], (char *const *)argv);
+	_exit(127);
+}
+
+static void take_output(FILE *f, char *text, size_t size)
+{
+	size_t n;
+
+	rewind(f);
+	n = fread(text, 1, size - 1, f);
+	text[n] = '\0';
+	fclose(f);
+}
+
+int ctl_exit_code(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status), "vmbctl: status %#x", status);
+	return WEXITSTATUS(status);
+}
+
+void ctl_run(const char *socket, struct ctl_result *r, const char *const *args)
+{
+	FILE *out = tmpfile(), *err = tmpfile();
+	pid_t pid = ctl_spawn(socket, args, fileno(out), fileno(err));
+
+	r->status = ctl_exit_code(pid);
+	take_output(out, r->out, sizeof(r->out));
+	take_output(err, r->err, sizeof(r->err));
+}
+
+void ctl_assert_has(const char *text, const char *part)
+{
+	ck_assert_msg(strstr(text, part), "\"%s\" is not in:\n%s", part, text);
+}
+
+json_t *ctl_parse(const char *text)
+{
+	json_t *json = json_loads(text, 0, NULL);
+
+	ck_assert_msg(json != NULL, "not JSON:\n%s", text);
+	return json;
+}
+
+json_int_t ctl_integer(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	ck_assert_msg(json_is_integer(value), "%s is no integer", key);
+	return json_integer_value(value);
+}
+
+const char *ctl_string(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	ck_assert_msg(json_is_string(value), "%s is no string", key);
+	return json_string_value(value);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * test_vmbctl_lies.c - vmbctl against a daemon that is played by the test and
+ * lies.
+ */
+#include <check.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <vmbypass/abi/stats.h>
+
+#include "base/socket.h"
+#include "base/util.h"
+#include "ctl.h"
+#include "support/run.h"
+
+static struct ctl_result r; /* each test runs in a process of its own */
+
+/* ---- the daemon --------------------------------------------------------- */
+
+/* One field of the statistics header, made wrong. */
+struct stats_lie {
+	uint64_t magic;
+	uint16_t major;
+	uint32_t records, record_bytes;
+	unsigned seals;
+	off_t size;
+};
+
+#define GOOD_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+#define STATS_SIZE (VMB_PAGE + 4 * sizeof(struct vmb_stats))
+
+static const struct stats_lie stats_lies[] = {
+	{VMB_STATS_MAGIC, 1, 4, 256, GOOD_SEALS, STATS_SIZE}, /* no lie */
+	{1, 1, 4, 256, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 2, 4, 256, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 5, 256, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 0xffffffff, 256, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 4, 128, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 1, 260, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 4, 0, GOOD_SEALS, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 4, 256, 0, STATS_SIZE},
+	{VMB_STATS_MAGIC, 1, 0, 256, GOOD_SEALS, VMB_PAGE - 1},
+	{VMB_STATS_MAGIC, 1, 0, 256, GOOD_SEALS, 0},
+};
+
+struct liar {
+	char dir[32], socket[48], path[64];
+	const char *answer;
+	const struct stats_lie *stats; /* or NULL: no descriptor */
+	int listener;
+	pthread_t thread;
+};
+
+static int make_stats(const struct stats_lie *lie)
+{
+	struct vmb_stats_head head = {.magic = lie->magic,
+				      .abi_major = lie->major,
+				      .records = lie->records,
+				      .record_bytes = lie->record_bytes};
+	struct vmb_stats record = {.handle = 0x10000, .id = 3, .sends = 42};
+	int fd = memfd_create("lie", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	ck_assert_int_eq(pwrite(fd, &head, sizeof(head), 0), sizeof(head));
+	ck_assert_int_eq(pwrite(fd, &record, sizeof(record), VMB_PAGE),
+			 sizeof(record));
+	ck_assert_int_eq(ftruncate(fd, lie->size), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, lie->seals), 0);
+	return fd;
+}
+
+/* Answer each connection once, until the listener is shut down. */
+static void *liar_main(void *arg)
+{
+	struct liar *l = arg;
+	char request[4096];
+	int conn, fd;
+
+	while ((conn = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		ck_assert_int_gt(recv(conn, request, sizeof(request), 0), 0);
+		fd = l->stats ? make_stats(l->stats) : -1;
+		vmb_socket_send(conn, l->answer, strlen(l->answer), fd);
+		if (fd >= 0)
+			close(fd);
+		close(conn);
+	}
+	return NULL;
+}
+
+static void liar_start(struct liar *l, const char *answer,
+		       const struct stats_lie *stats)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	*l = (struct liar){.dir = "/tmp/vmb-liar-XXXXXX",
+			   .answer = answer,
+			   .stats = stats};
+	ck_assert_ptr_nonnull(mkdtemp(l->dir));
+	snprintf(l->socket, sizeof(l->socket), "%s/s", l->dir);
+	snprintf(l->path, sizeof(l->path), "%s.ctl", l->socket);
+	strcpy(address.sun_path, l->path);
+	l->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(l->listener, (struct sockaddr *)&address,
+			      sizeof(address)),
+			 0);
+	ck_assert_int_eq(listen(l->listener, 4), 0);
+	pthread_create(&l->thread, NULL, liar_main, l);
+}
+
+static void liar_stop(struct liar *l)
+{
+	shutdown(l->listener, SHUT_RDWR);
+	pthread_join(l->thread, NULL);
+	close(l->listener);
+	unlink(l->path);
+	rmdir(l->dir);
+}
+
+/* ---- what it says ------------------------------------------------------- */
+
+START_TEST(statistics_that_lie_are_refused)
+{
+	struct liar l;
+
+	liar_start(&l, "{\"ok\":true,\"data\":null}\n", &stats_lies[_i]);
+	RUN(l.socket, &r, "counters", "--json");
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, _i ? 1 : 0);
+	ctl_assert_has(_i ? r.err : r.out,
+		       _i ? "statistics memory" : "\"sends\": 42");
+}
+END_TEST
+
+static const char *const bad_answers[] = {
+	"",
+	"\n",
+	"[1,2",
+	"{\"ok\":true}\n",
+	"{\"ok\":\"yes\",\"data\":[]}\n",
+	"{\"data\":[]}\n",
+	"{\"ok\":true,\"data\":{}}\n",
+	"{\"ok\":true,\"data\":7}\n",
+	"{\"ok\":false}\n",
+	"{\"ok\":false,\"error\":7,\"errno\":-4}\n",
+	"{\"ok\":true,\"ok\":true,\"data\":[]}\n",
+};
+
+START_TEST(answer_that_is_none_is_an_error)
+{
+	struct liar l;
+
+	liar_start(&l, bad_answers[_i], NULL);
+	RUN(l.socket, &r, "domains");
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, 1);
+	ctl_assert_has(r.err, "vmbctl: ");
+	ck_assert_int_eq(r.out[0], 0);
+}
+END_TEST
+
+START_TEST(refusal_is_told_in_the_words_of_the_daemon)
+{
+	struct liar l;
+
+	liar_start(&l, "{\"ok\":false,\"error\":\"not today\",\"errno\":1}\n",
+		   NULL);
+	RUN(l.socket, &r, "domains");
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, 1);
+	ctl_assert_has(r.err, "vmbctl: not today");
+}
+END_TEST
+
+START_TEST(names_cannot_steer_the_terminal)
+{
+	struct liar l;
+
+	liar_start(&l, "{\"ok\":true,\"data\":[{\"name\":\"\\u001b[2Jx\"}]}\n",
+		   NULL);
+	RUN(l.socket, &r, "domains");
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, 0);
+	ctl_assert_has(r.out, "?[2Jx");
+	ck_assert_ptr_null(strchr(r.out, '\033'));
+}
+END_TEST
+
+/* ---- suite -------------------------------------------------------------- */
+
+static Suite *lies_suite(void)
+{
+	Suite *s = suite_create("vmbctl_lies");
+	TCase *c = tcase_create("lies");
+
+	tcase_set_timeout(c, 30);
+	tcase_add_loop_test(c, statistics_that_lie_are_refused, 0,
+			    vmb_array_size(stats_lies));
+	tcase_add_loop_test(c, answer_that_is_none_is_an_error, 0,
+			    vmb_array_size(bad_answers));
+	tcase_add_test(c, refusal_is_told_in_the_words_of_the_daemon);
+	tcase_add_test(c, names_cannot_steer_the_terminal);
+	suite_add_tcase(s, c);
+	return s;
+}
+
+int main(void)
+{
+	return t_run(lies_suite());
+}
