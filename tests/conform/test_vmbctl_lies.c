@@ -6,6 +6,7 @@
 #include <check.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,6 +193,93 @@ START_TEST(names_cannot_steer_the_terminal)
 }
 END_TEST
 
+/* In all that is shown: a label, a value, a refusal, an answer that is none. */
+static const struct steering {
+	const char *command, *answer;
+} steerings[] = {
+	{"status", "{\"ok\":true,\"data\":{\"x\\u001b[2J\":\"y\"}}\n"},
+	{"status", "{\"ok\":true,\"data\":{\"x\\u009b2J\":\"\\u007f\"}}\n"},
+	{"domains", "{\"ok\":true,\"data\":[{\"name\":\"x\\u009b2J\"}]}\n"},
+	{"faults",
+	 "{\"ok\":true,\"data\":{\"records\":[{\"op\":\"x\\u0085\"}]}}\n"},
+	{"domains", "{\"ok\":false,\"error\":\"x\\u001b[2J\\u009b2J\"}\n"},
+	{"domains", "x\033[2J\177\n"},
+	{"domains", "x\302\2332J\233\340\202\233\n"},
+};
+
+static void assert_steers_nothing(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+		ck_assert_msg(*c == '\n' || (*c >= ' ' && *c != 0x7f), "%s",
+			      text);
+		ck_assert_msg(*c != 0x9b && *c != 0x85, "%s", text);
+	}
+}
+
+START_TEST(nothing_shown_steers_the_terminal)
+{
+	const struct steering *s = &steerings[_i];
+	struct liar l;
+
+	liar_start(&l, s->answer, NULL);
+	RUN(l.socket, &r, s->command);
+	liar_stop(&l);
+	assert_steers_nothing(r.out);
+	assert_steers_nothing(r.err);
+	ck_assert_msg(strchr(r.out, 'x') || strchr(r.err, 'x'), "lost");
+}
+END_TEST
+
+START_TEST(names_beyond_ascii_are_shown)
+{
+	struct liar l;
+
+	liar_start(&l,
+		   "{\"ok\":false,\"error\":\"caf\303\251 "
+		   "\342\202\254 \360\237\232\200\"}\n",
+		   NULL);
+	RUN(l.socket, &r, "domains");
+	liar_stop(&l);
+	ctl_assert_has(r.err, "caf\303\251 \342\202\254 \360\237\232\200");
+}
+END_TEST
+
+/* Little enough for the buffer of a terminal. */
+static void run_on_terminal(const char *socket, const char *const *args)
+{
+	int master, slave;
+	ssize_t n;
+
+	ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	r.status = ctl_exit_code(ctl_spawn(socket, args, slave, slave));
+	n = read(master, r.out, sizeof(r.out) - 1);
+	ck_assert_int_gt(n, 0);
+	r.out[n] = '\0';
+	close(slave);
+	close(master);
+}
+
+START_TEST(json_on_a_terminal_is_ascii)
+{
+	static const char *const args[] = {"domains", "--json", NULL};
+	struct liar l;
+	json_t *rows;
+
+	liar_start(&l,
+		   "{\"ok\":true,\"data\":[{\"name\":\"\\u009b2J\\u007f\"}]}\n",
+		   NULL);
+	run_on_terminal(l.socket, args);
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, 0);
+	for (const char *c = r.out; *c; c++)
+		ck_assert_msg(*c > 0 && *c != 0x7f, "%s", r.out);
+	rows = ctl_parse(r.out);
+	ck_assert_str_eq(ctl_string(json_array_get(rows, 0), "name"),
+			 "\302\2332J\177");
+	json_decref(rows);
+}
+END_TEST
+
 /* ---- suite -------------------------------------------------------------- */
 
 static Suite *lies_suite(void)
@@ -206,6 +294,10 @@ static Suite *lies_suite(void)
 			    vmb_array_size(bad_answers));
 	tcase_add_test(c, refusal_is_told_in_the_words_of_the_daemon);
 	tcase_add_test(c, names_cannot_steer_the_terminal);
+	tcase_add_loop_test(c, nothing_shown_steers_the_terminal, 0,
+			    vmb_array_size(steerings));
+	tcase_add_test(c, names_beyond_ascii_are_shown);
+	tcase_add_test(c, json_on_a_terminal_is_ascii);
 	suite_add_tcase(s, c);
 	return s;
 }

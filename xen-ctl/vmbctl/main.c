@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vmbypass/vmb.h>
 
@@ -29,6 +30,7 @@
 #define FAULTS_SHOWN 1024 /* without --max */
 #define FAULTS_MAX 4096	  /* in one answer of the daemon */
 #define SAMPLES_MAX 1000000
+#define MESSAGE_BYTES 1024
 
 enum {
 	OPT_JSON = 256,
@@ -193,20 +195,37 @@ static const struct {
 
 int vmb_fail(int code, const char *format, ...)
 {
+	char text[MESSAGE_BYTES];
 	va_list args;
 
-	fflush(stdout);
-	fprintf(stderr, "vmbctl: ");
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fprintf(stderr, "\n");
+	vmb_text_clean(text); /* the words may be the daemon's */
+	fflush(stdout);
+	fprintf(stderr, "vmbctl: %s\n", text);
 	return code;
+}
+
+/* JSON lets DEL stand as it is; terminals do not. */
+static int print_piece(const char *text, size_t len, void *out)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == 0x7f)
+			fputs("\\u007f", out);
+		else
+			putc(text[i], out);
+	}
+	return 0;
 }
 
 void vmb_json_print(const json_t *json, bool compact)
 {
-	json_dumpf(json, stdout, compact ? JSON_COMPACT : JSON_INDENT(2));
+	size_t flags = compact ? JSON_COMPACT : JSON_INDENT(2);
+
+	if (isatty(STDOUT_FILENO))
+		flags |= JSON_ENSURE_ASCII; /* 0x80 to 0x9f may steer it */
+	json_dump_callback(json, print_piece, stdout, flags);
 	printf("\n");
 }
 

@@ -130,6 +130,7 @@ int vmb_table_print_object(const json_t *object, FILE *out)
 		for (char *c = label; *c; c++)
 			if (*c == '_')
 				*c = ' ';
+		vmb_text_clean(label);
 		vmb_text_format(kind_of(key), value, text, sizeof(text));
 		fprintf(out, "%-16s %s\n", label, text);
 	}

@@ -9,6 +9,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes of the UTF-8 character here, 0 when there is none. */
+static size_t character_length(const unsigned char *c)
+{
+	size_t len = 1;
+
+	if (*c >= 0x80)
+		len = *c < 0xe0 ? 2 : *c < 0xf0 ? 3 : 4;
+	if ((*c >= 0x80 && *c < 0xc2) || *c > 0xf4)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((c[i] & 0xc0) != 0x80) /* the end of the text, too */
+			return 0;
+	if ((*c == 0xe0 && c[1] < 0xa0) || (*c == 0xf0 && c[1] < 0x90))
+		return 0; /* a shorter one, written longer */
+	return len;
+}
+
+/* Of both sets, that of ASCII and that of 0x80 to 0x9f; and DEL. */
+static bool is_control(const unsigned char *c)
+{
+	return *c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0);
+}
+
+void vmb_text_clean(char *text)
+{
+	unsigned char *c = (unsigned char *)text;
+
+	while (*c) {
+		size_t len = character_length(c);
+
+		if (len && !is_control(c)) {
+			c += len;
+			continue;
+		}
+		*c++ = '?'; /* what is left of it is no character, either */
+	}
+}
+
 static const char units[] = "KMGTPE";
 
 /* Three digits and a letter; small whole numbers as they are. */
@@ -117,10 +155,7 @@ void vmb_text_format(enum vmb_text_kind kind, const json_t *value, char *text,
 		text[0] = '\0';
 	if (!*text)
 		snprintf(text, size, "-");
-	/* what a client named itself must not steer the terminal */
-	for (; *text; text++)
-		if (iscntrl((unsigned char)*text))
-			*text = '?';
+	vmb_text_clean(text);
 }
 
 int vmb_text_parse_number(const char *text, uint64_t max, uint64_t *value)

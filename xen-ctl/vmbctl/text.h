@@ -23,7 +23,13 @@ enum vmb_text_kind {
 	VMB_TEXT_DOMAIN, /* its name; without one "#3", the number */
 };
 
-/* "-" for a value that is missing or empty. Control characters become "?". */
+/*
+ * What others wrote must not steer the terminal: bytes of control characters,
+ * and those that are no UTF-8, become "?".
+ */
+void vmb_text_clean(char *text);
+
+/* "-" for a value that is missing or empty. The text is clean. */
 void vmb_text_format(enum vmb_text_kind kind, const json_t *value, char *text,
 		     size_t size);
 /* The same for a number that is not in JSON. */

@@ -67,11 +67,14 @@ int vmb_set_limit_run(const struct vmb_options *o);
 int vmb_set_weight_run(const struct vmb_options *o);
 int vmb_top_run(const struct vmb_options *o);
 
-/* "vmbctl: ..." on stderr; returns code. */
+/* "vmbctl: ..." on stderr, clean (text.h); returns code. */
 int vmb_fail(int code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* One JSON document and a newline on stdout; compact: on one line. */
+/*
+ * One JSON document and a newline on stdout; compact: on one line. For a
+ * terminal all that is not ASCII is escaped.
+ */
 void vmb_json_print(const json_t *json, bool compact);
 
 #endif
