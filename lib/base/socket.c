@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -38,6 +37,15 @@ int vmb_socket_connect(const char *path, int type, int timeout_ms, int *fd)
 	}
 	*fd = s;
 	return 0;
+}
+
+int vmb_socket_peer(int fd, struct ucred *peer)
+{
+	socklen_t len = sizeof(*peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len))
+		return -errno;
+	return peer->uid == 0 || peer->uid == geteuid() ? 0 : -EACCES;
 }
 
 int vmb_socket_send(int fd, const void *buf, size_t len, int pass)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #define VMB_SOCKET_FDS 4 /* descriptors taken with one packet, at most */
@@ -27,6 +28,12 @@ struct vmb_socket_packet {
  * -ETIMEDOUT: its queue stayed full.
  */
 int vmb_socket_connect(const char *path, int type, int timeout_ms, int *fd);
+
+/*
+ * Who listens at the other end, as the kernel says. Anybody can do so in /tmp.
+ * -EACCES: it is neither our own user nor root; peer is filled in then, too.
+ */
+int vmb_socket_peer(int fd, struct ucred *peer);
 
 /* Send without waiting, with one descriptor unless pass is -1. -EAGAIN. */
 int vmb_socket_send(int fd, const void *buf, size_t len, int pass);

@@ -84,7 +84,7 @@ static uint64_t offered_features(void)
 }
 
 /*
- * Anybody can listen in /tmp: speak to our own user's daemon or to root's.
+ * Speak to our own user's daemon or to root's.
  *
  * Where Yama restricts ptrace to parents, the daemon may read our memory only
  * if we name it. Elsewhere the call fails, and is not needed.
@@ -92,15 +92,13 @@ static uint64_t offered_features(void)
 static int admit_daemon(int sock, const char *path)
 {
 	struct ucred peer;
-	socklen_t len = sizeof(peer);
+	int err = vmb_socket_peer(sock, &peer);
 
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len))
-		return -errno;
-	if (peer.uid != 0 && peer.uid != geteuid()) {
+	if (err == -EACCES)
 		vmb_error("socket %s belongs to user %u, not to us or root",
 			  path, (unsigned)peer.uid);
-		return -EACCES;
-	}
+	if (err)
+		return err;
 	if (peer.pid > 0) /* 0: it lives where we cannot see it */
 		prctl(PR_SET_PTRACER, (unsigned long)peer.pid, 0, 0, 0);
 	return 0;

@@ -3,6 +3,7 @@
 #include "ctl.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -10,11 +11,13 @@
 
 #include "support/daemon.h"
 
+uid_t ctl_uid;
+
 pid_t ctl_spawn(const char *socket, const char *const *args, int out, int err)
 {
 	const char *argv[16] = {t_environment("VMBCTL")};
+	int n = 1, program;
 	pid_t pid;
-	int n = 1;
 
 	while (*args)
 		argv[n++] = *args++;
@@ -26,9 +29,13 @@ pid_t ctl_spawn(const char *socket, const char *const *args, int out, int err)
 	ck_assert_int_ge(pid, 0);
 	if (pid)
 		return pid;
+	/* that user may not reach the folder where it was built */
+	program = open(argv[0], O_RDONLY | O_CLOEXEC);
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
-	execv(argv[0], (char *const *)argv);
+	if (ctl_uid && (setgid(ctl_uid) || setuid(ctl_uid)))
+		_exit(126);
+	fexecve(program, (char *const *)argv, environ);
 	_exit(127);
 }
 

@@ -17,6 +17,8 @@ struct ctl_result {
 	char out[CTL_OUTPUT_BYTES], err[4096];
 };
 
+extern uid_t ctl_uid; /* as whom it runs, if not 0; the group is the same */
+
 /* args end with NULL. socket NULL: as the environment says. */
 pid_t ctl_spawn(const char *socket, const char *const *args, int out, int err);
 /* Wait for its end, which is not by a signal. */

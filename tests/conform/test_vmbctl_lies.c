@@ -7,12 +7,15 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <vmbypass/abi/stats.h>
@@ -21,6 +24,7 @@
 #include "base/util.h"
 #include "ctl.h"
 #include "support/run.h"
+#include "support/skip.h"
 
 static struct ctl_result r; /* each test runs in a process of its own */
 
@@ -95,14 +99,11 @@ static void *liar_main(void *arg)
 	return NULL;
 }
 
-static void liar_start(struct liar *l, const char *answer,
-		       const struct stats_lie *stats)
+static void liar_bind(struct liar *l, const char *answer)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-	*l = (struct liar){.dir = "/tmp/vmb-liar-XXXXXX",
-			   .answer = answer,
-			   .stats = stats};
+	*l = (struct liar){.dir = "/tmp/vmb-liar-XXXXXX", .answer = answer};
 	ck_assert_ptr_nonnull(mkdtemp(l->dir));
 	snprintf(l->socket, sizeof(l->socket), "%s/s", l->dir);
 	snprintf(l->path, sizeof(l->path), "%s.ctl", l->socket);
@@ -111,6 +112,20 @@ static void liar_start(struct liar *l, const char *answer,
 	ck_assert_int_eq(bind(l->listener, (struct sockaddr *)&address,
 			      sizeof(address)),
 			 0);
+}
+
+static void liar_clear(struct liar *l)
+{
+	close(l->listener);
+	unlink(l->path);
+	rmdir(l->dir);
+}
+
+static void liar_start(struct liar *l, const char *answer,
+		       const struct stats_lie *stats)
+{
+	liar_bind(l, answer);
+	l->stats = stats;
 	ck_assert_int_eq(listen(l->listener, 4), 0);
 	pthread_create(&l->thread, NULL, liar_main, l);
 }
@@ -119,9 +134,7 @@ static void liar_stop(struct liar *l)
 {
 	shutdown(l->listener, SHUT_RDWR);
 	pthread_join(l->thread, NULL);
-	close(l->listener);
-	unlink(l->path);
-	rmdir(l->dir);
+	liar_clear(l);
 }
 
 /* ---- what it says ------------------------------------------------------- */
@@ -280,6 +293,62 @@ START_TEST(json_on_a_terminal_is_ascii)
 }
 END_TEST
 
+/* ---- who it is ---------------------------------------------------------- */
+
+#define STRANGER 65533
+#define OURS 65534
+
+/* As root: a child of that user plays the daemon, one of ours is vmbctl. */
+static pid_t play_as(struct liar *l, uid_t uid)
+{
+	pid_t pid;
+
+	liar_bind(l, "{\"ok\":true,\"data\":{\"x\":\"said\"}}\n");
+	ck_assert_int_eq(chmod(l->dir, 0711), 0);
+	ck_assert_int_eq(chmod(l->path, 0666), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid)
+		return pid;
+	if (setgid(uid) || setuid(uid) || listen(l->listener, 4))
+		_exit(1);
+	liar_main(l);
+	_exit(0);
+}
+
+static const struct {
+	uid_t daemon, asks;
+	int status;
+} meetings[] = {
+	{OURS, OURS, 0},
+	{0, OURS, 0},
+	{STRANGER, OURS, 1},
+	{STRANGER, 0, 0}, /* root looks at the daemons of users */
+};
+
+START_TEST(daemon_of_a_stranger_is_not_asked)
+{
+	struct liar l;
+	pid_t daemon;
+
+	if (getuid())
+		return t_skip("only root can be two users");
+	daemon = play_as(&l, meetings[_i].daemon);
+	ctl_uid = meetings[_i].asks;
+	do /* until it listens */
+		RUN(l.socket, &r, "status");
+	while (strstr(r.err, "no daemon at"));
+	kill(daemon, SIGKILL);
+	waitpid(daemon, NULL, 0);
+	liar_clear(&l);
+	ck_assert_int_eq(r.status, meetings[_i].status);
+	if (r.status)
+		ctl_assert_has(r.err, "belongs to user 65533");
+	else
+		ctl_assert_has(r.out, "said");
+}
+END_TEST
+
 /* ---- suite -------------------------------------------------------------- */
 
 static Suite *lies_suite(void)
@@ -298,6 +367,8 @@ static Suite *lies_suite(void)
 			    vmb_array_size(steerings));
 	tcase_add_test(c, names_beyond_ascii_are_shown);
 	tcase_add_test(c, json_on_a_terminal_is_ascii);
+	tcase_add_loop_test(c, daemon_of_a_stranger_is_not_asked, 0,
+			    vmb_array_size(meetings));
 	suite_add_tcase(s, c);
 	return s;
 }

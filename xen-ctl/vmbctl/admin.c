@@ -4,7 +4,8 @@
  * the stream socket beside the daemon's own.
  *
  * Owns:  the connection, for one question.
- * Trust: the answer is input: bounded in size and time, then parsed.
+ * Trust: the daemon is of our own user or of root, or we are root; still the
+ *        answer is input: bounded in size and time, then parsed.
  */
 #include "admin.h"
 
@@ -55,14 +56,35 @@ static int ask_failed(const char *path, int err)
 	}
 }
 
-static int connect_admin(const struct vmb_options *o, int *sock)
+/* Whom we believe. Root looks at the daemons of users, where it was told to. */
+static int admit_daemon(int sock, const char *path, struct ucred *peer)
+{
+	int err = vmb_socket_peer(sock, peer);
+
+	if (err == -EACCES && geteuid() == 0)
+		return 0;
+	if (err == -EACCES)
+		return vmb_fail(err,
+				"socket %s belongs to user %u, not to us or "
+				"root: not asked",
+				path, (unsigned)peer->uid);
+	return err ? ask_failed(path, err) : 0;
+}
+
+static int connect_admin(const struct vmb_options *o, int *sock,
+			 struct ucred *peer)
 {
 	char path[sizeof(o->socket) + 4];
 	int err;
 
 	snprintf(path, sizeof(path), "%s.ctl", o->socket);
 	err = vmb_socket_connect(path, SOCK_STREAM, (int)o->timeout_ms, sock);
-	return err ? ask_failed(o->socket, err) : 0;
+	if (err)
+		return ask_failed(o->socket, err);
+	err = admit_daemon(*sock, path, peer);
+	if (err)
+		close(*sock);
+	return err;
 }
 
 static int send_line(int sock, json_t *request)
@@ -181,9 +203,10 @@ static int parse_answer(const struct answer *a, json_t **data)
 static int exchange(const struct vmb_options *o, json_t *request,
 		    struct answer *a)
 {
+	struct ucred peer;
 	int sock, err;
 
-	err = connect_admin(o, &sock);
+	err = connect_admin(o, &sock, &peer);
 	if (err)
 		return err;
 	err = send_line(sock, request);
@@ -229,14 +252,12 @@ int vmb_admin_list(const struct vmb_options *o, const char *command,
 
 int vmb_admin_watch(const struct vmb_options *o)
 {
-	struct ucred peer = {.pid = 0};
-	socklen_t len = sizeof(peer);
+	struct ucred peer;
 	int sock, pidfd = -1;
 
-	if (connect_admin(o, &sock))
+	if (connect_admin(o, &sock, &peer))
 		return -1;
-	if (!getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
-	    peer.pid > 0)
+	if (peer.pid > 0) /* 0: it lives where we cannot see it */
 		pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
 	close(sock);
 	return pidfd;
