@@ -59,7 +59,7 @@ static const struct stats_lie stats_lies[] = {
 struct liar {
 	char dir[32], socket[48], path[64];
 	const char *answer;
-	const struct stats_lie *stats; /* or NULL: no descriptor */
+	int memory; /* goes with each answer, or -1 */
 	int listener;
 	pthread_t thread;
 };
@@ -86,14 +86,11 @@ static void *liar_main(void *arg)
 {
 	struct liar *l = arg;
 	char request[4096];
-	int conn, fd;
+	int conn;
 
 	while ((conn = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
 		ck_assert_int_gt(recv(conn, request, sizeof(request), 0), 0);
-		fd = l->stats ? make_stats(l->stats) : -1;
-		vmb_socket_send(conn, l->answer, strlen(l->answer), fd);
-		if (fd >= 0)
-			close(fd);
+		vmb_socket_send(conn, l->answer, strlen(l->answer), l->memory);
 		close(conn);
 	}
 	return NULL;
@@ -103,7 +100,8 @@ static void liar_bind(struct liar *l, const char *answer)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-	*l = (struct liar){.dir = "/tmp/vmb-liar-XXXXXX", .answer = answer};
+	*l = (struct liar){
+		.dir = "/tmp/vmb-liar-XXXXXX", .answer = answer, .memory = -1};
 	ck_assert_ptr_nonnull(mkdtemp(l->dir));
 	snprintf(l->socket, sizeof(l->socket), "%s/s", l->dir);
 	snprintf(l->path, sizeof(l->path), "%s.ctl", l->socket);
@@ -116,18 +114,27 @@ static void liar_bind(struct liar *l, const char *answer)
 
 static void liar_clear(struct liar *l)
 {
+	if (l->memory >= 0)
+		close(l->memory);
 	close(l->listener);
 	unlink(l->path);
 	rmdir(l->dir);
 }
 
+static void liar_serve(struct liar *l)
+{
+	ck_assert_int_eq(listen(l->listener, 4), 0);
+	pthread_create(&l->thread, NULL, liar_main, l);
+}
+
+/* stats may be NULL. */
 static void liar_start(struct liar *l, const char *answer,
 		       const struct stats_lie *stats)
 {
 	liar_bind(l, answer);
-	l->stats = stats;
-	ck_assert_int_eq(listen(l->listener, 4), 0);
-	pthread_create(&l->thread, NULL, liar_main, l);
+	if (stats)
+		l->memory = make_stats(stats);
+	liar_serve(l);
 }
 
 static void liar_stop(struct liar *l)
@@ -149,6 +156,25 @@ START_TEST(statistics_that_lie_are_refused)
 	ck_assert_int_eq(r.status, _i ? 1 : 0);
 	ctl_assert_has(_i ? r.err : r.out,
 		       _i ? "statistics memory" : "\"sends\": 42");
+}
+END_TEST
+
+/* A page of a memfd that was read is there: the file takes room then. */
+START_TEST(memory_without_seals_is_not_touched)
+{
+	struct stat st;
+	struct liar l;
+
+	liar_bind(&l, "{\"ok\":true}\n");
+	l.memory = memfd_create("lie", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ck_assert_int_eq(ftruncate(l.memory, STATS_SIZE), 0);
+	liar_serve(&l);
+	RUN(l.socket, &r, "counters");
+	ck_assert_int_eq(fstat(l.memory, &st), 0);
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, 1);
+	ctl_assert_has(r.err, "statistics memory");
+	ck_assert_int_eq(st.st_blocks, 0);
 }
 END_TEST
 
@@ -359,6 +385,7 @@ static Suite *lies_suite(void)
 	tcase_set_timeout(c, 30);
 	tcase_add_loop_test(c, statistics_that_lie_are_refused, 0,
 			    vmb_array_size(stats_lies));
+	tcase_add_test(c, memory_without_seals_is_not_touched);
 	tcase_add_loop_test(c, answer_that_is_none_is_an_error, 0,
 			    vmb_array_size(bad_answers));
 	tcase_add_test(c, refusal_is_told_in_the_words_of_the_daemon);

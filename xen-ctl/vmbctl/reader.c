@@ -51,14 +51,22 @@ static const char *state_name(uint32_t state)
 	}
 }
 
-/* It must not shrink under the mapping, and hold what its header says. */
-static int check_memory(const struct vmb_reader *r, int fd)
+/*
+ * Is it a memfd that cannot shrink under the mapping? First: any other question
+ * might wait for the owner of a file system in user space.
+ */
+static bool is_sealed(int fd)
 {
-	const struct vmb_stats_head *head = r->head;
 	int seals = fcntl(fd, F_GET_SEALS);
 
-	if (seals < 0 || !(seals & F_SEAL_SHRINK))
-		return -EPROTO;
+	return seals >= 0 && seals & F_SEAL_SHRINK;
+}
+
+/* It must hold what its header says. */
+static int check_header(const struct vmb_reader *r)
+{
+	const struct vmb_stats_head *head = r->head;
+
 	if (head->magic != VMB_STATS_MAGIC || head->abi_major != VMB_ABI_MAJOR)
 		return -EPROTO;
 	if (r->records > RECORDS_MAX ||
@@ -76,6 +84,8 @@ int vmb_reader_map(int fd, struct vmb_reader *r)
 	void *mapped;
 	int err;
 
+	if (!is_sealed(fd))
+		return -EPROTO;
 	if (fstat(fd, &st))
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)VMB_PAGE)
@@ -87,7 +97,7 @@ int vmb_reader_map(int fd, struct vmb_reader *r)
 	r->bytes = (size_t)st.st_size;
 	r->records = vmb_load_relaxed(&r->head->records);
 	r->record_bytes = vmb_load_relaxed(&r->head->record_bytes);
-	err = check_memory(r, fd);
+	err = check_header(r);
 	if (err)
 		vmb_reader_close(r);
 	return err;
