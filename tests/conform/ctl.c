@@ -39,7 +39,7 @@ pid_t ctl_spawn(const char *socket, const char *const *args, int out, int err)
 	_exit(127);
 }
 
-static void take_output(FILE *f, char *text, size_t size)
+void ctl_take_output(FILE *f, char *text, size_t size)
 {
 	size_t n;
 
@@ -64,8 +64,8 @@ void ctl_run(const char *socket, struct ctl_result *r, const char *const *args)
 	pid_t pid = ctl_spawn(socket, args, fileno(out), fileno(err));
 
 	r->status = ctl_exit_code(pid);
-	take_output(out, r->out, sizeof(r->out));
-	take_output(err, r->err, sizeof(r->err));
+	ctl_take_output(out, r->out, sizeof(r->out));
+	ctl_take_output(err, r->err, sizeof(r->err));
 }
 
 void ctl_assert_has(const char *text, const char *part)

@@ -6,6 +6,7 @@
 #ifndef TESTS_CONFORM_CTL_H
 #define TESTS_CONFORM_CTL_H
 
+#include <stdio.h>
 #include <sys/types.h>
 
 #include <jansson.h>
@@ -23,6 +24,9 @@ extern uid_t ctl_uid; /* as whom it runs, if not 0; the group is the same */
 pid_t ctl_spawn(const char *socket, const char *const *args, int out, int err);
 /* Wait for its end, which is not by a signal. */
 int ctl_exit_code(pid_t pid);
+
+/* What was written to a file, as text; closes it. */
+void ctl_take_output(FILE *f, char *text, size_t size);
 
 void ctl_run(const char *socket, struct ctl_result *r, const char *const *args);
 #define RUN(socket, result, ...) \

@@ -527,6 +527,30 @@ START_TEST(limits_shows_who_owns_a_domain)
 }
 END_TEST
 
+static const char *const outputs[][6] = {
+	{"status"},
+	{"endpoints"},
+	{"endpoints", "--json"},
+	{"faults", "--follow", "--interval", "0.1"},
+	{"top", "--interval", "0.1"},
+	{"top", "--json", "--interval", "0.1"}, /* without end, else */
+};
+
+START_TEST(output_that_is_lost_is_an_error)
+{
+	FILE *err = tmpfile();
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	pid_t pid;
+
+	post(&(struct vmb_slot){.op = 99, .peer = b.pep.handle});
+	pid = ctl_spawn(b.daemon.socket, outputs[_i], full, fileno(err));
+	ck_assert_int_eq(ctl_exit_code(pid), 1);
+	ctl_take_output(err, r.err, sizeof(r.err));
+	ctl_assert_has(r.err, "vmbctl: standard output: ");
+	close(full);
+}
+END_TEST
+
 /* ---- wrong use ---------------------------------------------------------- */
 
 START_TEST(no_daemon_says_how_to_start_one)
@@ -664,6 +688,8 @@ static TCase *daemon_case(void)
 	tcase_add_test(c, clients_shows_what_users_are_called);
 	tcase_add_test(c, limits_shows_the_policy);
 	tcase_add_test(c, limits_shows_who_owns_a_domain);
+	tcase_add_loop_test(c, output_that_is_lost_is_an_error, 0,
+			    vmb_array_size(outputs));
 	return c;
 }
 

@@ -124,7 +124,7 @@ static int follow(const struct vmb_options *o)
 			return err;
 		next = print_new(o, faults, next);
 		json_decref(faults);
-		if (ferror(stdout)) /* the reader of our pipe has gone */
+		if (ferror(stdout)) /* run_command() says so */
 			return 0;
 		nanosleep(&pause, NULL);
 	}

@@ -336,6 +336,17 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
+/* What was shown must have come out: 1 when it has not, else code. */
+static int check_output(int code)
+{
+	int err = fflush(stdout) ? errno : 0;
+
+	if (!err && !ferror(stdout))
+		return code;
+	return vmb_fail(EXIT_FAILURE, "standard output: %s",
+			err ? strerrordesc_np(err) : "cannot be written");
+}
+
 static int run_command(const struct vmb_command *c, struct vmb_options *o,
 		       int argc, char **argv)
 {
@@ -362,7 +373,7 @@ static int run_command(const struct vmb_command *c, struct vmb_options *o,
 			 *c->args ? c->args : "options only", c->name);
 		return EXIT_USAGE;
 	}
-	return c->run(o) ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_output(c->run(o) ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 /* ---- the command -------------------------------------------------------- */
