@@ -205,6 +205,73 @@ START_TEST(answer_that_is_none_is_an_error)
 }
 END_TEST
 
+static const char *const bad_states[] = {
+	"{\"ok\":true,\"data\":[{\"pid\":7}]}\n",
+	"{\"ok\":true,\"data\":7}\n",
+	"{\"ok\":true,\"data\":null}\n",
+	"{\"ok\":true,\"data\":\"well\"}\n",
+};
+
+START_TEST(status_that_is_no_object_is_an_error)
+{
+	struct liar l;
+
+	liar_start(&l, bad_states[_i], NULL);
+	for (int json = 0; json < 2; json++) {
+		RUN(l.socket, &r, "status", json ? "--json" : NULL);
+		ck_assert_int_eq(r.status, 1);
+		ctl_assert_has(r.err, "no object");
+		ck_assert_int_eq(r.out[0], 0);
+	}
+	liar_stop(&l);
+}
+END_TEST
+
+/* The last has 33 bits, of which the last 32 are 0. */
+static const char *const no_users[] = {
+	"{\"ok\":true,\"data\":[{\"uid\":\"x\",\"owner\":\"x\"}]}\n",
+	"{\"ok\":true,\"data\":[{\"uid\":null,\"owner\":[0]}]}\n",
+	"{\"ok\":true,\"data\":[{\"uid\":0.5,\"owner\":false}]}\n",
+	"{\"ok\":true,\"data\":[{\"uid\":4294967296,\"owner\":4294967296}]}\n",
+};
+
+START_TEST(number_that_is_no_user_is_not_root)
+{
+	struct liar l;
+
+	liar_start(&l, no_users[_i], NULL);
+	RUN(l.socket, &r, "clients");
+	ck_assert_int_eq(r.status, 0);
+	ck_assert_ptr_null(strstr(r.out, "root"));
+	RUN(l.socket, &r, "limits");
+	ck_assert_int_eq(r.status, 0);
+	ck_assert_ptr_null(strstr(r.out, "root"));
+	liar_stop(&l);
+}
+END_TEST
+
+static const struct {
+	const char *answer, *says;
+} refusals[] = {
+	{"{\"ok\":false,\"errno\":1}\n", "Operation not permitted"},
+	{"{\"ok\":false,\"errno\":99999}\n", "does not say why"},
+	{"{\"ok\":false,\"errno\":4294967297}\n", "Input/output error"},
+	{"{\"ok\":false,\"errno\":\"x\"}\n", "Input/output error"},
+	{"{\"ok\":false,\"error\":7,\"errno\":1}\n", "Operation not permitted"},
+};
+
+START_TEST(refusal_without_words_is_told_by_its_number)
+{
+	struct liar l;
+
+	liar_start(&l, refusals[_i].answer, NULL);
+	RUN(l.socket, &r, "domains");
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, 1);
+	ctl_assert_has(r.err, refusals[_i].says);
+}
+END_TEST
+
 START_TEST(refusal_is_told_in_the_words_of_the_daemon)
 {
 	struct liar l;
@@ -388,6 +455,12 @@ static Suite *lies_suite(void)
 	tcase_add_test(c, memory_without_seals_is_not_touched);
 	tcase_add_loop_test(c, answer_that_is_none_is_an_error, 0,
 			    vmb_array_size(bad_answers));
+	tcase_add_loop_test(c, status_that_is_no_object_is_an_error, 0,
+			    vmb_array_size(bad_states));
+	tcase_add_loop_test(c, number_that_is_no_user_is_not_root, 0,
+			    vmb_array_size(no_users));
+	tcase_add_loop_test(c, refusal_without_words_is_told_by_its_number, 0,
+			    vmb_array_size(refusals));
 	tcase_add_test(c, refusal_is_told_in_the_words_of_the_daemon);
 	tcase_add_test(c, names_cannot_steer_the_terminal);
 	tcase_add_loop_test(c, nothing_shown_steers_the_terminal, 0,

@@ -10,6 +10,7 @@
 #include "admin.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,10 +174,23 @@ static int receive_line(int sock, struct answer *a, unsigned timeout_ms)
 	return got < 0 ? got : 0;
 }
 
+/* Its words, or what its number means. */
+static int refused(const json_t *reply)
+{
+	const char *text = json_string_value(json_object_get(reply, "error"));
+	json_int_t number = json_integer_value(json_object_get(reply, "errno"));
+	int code = number > 0 && number <= INT_MAX ? (int)number : EIO;
+
+	if (!text || !*text)
+		text = strerrordesc_np(code);
+	return vmb_fail(-code, "%s",
+			text ? text
+			     : "refused, and the daemon does not say why");
+}
+
 static int parse_answer(const struct answer *a, json_t **data)
 {
 	json_t *reply = json_loads(a->text, JSON_REJECT_DUPLICATES, NULL);
-	const char *text = NULL;
 	int code = 0, ok = 0;
 
 	if (!reply || json_unpack(reply, "{s:b}", "ok", &ok)) {
@@ -186,10 +200,7 @@ static int parse_answer(const struct answer *a, json_t **data)
 				a->text);
 	}
 	if (!ok) {
-		json_unpack(reply, "{s?s, s?i}", "error", &text, "errno",
-			    &code);
-		code = code > 0 ? -code : -EIO;
-		vmb_fail(code, "%s", text ? text : strerrordesc_np(-code));
+		code = refused(reply);
 	} else if (data) {
 		*data = json_incref(json_object_get(reply, "data"));
 		if (!*data)

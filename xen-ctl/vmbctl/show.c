@@ -3,6 +3,7 @@
  * show.c - commands that ask the daemon for a list and show it. Without
  * --all the columns fit into 80 characters.
  */
+#include <errno.h>
 #include <pwd.h>
 
 #include "admin.h"
@@ -121,8 +122,10 @@ static const struct vmb_column weight_columns[] = {
 /* What the user of that number is called here, or the number. */
 static json_t *user_text(json_int_t uid)
 {
-	const struct passwd *user = getpwuid((uid_t)uid);
+	const struct passwd *user = NULL;
 
+	if (uid >= 0 && uid <= UINT32_MAX) /* others end in those of somebody */
+		user = getpwuid((uid_t)uid);
 	return user ? json_string(user->pw_name)
 		    : json_sprintf("%" JSON_INTEGER_FORMAT, uid);
 }
@@ -140,7 +143,7 @@ static void name_users(json_t *rows)
 	{
 		for (size_t k = 0; k < vmb_array_size(keys); k++) {
 			uid = json_object_get(row, keys[k].number);
-			if (uid)
+			if (json_is_integer(uid))
 				json_object_set_new(
 					row, keys[k].name,
 					user_text(json_integer_value(uid)));
@@ -169,12 +172,15 @@ int vmb_status_run(const struct vmb_options *o)
 
 	if (err)
 		return err;
-	if (o->json)
+	if (!json_is_object(status))
+		err = vmb_fail(-EPROTO,
+			       "status: the daemon's answer is no object");
+	else if (o->json)
 		vmb_json_print(status, false);
 	else
 		vmb_table_print_object(status, stdout);
 	json_decref(status);
-	return 0;
+	return err;
 }
 
 int vmb_clients_run(const struct vmb_options *o)
