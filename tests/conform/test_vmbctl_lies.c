@@ -58,8 +58,10 @@ static const struct stats_lie stats_lies[] = {
 
 struct liar {
 	char dir[32], socket[48], path[64];
-	const char *answer;
-	int memory; /* goes with each answer, or -1 */
+	const char *answer;	   /* always the same, or these, */
+	const char *const *script; /* and at its end none */
+	char requests[4096];	   /* all lines that came */
+	int memory;		   /* goes with each answer, or -1 */
 	int listener;
 	pthread_t thread;
 };
@@ -85,12 +87,22 @@ static int make_stats(const struct stats_lie *lie)
 static void *liar_main(void *arg)
 {
 	struct liar *l = arg;
-	char request[4096];
+	size_t used = 0;
+	const char *answer;
+	ssize_t n;
 	int conn;
 
 	while ((conn = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-		ck_assert_int_gt(recv(conn, request, sizeof(request), 0), 0);
-		vmb_socket_send(conn, l->answer, strlen(l->answer), l->memory);
+		n = recv(conn, l->requests + used,
+			 sizeof(l->requests) - 1 - used, 0);
+		ck_assert_int_gt(n, 0);
+		used += (size_t)n;
+		answer = l->script ? *l->script : l->answer;
+		if (l->script && *l->script)
+			l->script++;
+		if (answer)
+			vmb_socket_send(conn, answer, strlen(answer),
+					l->memory);
 		close(conn);
 	}
 	return NULL;
@@ -386,6 +398,73 @@ START_TEST(json_on_a_terminal_is_ascii)
 }
 END_TEST
 
+/* ---- following what it says --------------------------------------------- */
+
+#define FAULTS(records) "{\"ok\":true,\"data\":{\"records\":[" records "]}}\n"
+#define FAULT(number) "{\"number\":" number "}"
+
+static const struct follow {
+	const char *script[4];
+	const char *out, *err;
+} follows[] = {
+	{{FAULTS(FAULT("4") "," FAULT("5")),
+	  FAULTS(FAULT("4") "," FAULT("5") "," FAULT("6"))},
+	 "{\"number\":4}\n{\"number\":5}\n{\"number\":6}\n",
+	 ""},
+	{{FAULTS(""), FAULTS(FAULT("0"))}, "{\"number\":0}\n", ""},
+	/* missed: also when none was there at the first look */
+	{{FAULTS(""), FAULTS(FAULT("2"))},
+	 "{\"number\":2}\n",
+	 "2 records came too fast"},
+	{{FAULTS(FAULT("5")), FAULTS(FAULT("8"))},
+	 "{\"number\":5}\n{\"number\":8}\n",
+	 "2 records came too fast"},
+	/* another daemon */
+	{{FAULTS(FAULT("5")), FAULTS(FAULT("0") "," FAULT("1"))},
+	 "{\"number\":5}\n{\"number\":0}\n{\"number\":1}\n",
+	 "started again"},
+	{{FAULTS(FAULT("5")), FAULTS(""), FAULTS(FAULT("0"))},
+	 "{\"number\":5}\n{\"number\":0}\n",
+	 "started again"},
+};
+
+START_TEST(faults_are_followed_through_gaps_and_restarts)
+{
+	const struct follow *f = &follows[_i];
+	struct liar l;
+
+	liar_bind(&l, NULL);
+	l.script = f->script;
+	liar_serve(&l);
+	RUN(l.socket, &r, "faults", "--follow", "--json", "--interval", "0.1");
+	liar_stop(&l);
+	ck_assert_int_eq(r.status, 1); /* when the script is over */
+	ck_assert_str_eq(r.out, f->out);
+	ctl_assert_has(r.err, f->err);
+	if (!*f->err) /* nothing else was said */
+		ck_assert_ptr_eq(strstr(r.err, "vmbctl: "),
+				 strstr(r.err, "vmbctl: /tmp/"));
+}
+END_TEST
+
+START_TEST(only_old_faults_are_limited_by_max)
+{
+	static const char *const script[] = {FAULTS(FAULT("5")), FAULTS(""),
+					     NULL};
+	struct liar l;
+
+	liar_bind(&l, NULL);
+	l.script = script;
+	liar_serve(&l);
+	RUN(l.socket, &r, "faults", "--follow", "--max", "1", "--interval",
+	    "0.1");
+	liar_stop(&l);
+	ck_assert_str_eq(l.requests, "{\"cmd\":\"faults\",\"max\":1}\n"
+				     "{\"cmd\":\"faults\",\"max\":4096}\n"
+				     "{\"cmd\":\"faults\",\"max\":4096}\n");
+}
+END_TEST
+
 /* ---- who it is ---------------------------------------------------------- */
 
 #define STRANGER 65533
@@ -467,6 +546,9 @@ static Suite *lies_suite(void)
 			    vmb_array_size(steerings));
 	tcase_add_test(c, names_beyond_ascii_are_shown);
 	tcase_add_test(c, json_on_a_terminal_is_ascii);
+	tcase_add_loop_test(c, faults_are_followed_through_gaps_and_restarts, 0,
+			    vmb_array_size(follows));
+	tcase_add_test(c, only_old_faults_are_limited_by_max);
 	tcase_add_loop_test(c, daemon_of_a_stranger_is_not_asked, 0,
 			    vmb_array_size(meetings));
 	suite_add_tcase(s, c);

@@ -23,10 +23,11 @@ static const struct vmb_column columns[] = {
 	{"LENGTH", "length", VMB_TEXT_NUMBER, true},
 };
 
-static int ask_faults(const struct vmb_options *o, json_t **faults)
+static int ask_faults(const struct vmb_options *o, unsigned max,
+		      json_t **faults)
 {
 	int err = vmb_admin_ask(
-		o, json_pack("{s:s, s:i}", "cmd", "faults", "max", (int)o->max),
+		o, json_pack("{s:s, s:i}", "cmd", "faults", "max", (int)max),
 		faults, NULL);
 
 	if (!err && !json_is_array(json_object_get(*faults, "records"))) {
@@ -46,7 +47,7 @@ static int show_once(const struct vmb_options *o)
 {
 	json_t *faults, *records;
 	json_int_t lost;
-	int err = ask_faults(o, &faults);
+	int err = ask_faults(o, o->max, &faults);
 
 	if (err)
 		return err;
@@ -83,29 +84,56 @@ static void print_line(const struct vmb_options *o, const json_t *record)
 	printf("\n");
 }
 
-/* Print the records from number `next` on; returns the next number. */
-static json_int_t print_new(const struct vmb_options *o, const json_t *faults,
-			    json_int_t next)
+/* ---- going on ----------------------------------------------------------- */
+
+struct place {
+	json_int_t next; /* number of the first record that was not shown */
+	bool looked;	 /* at least once: what is skipped now is missed */
+};
+
+static json_int_t number_of(const json_t *record)
+{
+	return json_integer_value(json_object_get(record, "number"));
+}
+
+/*
+ * A daemon holds its newest record as long as it lives. Another one counts
+ * from 0 again.
+ */
+static void notice_restart(const json_t *records, struct place *at)
+{
+	size_t n = json_array_size(records);
+	json_int_t newest = n ? number_of(json_array_get(records, n - 1)) : -1;
+
+	if (!at->looked || newest >= at->next - 1)
+		return;
+	vmb_fail(0, "the daemon was started again: its records begin anew");
+	at->next = 0;
+}
+
+/* Print the records from number at->next on. */
+static void print_new(const struct vmb_options *o, const json_t *faults,
+		      struct place *at)
 {
 	const json_t *records = json_object_get(faults, "records");
 	json_t *record;
 	size_t i;
 
+	notice_restart(records, at);
 	json_array_foreach(records, i, record)
 	{
-		json_int_t number =
-			json_integer_value(json_object_get(record, "number"));
+		json_int_t number = number_of(record);
 
-		if (number < next)
+		if (number < at->next)
 			continue;
-		if (number > next && next)
+		if (number > at->next && at->looked)
 			vmb_fail(0, "%lld records came too fast to be shown",
-				 (long long)(number - next));
+				 (long long)(number - at->next));
 		print_line(o, record);
-		next = number + 1;
+		at->next = number + 1;
 	}
+	at->looked = true;
 	fflush(stdout);
-	return next;
 }
 
 static int follow(const struct vmb_options *o)
@@ -114,15 +142,17 @@ static int follow(const struct vmb_options *o)
 		.tv_sec = o->interval_ms / 1000,
 		.tv_nsec = o->interval_ms % 1000 * 1000000L,
 	};
-	json_int_t next = 0;
+	struct place at = {.next = 0};
 	json_t *faults;
 	int err;
 
 	for (;;) {
-		err = ask_faults(o, &faults);
+		/* --max is how many old ones are wanted */
+		err = ask_faults(o, at.looked ? VMB_FAULTS_MAX : o->max,
+				 &faults);
 		if (err)
 			return err;
-		next = print_new(o, faults, next);
+		print_new(o, faults, &at);
 		json_decref(faults);
 		if (ferror(stdout)) /* run_command() says so */
 			return 0;

@@ -28,7 +28,6 @@
 #define FOLLOW_MS 500
 #define TOP_MS 1000
 #define FAULTS_SHOWN 1024 /* without --max */
-#define FAULTS_MAX 4096	  /* in one answer of the daemon */
 #define SAMPLES_MAX 1000000
 #define MESSAGE_BYTES 1024
 
@@ -307,7 +306,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->follow = true;
 		return 0;
 	case OPT_MAX:
-		o->max = parse_count(state, "max", arg, FAULTS_MAX);
+		o->max = parse_count(state, "max", arg, VMB_FAULTS_MAX);
 		return 0;
 	case OPT_INTERVAL:
 		o->interval_ms = parse_seconds(state, "interval", arg);

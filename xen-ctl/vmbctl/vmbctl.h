@@ -14,6 +14,8 @@
 
 #include <jansson.h>
 
+#define VMB_FAULTS_MAX 4096 /* records in one answer of the daemon */
+
 /* As parsed; what a command does not take is left at its default. */
 struct vmb_options {
 	char socket[108]; /* of the daemon; the admin socket adds ".ctl" */
