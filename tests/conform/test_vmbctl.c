@@ -570,6 +570,7 @@ static const char *const misuses[][4] = {
 	{"detach", "web", "mail"},
 	{"status", "--timeout", "0"},
 	{"status", "--follow"},
+	{"status", "--socket", ""},
 	{"top", "--interval", "0"},
 	{"top", "--count", "x"},
 	{"faults", "--max", "99999"},
@@ -581,6 +582,36 @@ START_TEST(misuse_is_refused_with_code_2)
 	ck_assert_int_eq(r.status, 2);
 	ck_assert_int_ne(r.err[0], 0);
 	ck_assert_int_eq(r.out[0], 0);
+}
+END_TEST
+
+/* Only who has to know where the daemon is errs. */
+START_TEST(path_too_long_matters_only_where_it_is_used)
+{
+	char path[128], port[140];
+
+	memset(path, 'x', sizeof(path));
+	path[0] = '/';
+	path[sizeof(path) - 1] = '\0';
+	snprintf(port, sizeof(port), "local:%s", path);
+	if (_i == 0)
+		setenv("VMB_SOCKET", path, 1);
+	else
+		setenv("VMB_PORT", port, 1);
+	RUN(NULL, &r, "--help");
+	ck_assert_int_eq(r.status, 0);
+	RUN(NULL, &r, "status", "--help");
+	ck_assert_int_eq(r.status, 0);
+	RUN("/nonexistent", &r, "status");
+	ck_assert_int_eq(r.status, 1);
+	ctl_assert_has(r.err, "no daemon at /nonexistent");
+	RUN(NULL, &r, "--socket", "/nonexistent", "status");
+	ctl_assert_has(r.err, "no daemon at /nonexistent");
+	RUN(NULL, &r, "status");
+	ck_assert_int_eq(r.status, 2);
+	ctl_assert_has(r.err, "path too long");
+	RUN(path, &r, "status");
+	ck_assert_int_eq(r.status, 2);
 }
 END_TEST
 
@@ -701,6 +732,8 @@ static Suite *vmbctl_suite(void)
 	tcase_add_test(misuse, no_daemon_says_how_to_start_one);
 	tcase_add_loop_test(misuse, misuse_is_refused_with_code_2, 0,
 			    vmb_array_size(misuses));
+	tcase_add_loop_test(misuse, path_too_long_matters_only_where_it_is_used,
+			    0, 2);
 	tcase_add_loop_test(misuse, limit_that_is_none_is_refused, 0,
 			    vmb_array_size(bad_limits));
 	tcase_add_test(misuse, help_lists_the_commands);

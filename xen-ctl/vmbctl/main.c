@@ -233,21 +233,23 @@ void vmb_json_print(const json_t *json, bool compact)
 static void parse_socket(struct argp_state *state, const char *path,
 			 struct vmb_options *o)
 {
-	if (strlen(path) >= sizeof(o->socket) - strlen(".ctl"))
+	if (!*path)
+		argp_error(state, "socket: no path");
+	else if (strlen(path) >= sizeof(o->socket) - strlen(".ctl"))
 		argp_error(state, "socket %s: path too long", path);
 	else
 		strcpy(o->socket, path);
 }
 
 /* Where programs find it, too, when nobody has told us: in the same order. */
-static int default_socket(char *path, size_t size)
+static int default_socket(struct vmb_options *o)
 {
 	const char *port = getenv("VMB_PORT"), local[] = "local:";
-	size_t len = strlen(local);
+	size_t len = strlen(local), size = sizeof(o->socket) - strlen(".ctl");
 
 	if (!port || strncmp(port, local, len) || !port[len])
-		return vmb_default_socket(path, size);
-	if ((size_t)snprintf(path, size, "%s", port + len) >= size)
+		return vmb_default_socket(o->socket, size);
+	if ((size_t)snprintf(o->socket, size, "%s", port + len) >= size)
 		return -ENAMETOOLONG;
 	return 0;
 }
@@ -372,6 +374,10 @@ static int run_command(const struct vmb_command *c, struct vmb_options *o,
 			 *c->args ? c->args : "options only", c->name);
 		return EXIT_USAGE;
 	}
+	if (!*o->socket && default_socket(o))
+		return vmb_fail(EXIT_USAGE,
+				"VMB_PORT, VMB_SOCKET or XDG_RUNTIME_DIR: path "
+				"too long");
 	return check_output(c->run(o) ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
@@ -451,10 +457,6 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	argp_err_exit_status = EXIT_USAGE;
 	argp_program_version_hook = print_version;
-	if (default_socket(chosen.options.socket,
-			   sizeof(chosen.options.socket) - strlen(".ctl")))
-		return vmb_fail(EXIT_USAGE,
-				"VMB_SOCKET or VMB_PORT: path too long");
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &chosen);
 	command = find_command(argv[chosen.first]);
 	if (!command)
