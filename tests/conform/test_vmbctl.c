@@ -238,7 +238,7 @@ START_TEST(counters_are_those_of_the_handle)
 	RUN(b.daemon.socket, &r, "counters", handle);
 	ck_assert_int_eq(r.status, 1);
 	RUN(b.daemon.socket, &r, "counters", "seven");
-	ck_assert_int_eq(r.status, 1);
+	ck_assert_int_eq(r.status, 2);
 	ctl_assert_has(r.err, "not a handle");
 }
 END_TEST
@@ -615,18 +615,23 @@ START_TEST(path_too_long_matters_only_where_it_is_used)
 }
 END_TEST
 
-static const char *const bad_limits[][6] = {
+static const char *const bad_values[][8] = {
 	{"set-limit"},
 	{"set-limit", "--client", "1"},
 	{"set-limit", "--client", "1", "--memory", "2X"},
 	{"set-limit", "--client", "-1", "--memory", "2"},
 	{"set-limit", "--domain", "d", "--memory", "99999999T"},
+	{"set-limit", "--domain", "d", "--client", "1", "--memory", "2"},
+	{"set-weight", "web", "abc"},
+	{"set-weight", "web", "99999999999"},
+	{"counters", "seven"},
+	{"counters", "0x100000000"},
 };
 
-START_TEST(limit_that_is_none_is_refused)
+START_TEST(value_that_is_none_is_refused)
 {
-	ctl_run("/nonexistent", &r, bad_limits[_i]);
-	ck_assert_int_eq(r.status, 1);
+	ctl_run("/nonexistent", &r, bad_values[_i]);
+	ck_assert_int_eq(r.status, 2);
 	ck_assert_ptr_null(strstr(r.err, "vmbd --local")); /* not even asked */
 }
 END_TEST
@@ -734,8 +739,8 @@ static Suite *vmbctl_suite(void)
 			    vmb_array_size(misuses));
 	tcase_add_loop_test(misuse, path_too_long_matters_only_where_it_is_used,
 			    0, 2);
-	tcase_add_loop_test(misuse, limit_that_is_none_is_refused, 0,
-			    vmb_array_size(bad_limits));
+	tcase_add_loop_test(misuse, value_that_is_none_is_refused, 0,
+			    vmb_array_size(bad_values));
 	tcase_add_test(misuse, help_lists_the_commands);
 	tcase_add_loop_test(misuse,
 			    help_of_a_command_has_its_options_and_examples, 0,

@@ -38,19 +38,13 @@ static json_t *all_records(const struct vmb_reader *r)
 	return rows;
 }
 
-static int show_one(const struct vmb_options *o, const struct vmb_reader *r)
+static int show_one(const struct vmb_options *o, const struct vmb_reader *r,
+		    uint64_t handle)
 {
 	struct vmb_stats record;
-	uint64_t handle;
 	json_t *row;
-	int err;
+	int err = 0;
 
-	err = vmb_text_parse_number(o->args[0], UINT32_MAX, &handle);
-	if (err)
-		return vmb_fail(err,
-				"%s: not a handle; `vmbctl endpoints` lists "
-				"them",
-				o->args[0]);
 	/* the record of an endpoint is found by the index in its handle */
 	if (VMB_HANDLE_INDEX(handle) >= r->records ||
 	    !vmb_reader_get(r, VMB_HANDLE_INDEX(handle), &record) ||
@@ -71,12 +65,20 @@ static int show_one(const struct vmb_options *o, const struct vmb_reader *r)
 int vmb_counters_run(const struct vmb_options *o)
 {
 	struct vmb_reader reader;
-	int err = vmb_reader_open(o, &reader);
+	uint64_t handle;
+	int err;
 
+	if (o->arg_count &&
+	    vmb_text_parse_number(o->args[0], UINT32_MAX, &handle))
+		return vmb_fail(VMB_EXIT_USAGE,
+				"%s: not a handle; `vmbctl endpoints` lists "
+				"them",
+				o->args[0]);
+	err = vmb_reader_open(o, &reader);
 	if (err)
 		return err;
 	if (o->arg_count)
-		err = show_one(o, &reader);
+		err = show_one(o, &reader, handle);
 	else
 		err = vmb_table_show(o, columns, vmb_array_size(columns),
 				     all_records(&reader),

@@ -22,7 +22,6 @@
 #include "base/util.h"
 #include "text.h"
 
-#define EXIT_USAGE 2
 #define ANSWER_MS 5000
 #define ANSWER_LONG_MS 60000
 #define FOLLOW_MS 500
@@ -358,6 +357,7 @@ static int run_command(const struct vmb_command *c, struct vmb_options *o,
 			    .doc = c->help};
 	char name[64];
 	size_t n = 0;
+	int err;
 
 	for (size_t i = 0; i < vmb_array_size(known); i++)
 		if (!known[i].takes || known[i].takes & c->takes)
@@ -372,13 +372,14 @@ static int run_command(const struct vmb_command *c, struct vmb_options *o,
 	if (o->arg_count < c->args_min || o->arg_count > c->args_max) {
 		vmb_fail(0, "%s takes %s; see `vmbctl %s --help`", c->name,
 			 *c->args ? c->args : "options only", c->name);
-		return EXIT_USAGE;
+		return VMB_EXIT_USAGE;
 	}
 	if (!*o->socket && default_socket(o))
-		return vmb_fail(EXIT_USAGE,
+		return vmb_fail(VMB_EXIT_USAGE,
 				"VMB_PORT, VMB_SOCKET or XDG_RUNTIME_DIR: path "
 				"too long");
-	return check_output(c->run(o) ? EXIT_FAILURE : EXIT_SUCCESS);
+	err = c->run(o);
+	return check_output(err < 0 ? EXIT_FAILURE : err);
 }
 
 /* ---- the command -------------------------------------------------------- */
@@ -455,12 +456,12 @@ int main(int argc, char **argv)
 	const struct vmb_command *command;
 
 	setlocale(LC_CTYPE, "");
-	argp_err_exit_status = EXIT_USAGE;
+	argp_err_exit_status = VMB_EXIT_USAGE;
 	argp_program_version_hook = print_version;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &chosen);
 	command = find_command(argv[chosen.first]);
 	if (!command)
-		return vmb_fail(EXIT_USAGE,
+		return vmb_fail(VMB_EXIT_USAGE,
 				"%s: no such command; see `vmbctl --help`",
 				argv[chosen.first]);
 	return run_command(command, &chosen.options, argc - chosen.first,

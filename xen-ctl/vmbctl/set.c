@@ -9,7 +9,7 @@
 
 static int bad_value(const char *what, const char *text, int err)
 {
-	return vmb_fail(err, "%s %s: %s", what, text,
+	return vmb_fail(VMB_EXIT_USAGE, "%s %s: %s", what, text,
 			err == -ERANGE ? "too large" : "not a number");
 }
 
@@ -63,11 +63,13 @@ int vmb_set_limit_run(const struct vmb_options *o)
 	int err;
 
 	if (!o->client == !o->domain)
-		return vmb_fail(-EINVAL, "set-limit: give --client NUMBER or "
-					 "--domain NAME");
+		return vmb_fail(VMB_EXIT_USAGE,
+				"set-limit: give --client NUMBER or "
+				"--domain NAME");
 	if (!o->endpoints && !o->memory)
-		return vmb_fail(-EINVAL, "set-limit: give --endpoints N, "
-					 "--memory SIZE, or both");
+		return vmb_fail(VMB_EXIT_USAGE,
+				"set-limit: give --endpoints N, "
+				"--memory SIZE, or both");
 	request = json_pack("{s:s}", "cmd", "set-limit");
 	if (o->domain)
 		json_object_set_new(request, "domain", json_string(o->domain));

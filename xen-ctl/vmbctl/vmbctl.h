@@ -4,7 +4,8 @@
  *
  * Flow:  main.c parses -> one command's run() -> admin.c (ask the daemon) or
  *        reader.c (look at its statistics) -> table.c or JSON
- * Every run() returns 0 or -errno and has said what went wrong by then.
+ * Every run() returns 0 or -errno, or VMB_EXIT_USAGE for arguments that are
+ * wrong whatever the daemon says. It has said what went wrong by then.
  */
 #ifndef VMBCTL_H
 #define VMBCTL_H
@@ -14,6 +15,7 @@
 
 #include <jansson.h>
 
+#define VMB_EXIT_USAGE 2
 #define VMB_FAULTS_MAX 4096 /* records in one answer of the daemon */
 
 /* As parsed; what a command does not take is left at its default. */
