@@ -73,6 +73,27 @@ START_TEST(set_weight_holds_for_a_domain)
 }
 END_TEST
 
+/* As text, a number counts where no domain has that name. */
+START_TEST(domain_is_found_by_a_number_as_text)
+{
+	int fd = t_raw_attach(d.socket, "w");
+	long domain = t_raw_number(ask("{\"cmd\":\"domains\"}"), "domain");
+	char request[128];
+
+	snprintf(request, sizeof(request),
+		 "{\"cmd\":\"set-weight\",\"domain\":\"%ld\",\"weight\":9}",
+		 domain);
+	ck_assert_ptr_nonnull(strstr(ask(request), "\"ok\":true"));
+	ck_assert_int_eq(t_raw_number(ask("{\"cmd\":\"domains\"}"), "weight"),
+			 9);
+	snprintf(request, sizeof(request),
+		 "{\"cmd\":\"set-weight\",\"domain\":\"%lld\",\"weight\":2}",
+		 domain + (1ll << 32));
+	ck_assert_int_eq(t_raw_number(ask(request), "errno"), ENOENT);
+	close(fd);
+}
+END_TEST
+
 static const char *const bad_requests[] = {
 	"{}",
 	"[]",
@@ -208,6 +229,7 @@ static void add_admin(Suite *s)
 
 	tcase_add_test(t, set_limit_holds_for_a_client);
 	tcase_add_test(t, set_weight_holds_for_a_domain);
+	tcase_add_test(t, domain_is_found_by_a_number_as_text);
 	tcase_add_test(t, number_that_is_none_is_nobody);
 	tcase_add_loop_test(t, bad_admin_request_is_answered_with_an_error, 0,
 			    vmb_array_size(bad_requests));

@@ -388,6 +388,56 @@ START_TEST(weight_is_set_by_name_and_by_number)
 }
 END_TEST
 
+/* Of the domain with this number. */
+static json_int_t weight_of(uint32_t domain)
+{
+	json_int_t weight = -1;
+	json_t *rows, *row;
+	size_t i;
+
+	RUN(b.daemon.socket, &r, "weights", "--json");
+	rows = ctl_parse(r.out);
+	json_array_foreach(rows, i, row)
+	{
+		if (ctl_integer(row, "domain") == domain)
+			weight = ctl_integer(row, "weight");
+	}
+	json_decref(rows);
+	return weight;
+}
+
+/* A domain is called like the number of another: digits mean it, # does not. */
+START_TEST(name_of_digits_counts_before_a_number)
+{
+	uint32_t blue = b.port->hello.domain_id;
+	struct vmb_port *digits;
+	char name[16], number[16];
+
+	snprintf(name, sizeof(name), "%u", blue);
+	snprintf(number, sizeof(number), "#%u", blue);
+	ck_assert_int_eq(vmb_port_local.open(b.daemon.socket, name, &digits),
+			 0);
+	RUN(b.daemon.socket, &r, "set-weight", name, "4");
+	ck_assert_int_eq(r.status, 0);
+	ck_assert_int_eq(weight_of(digits->hello.domain_id), 4);
+	ck_assert_int_eq(weight_of(blue), 1);
+	RUN(b.daemon.socket, &r, "set-weight", number, "7");
+	ck_assert_int_eq(r.status, 0);
+	ck_assert_int_eq(weight_of(blue), 7);
+	RUN(b.daemon.socket, &r, "set-limit", "--domain", name, "--memory",
+	    "1M");
+	ck_assert_int_eq(r.status, 0);
+	RUN(b.daemon.socket, &r, "set-limit", "--domain", number, "--memory",
+	    "1M");
+	ck_assert_int_eq(r.status, 0);
+	vmb_port_local.close(digits);
+	/* more digits than a number has */
+	RUN(b.daemon.socket, &r, "set-weight", "18446744073709551617", "2");
+	ck_assert_int_eq(r.status, 1);
+	ctl_assert_has(r.err, "no such domain");
+}
+END_TEST
+
 /* The order of programs: VMB_PORT counts over VMB_SOCKET. An option over both. */
 START_TEST(daemon_is_found_where_programs_find_it)
 {
@@ -718,6 +768,7 @@ static TCase *daemon_case(void)
 	tcase_add_test(c, top_ends_when_the_daemon_dies);
 	tcase_add_test(c, stopped_daemon_is_an_error_and_not_a_hang);
 	tcase_add_test(c, weight_is_set_by_name_and_by_number);
+	tcase_add_test(c, name_of_digits_counts_before_a_number);
 	tcase_add_test(c, daemon_is_found_where_programs_find_it);
 	tcase_add_test(c, guests_are_none_of_a_local_daemon);
 	tcase_add_test(c, limit_holds_from_now_on);

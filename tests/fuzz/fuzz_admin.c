@@ -14,6 +14,7 @@
  * or late. A byte 1 stands for 4096 spaces, so that lines can be too long.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -209,15 +210,19 @@ static int m_number(const json_t *request, const char *key, json_int_t min,
 static int m_domain(const json_t *request)
 {
 	const json_t *which = json_object_get(request, "domain");
+	const char *text = json_string_value(which);
+	json_int_t id = json_integer_value(which);
 
-	for (unsigned i = 0; i < CLIENTS; i++) {
-		if (json_is_integer(which) &&
-		    json_integer_value(which) == domain_of(i)->id)
+	if (text && !strcmp(text, "a"))
+		return 0;
+	if (text && *text && !text[strspn(text, "0123456789")])
+		id = strtoll(text, NULL, 10); /* the largest, if too many */
+	else if (!json_is_integer(which))
+		return -1;
+	for (unsigned i = 0; i < CLIENTS; i++)
+		if (id == domain_of(i)->id)
 			return (int)i;
-	}
-	return json_is_string(which) && !strcmp(json_string_value(which), "a")
-		       ? 0
-		       : -1;
+	return -1;
 }
 
 static struct m_limits *m_find(const json_t *request)

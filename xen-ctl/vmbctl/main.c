@@ -143,7 +143,7 @@ static const struct vmb_command commands[] = {
 	 0, 0, 0, vmb_weights_run},
 	{"set-weight", "change a domain's share of the engine", "DOMAIN WEIGHT",
 	 "Change the weight (1 to 256) of a protection domain, given by "
-	 "number or name.\v"
+	 "name or number. #3 is the number where 3 is a name, too.\v"
 	 "Examples:\n"
 	 "  vmbctl set-weight web 4\n"
 	 "  vmbctl set-weight 3 1\n",
@@ -183,7 +183,7 @@ static const struct {
 	{VMB_TAKES_LIMITS,
 	 {"client", OPT_CLIENT, "NUMBER", 0, "Of this client", 0}},
 	{VMB_TAKES_LIMITS,
-	 {"domain", OPT_DOMAIN, "NAME", 0, "Of this domain", 0}},
+	 {"domain", OPT_DOMAIN, "DOMAIN", 0, "Of this domain", 0}},
 	{VMB_TAKES_LIMITS,
 	 {"endpoints", OPT_ENDPOINTS, "N", 0, "Endpoints at once", 0}},
 	{VMB_TAKES_LIMITS,

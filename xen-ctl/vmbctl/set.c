@@ -13,14 +13,16 @@ static int bad_value(const char *what, const char *text, int err)
 			err == -ERANGE ? "too large" : "not a number");
 }
 
-/* A domain is given by its name, or by its number as 3 or #3. */
+/*
+ * A domain is given by its name, or by its number as 3 or #3. What is all
+ * digits may be either: the daemon knows whether there is such a name.
+ */
 static json_t *domain_value(const char *text)
 {
-	const char *digits = text + (*text == '#');
 	uint64_t number;
 
-	if (isdigit((unsigned char)*digits) &&
-	    !vmb_text_parse_number(digits, UINT32_MAX, &number))
+	if (*text == '#' && isdigit((unsigned char)text[1]) &&
+	    !vmb_text_parse_number(text + 1, UINT32_MAX, &number))
 		return json_integer((json_int_t)number);
 	return json_string(text);
 }
@@ -65,14 +67,14 @@ int vmb_set_limit_run(const struct vmb_options *o)
 	if (!o->client == !o->domain)
 		return vmb_fail(VMB_EXIT_USAGE,
 				"set-limit: give --client NUMBER or "
-				"--domain NAME");
+				"--domain DOMAIN");
 	if (!o->endpoints && !o->memory)
 		return vmb_fail(VMB_EXIT_USAGE,
 				"set-limit: give --endpoints N, "
 				"--memory SIZE, or both");
 	request = json_pack("{s:s}", "cmd", "set-limit");
 	if (o->domain)
-		json_object_set_new(request, "domain", json_string(o->domain));
+		json_object_set_new(request, "domain", domain_value(o->domain));
 	err = add_number(request, "client", o->client);
 	if (!err)
 		err = add_number(request, "endpoints", o->endpoints);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client.h"
@@ -108,13 +109,35 @@ static bool read_number(const json_t *given, uint32_t *number)
 	return true;
 }
 
+/* Digits only, and not too many. */
+static bool read_digits(const char *text, uint32_t *number)
+{
+	unsigned long long n;
+
+	if (!*text || text[strspn(text, "0123456789")])
+		return false;
+	errno = 0;
+	n = strtoull(text, NULL, 10);
+	if (errno || n > UINT32_MAX)
+		return false;
+	*number = (uint32_t)n;
+	return true;
+}
+
+/* A name may be all digits, too: it counts before a number as text. */
 static struct vmbd_domain *find_domain(struct vmbd *d, const json_t *which)
 {
+	const char *text = json_string_value(which);
+	struct vmbd_domain *domain;
 	uint32_t id;
 
-	if (json_is_string(which) && *json_string_value(which))
-		return vmbd_domain_by_name(d, json_string_value(which));
-	return read_number(which, &id) ? vmbd_domain_by_id(d, id) : NULL;
+	if (!text)
+		return read_number(which, &id) ? vmbd_domain_by_id(d, id)
+					       : NULL;
+	domain = *text ? vmbd_domain_by_name(d, text) : NULL;
+	if (!domain && read_digits(text, &id))
+		domain = vmbd_domain_by_id(d, id);
+	return domain;
 }
 
 /* The limits of the client or domain that the request names, or NULL. */
