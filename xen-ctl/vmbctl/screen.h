@@ -10,10 +10,16 @@
 int vmb_screen_open(void);
 void vmb_screen_close(void);
 
-/* Show text instead of what is there, cut to the size of the terminal. */
-void vmb_screen_draw(const char *text);
+/*
+ * Show text (the reference is taken) instead of what is there, cut to the size
+ * of the terminal.
+ */
+void vmb_screen_draw(char *text);
 
-/* Sleep; returns a key that was pressed, 0 after the time or a resize. */
+/*
+ * Sleep; returns a key that was pressed, 0 after the time or a resize. After a
+ * resize the text was drawn again.
+ */
 int vmb_screen_wait(unsigned timeout_ms);
 
 #endif

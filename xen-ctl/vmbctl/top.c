@@ -319,7 +319,8 @@ static int draw(const struct top *t, const struct rates *r)
 	fclose(out);
 	if (!err)
 		vmb_screen_draw(text);
-	free(text);
+	else
+		free(text);
 	return err;
 }
 
@@ -394,6 +395,20 @@ static int top_failed(const struct top *t, int err)
 	return err ? vmb_fail(err, "top: %s", strerrordesc_np(-err)) : 0;
 }
 
+static int run_shown(struct top *t)
+{
+	int err = t->screen ? vmb_screen_open() : 0;
+
+	if (err)
+		return vmb_fail(err, "the terminal cannot be used: %s",
+				strerrordesc_np(-err));
+	err = run_loop(t);
+	vmb_screen_close();
+	free(t->before.records);
+	free(t->now.records);
+	return top_failed(t, err);
+}
+
 int vmb_top_run(const struct vmb_options *options)
 {
 	struct vmb_options o = *options;
@@ -407,15 +422,9 @@ int vmb_top_run(const struct vmb_options *options)
 		o.count = 1;
 	t.watch = vmb_admin_watch(&o);
 	err = vmb_admin_list(&o, "domains", &t.names);
-	if (!err && t.screen)
-		err = vmb_screen_open();
 	if (!err) {
-		err = run_loop(&t);
-		vmb_screen_close();
+		err = run_shown(&t);
 		json_decref(t.names);
-		free(t.before.records);
-		free(t.now.records);
-		err = top_failed(&t, err);
 	}
 	if (t.watch >= 0)
 		close(t.watch);
