@@ -150,8 +150,9 @@ static const struct vmb_command commands[] = {
 	 2, 2, 0, vmb_set_weight_run},
 	{"top", "live rates by domain and endpoint", "",
 	 "Messages and bytes a second, busiest first. On a terminal: until q "
-	 "is pressed. Elsewhere: once, or --count times. Read from the "
-	 "engine's statistics memory, which disturbs nobody.\v"
+	 "is pressed. Elsewhere: once, or --count times; --json goes on "
+	 "without --count. Read from the engine's statistics memory, which "
+	 "disturbs nobody.\v"
 	 "Examples:\n"
 	 "  vmbctl top\n"
 	 "  vmbctl top --interval 0.5\n"
