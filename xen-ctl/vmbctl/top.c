@@ -170,7 +170,8 @@ static int compute(const struct sample *before, const struct sample *now,
 		   struct rates *r)
 {
 	const struct vmb_stats *was = before->records;
-	const struct vmb_stats *end = was + before->count;
+	/* without endpoints there are no records */
+	const struct vmb_stats *end = was ? was + before->count : NULL;
 
 	*r = (struct rates){
 		.seconds = (double)(now->time_ns - before->time_ns) / 1e9,
