@@ -13,12 +13,12 @@
  * all.
  */
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "am/am.h"
 #include "harness.h"
+#include "jain.h"
 #include "port/port.h"
 
 #define DOMAINS_MAX 64
@@ -36,7 +36,9 @@ static const char doc[] =
 	"\vJAIN is Jain's index of the bytes of all domains. A domain that "
 	"cannot use its share lowers it; JAIN ENTITLED compares each domain "
 	"with what it was entitled to: its share, or what it moves when it is "
-	"alone if that is less.\n\n"
+	"alone if that is less. Both are computed for each round: what is "
+	"printed is the median of the rounds; JAIN MIN is the least of them."
+	"\n\n"
 	"Example:\n"
 	"  vmb-fair --domains 8 --small 1";
 
@@ -50,6 +52,7 @@ static const struct bench_column columns[] = {
 	{"P99 ns", "lat_ns.p99", BENCH_FIX1},
 	{"VS ALONE p99", "alone_ratio", BENCH_RATIO},
 	{"JAIN", "jain", BENCH_FIX3},
+	{"JAIN min", "jain_min", BENCH_FIX3},
 	{"JAIN ENTITLED", "jain_entitled", BENCH_FIX3},
 	{0},
 };
@@ -366,45 +369,58 @@ static void domain_close(const struct fair *f, struct domain *d)
 
 /* ---- results ------------------------------------------------------------ */
 
-/* Jain's index: 1 when all are equal, 1/n when one has everything. */
-static double jain(const double *x, unsigned n)
-{
-	double sum = 0, squares = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		sum += x[i];
-		squares += x[i] * x[i];
-	}
-	return squares > 0 ? sum * sum / (n * squares) : NAN;
-}
+/* The index of all, of the large ones, and of parts of what is due. */
+enum {
+	JAIN,
+	JAIN_LARGE,
+	JAIN_ENTITLED,
+	JAINS
+};
 
 /*
- * What each was entitled to (max-min fairness): a small domain that moves
- * less than an equal share even when it is alone has all that as its part;
- * the others share the rest equally.
+ * Round by round: who had too much in one round and too little in the next one
+ * would look served well by the median of its rounds.
  */
-static double jain_entitled(const struct fair *f, const double *got)
+static void jain_rounds(const struct fair *f, double (*index)[BENCH_ROUNDS_MAX])
 {
-	double used[DOMAINS_MAX], rest = 0, share;
-	unsigned sharing = f->count;
+	double got[DOMAINS_MAX], alone[DOMAINS_MAX];
 
-	for (unsigned i = 0; i < f->count; i++)
-		rest += got[i];
-	share = rest / f->count;
-	for (unsigned i = 0; i < f->small; i++) {
-		double alone = bench_point_median(&f->domains[i].alone);
-
-		used[i] = got[i] / fmin(alone, share);
-		rest -= fmin(alone, share);
-		sharing--;
+	for (unsigned round = 0; round < f->bench.options.rounds; round++) {
+		for (unsigned i = 0; i < f->count; i++) {
+			got[i] = f->domains[i].together.value[round];
+			alone[i] = f->domains[i].alone.value[round];
+		}
+		index[JAIN][round] = bench_jain(got, f->count);
+		index[JAIN_LARGE][round] =
+			bench_jain(got + f->small, f->count - f->small);
+		index[JAIN_ENTITLED][round] =
+			bench_jain_entitled(got, alone, f->small, f->count);
 	}
-	for (unsigned i = f->small; i < f->count; i++)
-		used[i] = got[i] / (rest / sharing);
-	return jain(used, f->count);
 }
 
-static void domain_report(struct fair *f, unsigned i, bool alone,
-			  const double *got)
+/* The median of the rounds, and the least. */
+static void jain_report(const struct fair *f, json_t *point)
+{
+	static const char *const names[JAINS][2] = {
+		[JAIN] = {"jain", "jain_min"},
+		[JAIN_LARGE] = {"jain_large", "jain_large_min"},
+		[JAIN_ENTITLED] = {"jain_entitled", "jain_entitled_min"},
+	};
+	double index[JAINS][BENCH_ROUNDS_MAX];
+	unsigned rounds = f->bench.options.rounds;
+
+	jain_rounds(f, index);
+	for (int i = 0; i < JAINS; i++) {
+		double median = bench_median(index[i], rounds); /* sorts */
+
+		json_object_set_new(point, names[i][0],
+				    bench_fix3_json(median));
+		json_object_set_new(point, names[i][1],
+				    bench_fix3_json(index[i][0]));
+	}
+}
+
+static void domain_report(struct fair *f, unsigned i, bool alone)
 {
 	const struct domain *d = &f->domains[i];
 	const struct bench_point *p = alone ? &d->alone : &d->together;
@@ -421,28 +437,17 @@ static void domain_report(struct fair *f, unsigned i, bool alone,
 			bench_fix3_json(
 				bench_hist_quantile_ns(&p->hist, 0.99) /
 				bench_hist_quantile_ns(&d->alone.hist, 0.99)));
-	if (!alone && !i) {
-		json_object_set_new(point, "jain",
-				    bench_fix3_json(jain(got, f->count)));
-		json_object_set_new(point, "jain_large",
-				    bench_fix3_json(jain(got + f->small,
-							 f->count - f->small)));
-		json_object_set_new(point, "jain_entitled",
-				    bench_fix3_json(jain_entitled(f, got)));
-	}
+	if (!alone && !i)
+		jain_report(f, point);
 	bench_report_add(f->bench.report, point);
 }
 
 static void fair_report(struct fair *f)
 {
-	double got[DOMAINS_MAX];
-
 	for (unsigned i = 0; i < f->count; i++)
-		got[i] = bench_point_median(&f->domains[i].together);
+		domain_report(f, i, true);
 	for (unsigned i = 0; i < f->count; i++)
-		domain_report(f, i, true, got);
-	for (unsigned i = 0; i < f->count; i++)
-		domain_report(f, i, false, got);
+		domain_report(f, i, false);
 	bench_report_note(f->bench.report,
 			  "large transfers by %s, %u under way; %u small "
 			  "messages under way",

@@ -75,6 +75,10 @@ results_fair()
 			'map(select(has("jain"))) | length == 1 and
 			(.[0] | .test == "together" and .jain_large == 1 and
 			([.jain, .jain_entitled] | all(. > 0 and . <= 1)))'
+		so "of one round the least is the median" \
+			'map(select(has("jain"))) | all(.jain_min == .jain and
+			.jain_large_min == 1 and
+			.jain_entitled_min == .jain_entitled)'
 	done
 }
 

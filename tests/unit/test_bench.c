@@ -3,7 +3,7 @@
  * test_bench.c - the instruments of the benches: a figure is worth what they
  * are worth.
  *
- * Flow:  ctest -> [here] -> bench/hist, pattern, point, syscalls
+ * Flow:  ctest -> [here] -> bench/hist, jain, pattern, point, syscalls
  * Owns:  nothing.
  * Trust: nobody.
  */
@@ -15,6 +15,7 @@
 
 #include "../../bench/harness.h"
 #include "../../bench/hist.h"
+#include "../../bench/jain.h"
 #include "../../bench/options.h"
 #include "../../bench/pattern.h"
 #include "../../bench/point.h"
@@ -184,6 +185,36 @@ START_TEST(calls_are_divided_by_counted_messages_only)
 }
 END_TEST
 
+/* ---- equal parts ---------------------------------------------------------- */
+
+START_TEST(jain_is_one_for_equals_and_one_part_for_one_that_has_all)
+{
+	static const double equal[] = {3, 3, 3, 3}, all[] = {0, 0, 8, 0};
+
+	ck_assert_double_eq(bench_jain(equal, 4), 1);
+	ck_assert_double_eq(bench_jain(all, 4), 0.25);
+	ck_assert(isnan(bench_jain(all, 2)));
+	ck_assert(isnan(bench_jain(all, 0)));
+}
+END_TEST
+
+START_TEST(jain_entitled_takes_no_offence_at_who_cannot_use_its_share)
+{
+	static const double got[] = {1, 10, 10, 10}, alone[] = {1, 40};
+	static const double taken[] = {1, 28, 1, 1};
+
+	/* it moved all that it can: then the others are equal, or are not */
+	ck_assert_double_eq_tol(bench_jain_entitled(got, alone, 1, 4), 1, 1e-9);
+	ck_assert_double_lt(bench_jain(got, 4), 0.9);
+	ck_assert_double_lt(bench_jain_entitled(taken, alone, 1, 4), 0.5);
+	/* it could use a share, and got less */
+	ck_assert_double_lt(bench_jain_entitled(got, alone + 1, 1, 4), 0.9);
+	/* all are bounded: nobody shares a rest */
+	ck_assert_double_eq_tol(bench_jain_entitled(alone, alone, 1, 1), 1,
+				1e-9);
+}
+END_TEST
+
 /* ---- system calls ------------------------------------------------------- */
 
 static void calls_make(int n)
@@ -312,6 +343,10 @@ int main(void)
 	tcase_add_test(tc, median_is_the_middle_value);
 	tcase_add_test(tc, uncounted_party_is_null_and_not_zero);
 	tcase_add_test(tc, calls_are_divided_by_counted_messages_only);
+	tcase_add_test(
+		tc, jain_is_one_for_equals_and_one_part_for_one_that_has_all);
+	tcase_add_test(
+		tc, jain_entitled_takes_no_offence_at_who_cannot_use_its_share);
 	tcase_add_loop_test(tc, counter_finds_exactly_the_calls_made,
 			    BENCH_COUNT_PERF, BENCH_COUNT_PTRACE + 1);
 	tcase_add_test(tc, counter_says_when_it_cannot);
