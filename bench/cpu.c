@@ -46,8 +46,11 @@ int bench_cpu_time(pid_t pid, uint64_t *ns)
 {
 	struct timespec t;
 	clockid_t id;
-	int err = clock_getcpuclockid(pid, &id);
+	int err;
 
+	if (pid <= 0) /* clock_getcpuclockid(0) would be our own */
+		return -ESRCH;
+	err = clock_getcpuclockid(pid, &id);
 	if (err)
 		return -err;
 	if (clock_gettime(id, &t))

@@ -14,7 +14,10 @@ unsigned bench_cpu_list(int *cpus, unsigned max);
 /* Pin the calling thread; BENCH_CPU_ANY does nothing. */
 int bench_cpu_pin(int cpu);
 
-/* Processor time of a whole process, of any user, in ns. */
+/*
+ * Processor time of a whole process, of any user, in ns. -ESRCH: pid is not
+ * that of a process; 0, a daemon in another domain, is not the caller either.
+ */
 int bench_cpu_time(pid_t pid, uint64_t *ns);
 /* Context switches (wanted and not) of all threads of a process. */
 int bench_cpu_switches(pid_t pid, uint64_t *switches);

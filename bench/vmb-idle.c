@@ -9,6 +9,7 @@
  * Trust: its user.
  */
 #include <errno.h>
+#include <math.h>
 #include <unistd.h>
 
 #include "pair.h"
@@ -33,6 +34,7 @@ static const struct bench_column columns[] = {
 #define TRAFFIC_ITERS 2000
 
 struct sample {
+	bool known; /* not of a daemon in another domain */
 	uint64_t cpu_ns, switches;
 };
 
@@ -96,6 +98,9 @@ static int samples_take(const struct idler *i, struct sample *samples)
 	for (int party = 0; party < BENCH_PARTIES && !ret; party++) {
 		pid_t pid = party_pid(i, party);
 
+		samples[party].known = pid > 0;
+		if (!samples[party].known)
+			continue;
 		ret = bench_cpu_time(pid, &samples[party].cpu_ns);
 		if (!ret)
 			ret = bench_cpu_switches(pid, &samples[party].switches);
@@ -161,6 +166,14 @@ static int idler_measure(struct idler *i)
 	return ret;
 }
 
+/* Growth per second while both samples are known. */
+static double per_second(const struct idler *i, int party, uint64_t before,
+			 uint64_t after)
+{
+	return i->after[party].known ? (double)(after - before) / i->seconds
+				     : NAN;
+}
+
 static void idler_report(struct idler *i)
 {
 	static const char *const names[] = {"measuring process", "peer process",
@@ -168,9 +181,10 @@ static void idler_report(struct idler *i)
 	double seconds = i->seconds;
 
 	for (int p = 0; p < BENCH_PARTIES; p++) {
-		double cpu = (double)(i->after[p].cpu_ns - i->before[p].cpu_ns);
-		double switches =
-			(double)(i->after[p].switches - i->before[p].switches);
+		double cpu = per_second(i, p, i->before[p].cpu_ns,
+					i->after[p].cpu_ns);
+		double switches = per_second(i, p, i->before[p].switches,
+					     i->after[p].switches);
 		json_t *calls =
 			i->syscalls[p] == BENCH_NOT_COUNTED
 				? json_null()
@@ -180,10 +194,9 @@ static void idler_report(struct idler *i)
 				  names[p], "impl", "vmb-local", "wait",
 				  bench_wait_text(i->options.wait), "seconds",
 				  bench_fix1_json(seconds), "cpu",
-				  bench_fix3_json(cpu / seconds / 1e7),
-				  "switches_per_s",
-				  bench_fix1_json(switches / seconds),
-				  "syscalls_per_s", calls);
+				  bench_fix3_json(cpu / 1e7), "switches_per_s",
+				  bench_fix1_json(switches), "syscalls_per_s",
+				  calls);
 
 		bench_report_add(i->bench.report, point);
 	}

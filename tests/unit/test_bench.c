@@ -8,6 +8,7 @@
  * Trust: nobody.
  */
 #include <check.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,6 +267,21 @@ START_TEST(counter_says_when_it_cannot)
 }
 END_TEST
 
+/* ---- processor time --------------------------------------------------- */
+
+START_TEST(processor_time_is_of_a_process_and_never_of_none)
+{
+	uint64_t ns = 42;
+
+	ck_assert_int_eq(bench_cpu_time(0, &ns), -ESRCH);
+	ck_assert_int_eq(bench_cpu_time(-1, &ns), -ESRCH);
+	ck_assert_uint_eq(ns, 42);
+	ck_assert_int_eq(bench_cpu_time(getpid(), &ns), 0);
+}
+END_TEST
+
+/* ---- trials --------------------------------------------------------------- */
+
 /* Messages of `each` ns, behind a set-up of `setup_ns` that happens once. */
 static uint64_t trials_run(const struct bench_options *o, double each,
 			   double setup_ns)
@@ -350,6 +366,7 @@ int main(void)
 	tcase_add_loop_test(tc, counter_finds_exactly_the_calls_made,
 			    BENCH_COUNT_PERF, BENCH_COUNT_PTRACE + 1);
 	tcase_add_test(tc, counter_says_when_it_cannot);
+	tcase_add_test(tc, processor_time_is_of_a_process_and_never_of_none);
 	tcase_add_test(tc, trials_find_the_number_that_fits_the_time);
 	tcase_add_test(tc, trials_leave_out_what_the_first_messages_set_up);
 	tcase_add_test(
