@@ -25,6 +25,17 @@
 #include "clock.h"
 #include "cpu.h"
 
+/*
+ * What turns took, from the ticks between which they were: nothing of the way
+ * to them, warming up for one, which has no messages either.
+ */
+static void turns_add(struct bench_round *r, uint64_t turns, uint64_t first,
+		      uint64_t last)
+{
+	r->messages += turns;
+	r->ns += (uint64_t)((double)(last - first) * bench_ns_per_tick());
+}
+
 /* ---- system calls ------------------------------------------------------ */
 
 static void count_begin(struct bench_syscalls *count, pid_t other,
@@ -86,11 +97,11 @@ static void *line_peer(void *arg)
 	return NULL;
 }
 
-/* From one number to the next one; hist NULL: to warm up. */
+/* From one number to the next one; r NULL: to warm up. */
 static void line_turns(struct line *line, uint64_t first, uint64_t end,
-		       struct bench_hist *hist)
+		       struct bench_round *r)
 {
-	uint64_t last = bench_ticks();
+	uint64_t start = bench_ticks(), last = start;
 
 	for (uint64_t i = first; i < end; i++) {
 		uint64_t now;
@@ -98,10 +109,12 @@ static void line_turns(struct line *line, uint64_t first, uint64_t end,
 		vmb_publish(&line->there, i);
 		line_await(line, &line->back, i);
 		now = bench_ticks();
-		if (hist)
-			bench_hist_record(hist, now - last);
+		if (r)
+			bench_hist_record(&r->hist, now - last);
 		last = now;
 	}
+	if (r)
+		turns_add(r, end - first, start, last);
 }
 
 static void line_exchange(struct line *line, struct bench_syscalls *count,
@@ -113,7 +126,7 @@ static void line_exchange(struct line *line, struct bench_syscalls *count,
 	count_begin(count, other, r);
 	line_turns(line, 1, begin, NULL);
 	count_start(count, r);
-	line_turns(line, begin, end, &r->hist);
+	line_turns(line, begin, end, r);
 	count_stop(count, other, r);
 	vmb_publish(&line->there, end);
 }
@@ -157,6 +170,8 @@ int bench_floor_line(int cpu, int peer_cpu, uint64_t iters,
 		pause = bench_hist_quantile_ns(&ways[1].hist, 0.5) <
 			bench_hist_quantile_ns(&ways[0].hist, 0.5);
 		bench_hist_merge(&r->hist, &ways[pause].hist);
+		r->messages += ways[pause].messages;
+		r->ns += ways[pause].ns;
 		r->counted = ways[pause].counted;
 		memcpy(r->syscalls, ways[pause].syscalls, sizeof(r->syscalls));
 	}
@@ -228,9 +243,9 @@ void bench_copy_close(struct bench_copy *c)
 }
 
 static void copy_turns(struct bench_copy *c, size_t size, uint64_t turns,
-		       struct bench_hist *hist)
+		       struct bench_round *r)
 {
-	uint64_t last = bench_ticks();
+	uint64_t start = bench_ticks(), last = start;
 
 	for (uint64_t i = 0; i < turns; i++) {
 		unsigned pair = i % BENCH_COPY_PAIRS;
@@ -240,10 +255,12 @@ static void copy_turns(struct bench_copy *c, size_t size, uint64_t turns,
 		/* the copy must happen, and each time */
 		__asm__ __volatile__("" : : "r"(c->to[pair]) : "memory");
 		now = bench_ticks();
-		if (hist)
-			bench_hist_record(hist, now - last);
+		if (r)
+			bench_hist_record(&r->hist, now - last);
 		last = now;
 	}
+	if (r)
+		turns_add(r, turns, start, last);
 }
 
 void bench_copy_run(struct bench_copy *c, size_t size, uint64_t iters,
@@ -252,7 +269,7 @@ void bench_copy_run(struct bench_copy *c, size_t size, uint64_t iters,
 	count_begin(count, 0, r);
 	copy_turns(c, size, iters / 8 + 1, NULL);
 	count_start(count, r);
-	copy_turns(c, size, iters, &r->hist);
+	copy_turns(c, size, iters, r);
 	count_stop(count, 0, r);
 }
 
@@ -335,9 +352,9 @@ void bench_wake_close(struct bench_wake *w)
 }
 
 static int wake_turns(struct bench_wake *w, uint64_t turns,
-		      struct bench_hist *hist)
+		      struct bench_round *r)
 {
-	uint64_t last = bench_ticks();
+	uint64_t start = bench_ticks(), last = start;
 
 	for (uint64_t i = 0; i < turns; i++) {
 		uint64_t now;
@@ -345,10 +362,12 @@ static int wake_turns(struct bench_wake *w, uint64_t turns,
 		if (!wake_send(w->to, 1) || !wake_receive(w->from))
 			return -errno;
 		now = bench_ticks();
-		if (hist)
-			bench_hist_record(hist, now - last);
+		if (r)
+			bench_hist_record(&r->hist, now - last);
 		last = now;
 	}
+	if (r)
+		turns_add(r, turns, start, last);
 	return 0;
 }
 
@@ -361,7 +380,7 @@ int bench_wake_run(struct bench_wake *w, uint64_t iters,
 	ret = wake_turns(w, iters / 8 + 1, NULL);
 	count_start(count, r);
 	if (!ret)
-		ret = wake_turns(w, iters, &r->hist);
+		ret = wake_turns(w, iters, r);
 	count_stop(count, w->pid, r);
 	return ret;
 }

@@ -9,7 +9,8 @@
  *
  * One way is half of a round trip in all of them. Results are added to the
  * histogram, whose unit the caller has set: bench_ns_per_tick() / 2 for round
- * trips, bench_ns_per_tick() for copies. 0 or -errno.
+ * trips, bench_ns_per_tick() for copies. Turns and their time, without that of
+ * warming up, are added to the messages and ns of the round. 0 or -errno.
  *
  * count: what counts the system calls of the measured part, see syscalls.h, or
  * NULL. Then the round is counted, if that can be done.

@@ -92,18 +92,9 @@ static struct bench_point *floor_of(struct run *r, unsigned size_index)
 	return r->has_line || r->blocks ? &r->line : NULL;
 }
 
-static void floor_add(struct bench_point *p, struct bench_round *round,
-		      uint64_t started)
-{
-	round->ns = bench_monotonic_ns() - started;
-	round->messages = round->hist.count;
-	bench_point_add(p, round);
-}
-
 static int floor_line(struct run *r, struct bench_round *round)
 {
 	const struct bench_options *o = &r->sweep->bench.options;
-	uint64_t started = bench_monotonic_ns();
 	int ret;
 
 	if (!r->blocks && !r->has_line)
@@ -116,7 +107,7 @@ static int floor_line(struct run *r, struct bench_round *round)
 		ret = bench_floor_line(o->cpus[0], o->engine_cpu,
 				       bench_iters(o, 2000), NULL, round);
 	if (!ret)
-		floor_add(&r->line, round, started);
+		bench_point_add(&r->line, round);
 	return ret;
 }
 
@@ -130,7 +121,6 @@ static int floors_run(struct run *r, struct bench_round *round)
 	ret = floor_line(r, round);
 	for (unsigned i = 0; i < sizes->count && !ret; i++) {
 		size_t size = sizes->size[i];
-		uint64_t started = bench_monotonic_ns();
 
 		if (size <= LINE_SIZE_MAX)
 			continue;
@@ -139,7 +129,7 @@ static int floors_run(struct run *r, struct bench_round *round)
 			       bench_iters(&r->sweep->bench.options,
 					   (double)size),
 			       NULL, round);
-		floor_add(&r->copies[i], round, started);
+		bench_point_add(&r->copies[i], round);
 	}
 	return ret;
 }

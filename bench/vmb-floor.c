@@ -105,11 +105,8 @@ static int points_make(struct floors *f)
 }
 
 static void round_finish(struct floors *f, struct bench_point *p,
-			 struct bench_round *r, uint64_t started,
-			 unsigned *done)
+			 struct bench_round *r, unsigned *done)
 {
-	r->ns = bench_monotonic_ns() - started;
-	r->messages = r->hist.count;
 	if (!strcmp(p->test, "memcpy"))
 		r->bytes = r->messages * p->size;
 	bench_point_add(p, r);
@@ -144,22 +141,19 @@ static int point_round(struct floors *f, unsigned which, unsigned *done)
 	bool apart = bench_syscalls_disturbs(count);
 	struct bench_point *p = &f->points[which];
 	static struct bench_round r;
-	uint64_t started;
 	int ret = 0;
 
 	if (apart && !p->rounds) {
 		bench_round_init(&r, p->hist.unit_ns);
 		ret = point_run(f, which, count, &r);
-		r.messages = r.hist.count;
 		bench_point_count(p, &r);
 	}
 	bench_round_init(&r, p->hist.unit_ns);
-	started = bench_monotonic_ns();
 	if (!ret)
 		ret = point_run(f, which, apart ? NULL : count, &r);
 	if (ret)
 		return bench_fail(p->impl, ret);
-	round_finish(f, p, &r, started, done);
+	round_finish(f, p, &r, done);
 	return 0;
 }
 

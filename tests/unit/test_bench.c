@@ -3,7 +3,8 @@
  * test_bench.c - the instruments of the benches: a figure is worth what they
  * are worth.
  *
- * Flow:  ctest -> [here] -> bench/hist, jain, pattern, point, syscalls
+ * Flow:  ctest -> [here] -> bench/floor, hist, jain, pattern, point,
+ *        syscalls
  * Owns:  nothing.
  * Trust: nobody.
  */
@@ -280,6 +281,37 @@ START_TEST(processor_time_is_of_a_process_and_never_of_none)
 }
 END_TEST
 
+/* ---- floors --------------------------------------------------------------- */
+
+/* One turn: the time of the round is that turn, and no warming up is in it. */
+static void one_turn_check(const struct bench_round *r)
+{
+	ck_assert_uint_eq(r->messages, 1);
+	ck_assert_uint_eq(r->hist.count, 1);
+	ck_assert_double_eq_tol((double)r->ns, bench_hist_max_ns(&r->hist), 2);
+}
+
+START_TEST(floors_take_the_time_of_their_measured_turns_only)
+{
+	static struct bench_round r;
+	struct bench_copy copy = {0};
+	struct bench_wake wake;
+
+	bench_clock_init();
+	ck_assert_int_eq(bench_copy_open(&copy, BENCH_MEMORY_MALLOC, 65536), 0);
+	bench_round_init(&r, bench_ns_per_tick());
+	bench_copy_run(&copy, 65536, 1, NULL, &r);
+	one_turn_check(&r);
+	bench_copy_close(&copy);
+
+	ck_assert_int_eq(bench_wake_open(&wake, true, BENCH_CPU_ANY), 0);
+	bench_round_init(&r, bench_ns_per_tick());
+	ck_assert_int_eq(bench_wake_run(&wake, 1, NULL, &r), 0);
+	one_turn_check(&r);
+	bench_wake_close(&wake);
+}
+END_TEST
+
 /* ---- trials --------------------------------------------------------------- */
 
 /* Messages of `each` ns, behind a set-up of `setup_ns` that happens once. */
@@ -367,6 +399,7 @@ int main(void)
 			    BENCH_COUNT_PERF, BENCH_COUNT_PTRACE + 1);
 	tcase_add_test(tc, counter_says_when_it_cannot);
 	tcase_add_test(tc, processor_time_is_of_a_process_and_never_of_none);
+	tcase_add_test(tc, floors_take_the_time_of_their_measured_turns_only);
 	tcase_add_test(tc, trials_find_the_number_that_fits_the_time);
 	tcase_add_test(tc, trials_leave_out_what_the_first_messages_set_up);
 	tcase_add_test(
