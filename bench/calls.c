@@ -143,8 +143,10 @@ void bench_api_detach(enum bench_api api)
 int bench_api_open(enum bench_api api, struct bench_side *s,
 		   enum vmb_wait_mode wait, uint32_t id)
 {
-	struct vmb_open_params params = {
-		.size = sizeof(params), .id = id, .wait = wait};
+	struct vmb_open_params params = {.size = sizeof(params),
+					 .id = id,
+					 .wait = wait,
+					 .unexpected_max = s->unexpected_max};
 
 	s->mx = NULL;
 	if (api == BENCH_API_VMB)

@@ -83,9 +83,10 @@ struct bench_side {
 	/* what the receiver has, when we can see it (set after begin); NULL:
 	 * a send counts as finished when its request has completed */
 	const uint64_t *delivered;
-	int error;	    /* found by a handler */
-	uint32_t fruitless; /* looks in a row that found nothing */
-	uint64_t quiet_ns;  /* when that began */
+	int error;		 /* found by a handler */
+	uint64_t unexpected_max; /* of the endpoint, set before it is opened */
+	uint32_t fruitless;	 /* looks in a row that found nothing */
+	uint64_t quiet_ns;	 /* when that began */
 	struct vmb_req *send_req[BENCH_WINDOW_MAX];
 	struct vmb_req *recv_req[BENCH_WINDOW_MAX];
 };

@@ -19,6 +19,8 @@
 
 #define MATCH_FIRST (1ull << 32) /* of the queue: this, and upwards */
 #define MATCH_MARK (1ull << 62)
+#define QUEUE_EACH 1024 /* bytes of a short message that waits, at most */
+#define QUEUE_LEAST (1u << 20)
 
 static const char doc[] =
 	"Measure what it costs the receiver to match one 8-byte message: with "
@@ -151,6 +153,15 @@ static int message_queue(struct matcher *m, uint64_t match)
 		ret = vmb_iprobe(m->pair.b.ep, match, VMB_MATCH_ALL, NULL,
 				 &done);
 	return ret;
+}
+
+/*
+ * Beyond its limit an endpoint takes nothing more in before something is received,
+ * and we would wait for ever: what we queue has to fit.
+ */
+static uint64_t queue_bytes(const struct matcher *m)
+{
+	return QUEUE_LEAST + (uint64_t)m->depth * QUEUE_EACH;
 }
 
 /* One of the queue, to be matched next: its last one, or any. */
@@ -319,6 +330,7 @@ int main(int argc, char **argv)
 	ret = bench_pair_prepare(&m.pair, &m.bench, &m.options);
 	if (!ret)
 		ret = bench_begin(&m.bench);
+	m.pair.b.unexpected_max = queue_bytes(&m);
 	if (!ret)
 		ret = bench_pair_open(&m.pair);
 	if (!ret)
