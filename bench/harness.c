@@ -201,10 +201,13 @@ int bench_begin(struct bench *b)
 	return ret;
 }
 
-void bench_close(struct bench *b)
+int bench_close(struct bench *b)
 {
+	int ret;
+
 	bench_syscalls_close(&b->syscalls);
 	bench_daemon_close(&b->daemon);
-	bench_report_close(b->report);
+	ret = bench_report_close(b->report);
 	b->report = NULL;
+	return ret;
 }

@@ -36,13 +36,14 @@ enum bench_needs {
 };
 
 /*
- * 0 or -errno, after a message on standard error. columns as in report.h.
+ * 0 or -errno, after a message on standard error; for bench_close(): results
+ * could not be written. columns as in report.h.
  * Processors that nobody chose are chosen here: see docs/performance.md.
  */
 int bench_open(struct bench *b, const char *name,
 	       const struct bench_column *columns, unsigned needs);
 int bench_begin(struct bench *b);
-void bench_close(struct bench *b);
+int bench_close(struct bench *b);
 
 /* Say what failed and return the code. */
 int bench_fail(const char *what, int code);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "environment.h"
+#include "harness.h"
 
 struct bench_report {
 	const char *bench;
@@ -27,7 +28,16 @@ struct bench_report {
 	json_t *environment;
 	char *notes;
 	size_t notes_len;
+	const char *json_name;
+	int error; /* of the first write that failed, or 0 */
 };
+
+/* Once: what follows would say the same. */
+static void write_failed(struct bench_report *r, const char *where)
+{
+	if (!r->error)
+		r->error = bench_fail(where, errno ? -errno : -EIO);
+}
 
 json_t *bench_fix1_json(double value)
 {
@@ -81,6 +91,7 @@ static int json_open(struct bench_report *r, const char *name)
 
 	if (!name)
 		return 0;
+	r->json_name = strcmp(name, "-") ? name : "standard output";
 	if (strcmp(name, "-")) {
 		r->json = fopen(name, "ae");
 		return r->json ? 0 : -errno;
@@ -199,12 +210,10 @@ void bench_report_add(struct bench_report *r, json_t *point)
 	json_object_set_new(line, "bench", json_string(r->bench));
 	json_object_update(line, point);
 	json_object_update(line, r->environment);
-	if (r->json) {
-		json_dumpf(line, r->json,
-			   JSON_COMPACT | JSON_REAL_PRECISION(12));
-		fputc('\n', r->json);
-		fflush(r->json);
-	}
+	if (r->json && (json_dumpf(line, r->json,
+				   JSON_COMPACT | JSON_REAL_PRECISION(12)) ||
+			fputc('\n', r->json) == EOF || fflush(r->json)))
+		write_failed(r, r->json_name);
 	if (r->table)
 		table_add(r, line);
 	json_decref(line);
@@ -231,23 +240,30 @@ void bench_report_note(struct bench_report *r, const char *format, ...)
 	r->notes_len += len + 1;
 }
 
-void bench_report_close(struct bench_report *r)
+static void table_print(struct bench_report *r)
 {
+	if (scols_table_get_nlines(r->table) &&
+	    (scols_print_table(r->table) ||
+	     printf("%s", r->notes ? r->notes : "") < 0 || fflush(stdout)))
+		write_failed(r, "standard output");
+	scols_unref_table(r->table);
+}
+
+int bench_report_close(struct bench_report *r)
+{
+	int ret;
+
 	if (!r)
-		return;
-	if (r->table) {
-		if (scols_table_get_nlines(r->table)) {
-			scols_print_table(r->table);
-			printf("%s", r->notes ? r->notes : "");
-			fflush(stdout);
-		}
-		scols_unref_table(r->table);
-	}
-	if (r->json)
-		fclose(r->json);
+		return 0;
+	if (r->table)
+		table_print(r);
+	if (r->json && fclose(r->json))
+		write_failed(r, r->json_name);
+	ret = r->error;
 	json_decref(r->environment);
 	free(r->notes);
 	free(r);
+	return ret;
 }
 
 void bench_progress(const struct bench_options *options, unsigned done,

@@ -37,8 +37,11 @@ struct bench_report;
 int bench_report_open(const struct bench_options *options, const char *bench,
 		      const struct bench_column *columns,
 		      struct bench_report **report);
-/* Prints the table and the notes, frees the report. NULL is ignored. */
-void bench_report_close(struct bench_report *report);
+/*
+ * Prints the table and the notes, frees the report. NULL is ignored. 0, or
+ * -errno after a message: not all results could be written.
+ */
+int bench_report_close(struct bench_report *report);
 
 /* Put a value into every point that follows; value is taken over. */
 void bench_report_environment(struct bench_report *report, const char *name,

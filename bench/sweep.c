@@ -454,7 +454,7 @@ err_close_pair:
 int bench_sweep_main(struct bench_sweep *s, const char *name)
 {
 	unsigned needs = BENCH_NEEDS_DAEMON;
-	int ret;
+	int ret, closed;
 
 	if (!s->pair.self)
 		needs |= BENCH_NEEDS_TWO;
@@ -462,6 +462,6 @@ int bench_sweep_main(struct bench_sweep *s, const char *name)
 	if (ret)
 		return ret;
 	ret = sweep_run(s);
-	bench_close(&s->bench);
-	return ret;
+	closed = bench_close(&s->bench);
+	return ret ? ret : closed;
 }

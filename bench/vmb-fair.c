@@ -500,6 +500,7 @@ int main(int argc, char **argv)
 		ret = fair_run(&f);
 	for (unsigned i = 0; i < f.count; i++)
 		domain_close(&f, &f.domains[i]);
-	bench_close(&f.bench);
+	if (bench_close(&f.bench))
+		ret = 1;
 	return ret ? 1 : 0;
 }

@@ -233,6 +233,7 @@ int main(int argc, char **argv)
 	else
 		ret = floors_run(&f);
 	floors_close(&f);
-	bench_close(&f.bench);
+	if (bench_close(&f.bench))
+		ret = 1;
 	return ret ? 1 : 0;
 }

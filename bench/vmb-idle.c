@@ -235,6 +235,7 @@ int main(int argc, char **argv)
 			idler_report(&i);
 	}
 	bench_pair_close(&i.pair);
-	bench_close(&i.bench);
+	if (bench_close(&i.bench))
+		ret = 1;
 	return ret ? 1 : 0;
 }

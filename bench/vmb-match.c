@@ -336,7 +336,8 @@ int main(int argc, char **argv)
 	if (!ret)
 		ret = matcher_run(&m);
 	bench_pair_close(&m.pair);
-	bench_close(&m.bench);
+	if (bench_close(&m.bench))
+		ret = 1;
 	free(m.posted);
 	return ret ? 1 : 0;
 }

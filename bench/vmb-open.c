@@ -234,7 +234,8 @@ int main(int argc, char **argv)
 		ret = opener_run(&o);
 		vmb_finalize();
 	}
-	bench_close(&o.bench);
+	if (bench_close(&o.bench))
+		ret = 1;
 	free(o.endpoints);
 	return ret ? 1 : 0;
 }

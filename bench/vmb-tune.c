@@ -339,7 +339,7 @@ static int tune_spin(struct tune *t)
 
 /* ---- the file -------------------------------------------------------------------- */
 
-static void write_settings(const struct tune *t, FILE *file)
+static int write_settings(const struct tune *t, FILE *file, const char *name)
 {
 	json_t *e = bench_environment();
 
@@ -351,6 +351,9 @@ static void write_settings(const struct tune *t, FILE *file)
 	for (unsigned i = 0; i < THRESHOLDS; i++)
 		fprintf(file, "%s = %s\n", thresholds[i].key, t->found[i]);
 	fprintf(file, "spin_us = %u\n", t->spin_us);
+	if (fflush(file) || ferror(file))
+		return bench_fail(name, errno ? -errno : -EIO);
+	return 0;
 }
 
 static int where_to(const struct tune *t, char path[PATH_MAX])
@@ -379,14 +382,17 @@ static void make_folders(const char *path)
 static int write_file(const struct tune *t, const char *path)
 {
 	FILE *file;
+	int rc;
 
 	make_folders(path);
 	file = fopen(path, t->force ? "we" : "wxe");
 	if (!file)
 		return bench_fail(path, -errno);
-	write_settings(t, file);
-	if (fclose(file))
-		return bench_fail(path, -errno);
+	rc = write_settings(t, file, path);
+	if (fclose(file) && !rc)
+		rc = bench_fail(path, -errno);
+	if (rc)
+		return rc;
 	bench_report_note(t->report, "written: %s", path);
 	return 0;
 }
@@ -425,7 +431,7 @@ static void forget_settings(void)
 static int tune(struct tune *t)
 {
 	char path[PATH_MAX];
-	int rc = check_output(t, path);
+	int rc = check_output(t, path), closed;
 
 	if (!rc)
 		rc = choose_processors(&t->options);
@@ -441,10 +447,10 @@ static int tune(struct tune *t)
 		rc = tune_spin(t);
 	if (!rc && strcmp(path, "-"))
 		rc = write_file(t, path);
-	bench_report_close(t->report);
+	closed = bench_report_close(t->report);
 	if (!rc && !strcmp(path, "-"))
-		write_settings(t, stdout);
-	return rc;
+		rc = write_settings(t, stdout, "standard output");
+	return rc ? rc : closed;
 }
 
 int main(int argc, char **argv)

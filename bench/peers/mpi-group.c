@@ -286,8 +286,8 @@ static int group_run(struct group *g)
 		ret = points_run(g);
 	if (ret)
 		MPI_Abort(MPI_COMM_WORLD, 1);
-	if (!g->rank)
-		bench_close(&g->bench);
+	if (!g->rank && bench_close(&g->bench))
+		ret = 1;
 	MPI_Finalize();
 	return ret;
 }

@@ -506,6 +506,7 @@ int peer_main(const struct peer_transport *transport, int argc, char **argv)
 	ret = bench_begin(&run.bench);
 	if (!ret)
 		ret = run.where.local ? pair_run(&run) : side_run(&run);
-	bench_close(&run.bench);
+	if (bench_close(&run.bench))
+		ret = 1;
 	return ret ? 1 : 0;
 }

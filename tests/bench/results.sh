@@ -110,6 +110,7 @@ results_floor()
 			then . >= 2 * $n - 2 and . <= 2 * $n + 2
 			else . == 0 end)'
 	done
+	full "$1" --sizes 64 --iters 20
 }
 
 results_match()
@@ -143,6 +144,22 @@ results_open()
 	so "memory" '.[2] | .build as $b | .memory |
 		.area_kib > 0 and .resident_kib > 0 and .engine_kib >=
 		.area_kib * if $b == "sanitizer" then 0.5 else 1 end'
+}
+
+# full PROGRAM OPTION...: what cannot be written is told
+full()
+{
+	local status way
+
+	for way in "--json /dev/full" "--json -" ""; do
+		status=0
+		# shellcheck disable=SC2086 # options or none
+		"$@" $way --rounds 1 --count none --quiet >/dev/full \
+			2>"$work/err" || status=$?
+		[ $status = 1 ] || complain "full disk: $* $way: status $status"
+		[ "$(grep -c ': No space left on device$' "$work/err")" = 1 ] ||
+			complain "full disk: $* $way: $(cat "$work/err")"
+	done
 }
 
 # Where no daemon serves, and where there is no program to start.

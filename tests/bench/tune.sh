@@ -98,6 +98,19 @@ grep -qx keep "$dir/out" || fail "the file is not what it was"
 tune --force --output "$dir/out" >/dev/null
 found eager 32768
 
+# A full disk: a message, for the table, for the lines and for the file.
+for way in "--output -" "--force --output $dir/out" \
+	"--json - --force --output $dir/out"; do
+	# shellcheck disable=SC2086 # options
+	! tune $way >/dev/full 2>"$dir/error" || fail "no failure: $way"
+	grep -qx "standard output: No space left on device" "$dir/error" ||
+		fail "a full disk, $way: $(cat "$dir/error")"
+done
+! tune --force --output /dev/full >/dev/null 2>"$dir/error" ||
+	fail "no failure: a full disk for the file"
+grep -qx "/dev/full: No space left on device" "$dir/error" ||
+	fail "a full disk for the file: $(cat "$dir/error")"
+
 # Benches that lie, or fail: a message, and no file.
 for lie in 'echo "{}"' 'echo nonsense' 'exit 3' \
 	'for size in $sizes $sizes; do echo "{\"lat_ns\": {\"p50\": 1}}"; done' \
