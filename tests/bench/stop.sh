@@ -41,7 +41,8 @@ stop_at()
 {
 	local turns=0 script status left
 
-	TMPDIR=$work env "$word" "$source/bench/compare.sh" --time 2000 --peers "$4" \
+	# where temporary folders are made, and those of private daemons
+	TMPDIR=$work XDG_RUNTIME_DIR=$work env "$word" "$source/bench/compare.sh" --time 2000 --peers "$4" \
 		--figures none --programs "$build/bench" >"$work/output" 2>&1 &
 	script=$!
 	# shellcheck disable=SC2046 # one word a process
