@@ -24,7 +24,6 @@ struct bench_ready {
 struct bench_result {
 	int32_t code;
 	uint32_t reserved;
-	uint64_t received;
 	int64_t syscalls; /* BENCH_NOT_COUNTED */
 	int64_t cpu_ns;	  /* -1: not known */
 };

@@ -48,7 +48,7 @@ int bench_close(struct bench *b);
 /* Say what failed and return the code. */
 int bench_fail(const char *what, int code);
 
-/* Messages of a point and round, when size bytes take ns each. */
+/* Messages of a point and round, when each takes ns_each. */
 uint64_t bench_iters(const struct bench_options *o, double ns_each);
 /*
  * How many messages fit the time, found by trials. A trial tells when it took an

@@ -101,7 +101,6 @@ static void job_measure(struct bench_side *s, struct bench_syscalls *syscalls,
 		result->cpu_ns = (int64_t)(after - before);
 	if (count)
 		bench_syscalls_end(syscalls);
-	result->received = s->received;
 }
 
 static int job_serve(struct bench_side *s, struct bench_syscalls *syscalls,
