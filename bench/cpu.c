@@ -29,7 +29,7 @@ unsigned bench_cpu_list(int *cpus, unsigned max)
 	return n;
 }
 
-int bench_cpu_pin(int cpu)
+int bench_cpu_pin_process(pid_t pid, int cpu)
 {
 	cpu_set_t set;
 
@@ -39,7 +39,28 @@ int bench_cpu_pin(int cpu)
 		return -EINVAL;
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+	return sched_setaffinity(pid, sizeof(set), &set) ? -errno : 0;
+}
+
+int bench_cpu_pin(int cpu)
+{
+	return bench_cpu_pin_process(0, cpu);
+}
+
+/* What taskset(1) left out may still be chosen; the kernel knows what may not. */
+int bench_cpu_try(int cpu)
+{
+	cpu_set_t before;
+	int ret;
+
+	if (cpu == BENCH_CPU_ANY)
+		return 0;
+	if (sched_getaffinity(0, sizeof(before), &before))
+		return -errno;
+	ret = bench_cpu_pin(cpu);
+	if (!ret && sched_setaffinity(0, sizeof(before), &before))
+		ret = -errno;
+	return ret;
 }
 
 int bench_cpu_time(pid_t pid, uint64_t *ns)

@@ -13,6 +13,10 @@
 unsigned bench_cpu_list(int *cpus, unsigned max);
 /* Pin the calling thread; BENCH_CPU_ANY does nothing. */
 int bench_cpu_pin(int cpu);
+/* The same of another process. */
+int bench_cpu_pin_process(pid_t pid, int cpu);
+/* Could the calling thread be pinned there? It stays where it is. */
+int bench_cpu_try(int cpu);
 
 /*
  * Processor time of a whole process, of any user, in ns. -ESRCH: pid is not

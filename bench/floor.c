@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -24,6 +25,7 @@
 #include "child.h"
 #include "clock.h"
 #include "cpu.h"
+#include "harness.h"
 
 /*
  * What turns took, from the ticks between which they were: nothing of the way
@@ -34,6 +36,16 @@ static void turns_add(struct bench_round *r, uint64_t turns, uint64_t first,
 {
 	r->messages += turns;
 	r->ns += (uint64_t)((double)(last - first) * bench_ns_per_tick());
+}
+
+/* The other side of a floor is not where it was asked for. */
+static int pin_failed(int cpu, int code)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text),
+		 "the other side of a floor, on processor %d", cpu);
+	return bench_fail(text, code);
 }
 
 /* ---- system calls ------------------------------------------------------ */
@@ -71,7 +83,8 @@ struct line {
 	uint64_t there __attribute__((aligned(VMB_LINE_PAIR)));
 	uint64_t back __attribute__((aligned(VMB_LINE_PAIR)));
 	uint64_t iters;
-	int cpu;
+	uint64_t ready; /* the peer is where it belongs, or pin says why not */
+	int cpu, pin;
 	bool pause; /* between looks: better or worse than none */
 };
 
@@ -87,7 +100,10 @@ static void *line_peer(void *arg)
 {
 	struct line *line = arg;
 
-	bench_cpu_pin(line->cpu);
+	line->pin = bench_cpu_pin(line->cpu);
+	vmb_publish(&line->ready, 1);
+	if (line->pin)
+		return NULL;
 	for (uint64_t i = 1; i <= line->iters; i++) {
 		line_await(line, &line->there, i);
 		vmb_publish(&line->back, i);
@@ -131,6 +147,14 @@ static void line_exchange(struct line *line, struct bench_syscalls *count,
 	vmb_publish(&line->there, end);
 }
 
+/* With a peer that runs: did it get to its processor? */
+static int line_pinned(struct line *line)
+{
+	while (!vmb_observe(&line->ready))
+		vmb_relax();
+	return line->pin ? pin_failed(line->cpu, line->pin) : 0;
+}
+
 static int line_measure(int cpu, uint64_t iters, bool pause,
 			struct bench_syscalls *count, struct bench_round *r)
 {
@@ -145,7 +169,9 @@ static int line_measure(int cpu, uint64_t iters, bool pause,
 		.iters = iters + iters / 7 + 2, .cpu = cpu, .pause = pause};
 	ret = -pthread_create(&peer, NULL, line_peer, line);
 	if (!ret) {
-		line_exchange(line, count, r);
+		ret = line_pinned(line);
+		if (!ret)
+			line_exchange(line, count, r);
 		pthread_join(peer, NULL);
 	}
 	free(line);
@@ -288,9 +314,8 @@ static bool wake_receive(int fd)
 	return read(fd, &value, sizeof(value)) == sizeof(value);
 }
 
-static void wake_serve(const struct bench_wake *w, int cpu)
+static void wake_serve(const struct bench_wake *w)
 {
-	bench_cpu_pin(cpu);
 	while (wake_receive(w->to) && wake_send(w->from, 1))
 		;
 	_exit(0);
@@ -324,31 +349,40 @@ int bench_wake_open(struct bench_wake *w, bool socket, int peer_cpu)
 		ret = eventfds_open(fds);
 	if (ret)
 		return ret;
+	w->open = true;
 	w->to = fds[0];
 	w->from = socket ? fds[0] : fds[1];
 	w->pid = bench_child_fork();
 	if (!w->pid) {
 		if (socket)
 			w->to = w->from = fds[1];
-		wake_serve(w, peer_cpu);
+		wake_serve(w);
 	}
 	if (socket)
 		close(fds[1]);
 	if (w->pid < 0) {
 		ret = (int)w->pid;
 		w->pid = 0;
-		bench_wake_close(w);
+	} else {
+		ret = bench_cpu_pin_process(w->pid, peer_cpu);
+		if (ret)
+			pin_failed(peer_cpu, ret);
 	}
+	if (ret)
+		bench_wake_close(w);
 	return ret;
 }
 
 void bench_wake_close(struct bench_wake *w)
 {
+	if (!w->open)
+		return;
 	bench_child_end(w->pid);
 	close(w->to);
 	if (!w->socket)
 		close(w->from);
 	w->pid = 0;
+	w->open = false;
 }
 
 static int wake_turns(struct bench_wake *w, uint64_t turns,

@@ -55,12 +55,13 @@ void bench_copy_run(struct bench_copy *c, size_t size, uint64_t iters,
 
 /* Two processes; the other one is forked at open, before vmb_init(). */
 struct bench_wake {
-	bool socket;
+	bool open, socket;
 	pid_t pid;
 	int to, from; /* descriptors; the same one for the socket */
 };
 
 int bench_wake_open(struct bench_wake *w, bool socket, int peer_cpu);
+/* One that is not open is ignored. */
 void bench_wake_close(struct bench_wake *w);
 int bench_wake_run(struct bench_wake *w, uint64_t iters,
 		   struct bench_syscalls *count, struct bench_round *r);

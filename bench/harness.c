@@ -92,6 +92,27 @@ static void cpus_choose(struct bench_options *o, bool two)
 		o->engine_cpu = cpus[n > own + 1 ? own + 1 : n - 1];
 }
 
+static int cpu_check(int cpu, const char *option)
+{
+	int ret = bench_cpu_try(cpu);
+	char text[64];
+
+	if (!ret)
+		return 0;
+	snprintf(text, sizeof(text), "processor %d of %s", cpu, option);
+	return bench_fail(text, ret);
+}
+
+/* Before anything is started, and so that the message has the number. */
+static int cpus_check(const struct bench_options *o)
+{
+	int ret = cpu_check(o->cpus[0], "--cpu");
+
+	if (!ret)
+		ret = cpu_check(o->cpus[1], "--cpu");
+	return ret ? ret : cpu_check(o->engine_cpu, "--engine-cpu");
+}
+
 static json_t *cpu_json(int cpu)
 {
 	return cpu >= 0 ? json_integer(cpu) : json_null();
@@ -172,6 +193,9 @@ int bench_open(struct bench *b, const char *name,
 	files_allow();
 	bench_clock_init();
 	cpus_choose(&b->options, needs & BENCH_NEEDS_TWO);
+	ret = cpus_check(&b->options);
+	if (ret)
+		return ret;
 	ret = bench_report_open(&b->options, name, columns, &b->report);
 	if (ret)
 		return bench_fail(b->options.json ? b->options.json : name,

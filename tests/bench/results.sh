@@ -111,6 +111,10 @@ results_floor()
 			else . == 0 end)'
 	done
 	full "$1" --sizes 64 --iters 20
+	for way in "--cpu any,1023" "--cpu 1023,any" "--engine-cpu 1023"; do
+		# shellcheck disable=SC2086 # an option and its value
+		fails "^processor 1023 of ${way% *}: " "$1" $way
+	done
 }
 
 results_match()

@@ -312,6 +312,25 @@ START_TEST(floors_take_the_time_of_their_measured_turns_only)
 }
 END_TEST
 
+/* No machine that runs this has so many. */
+#define NOWHERE (BENCH_CPUS_MAX - 1)
+
+START_TEST(floors_fail_whose_other_side_cannot_be_pinned)
+{
+	static struct bench_round r;
+	struct bench_wake wake;
+
+	for (int socket = 0; socket < 2; socket++)
+		ck_assert_int_lt(bench_wake_open(&wake, socket, NOWHERE), 0);
+	bench_round_init(&r, 1);
+	ck_assert_int_lt(
+		bench_floor_line(BENCH_CPU_ANY, NOWHERE, 100, NULL, &r), 0);
+	ck_assert_uint_eq(r.messages, 0);
+	ck_assert_int_lt(bench_cpu_try(NOWHERE), 0);
+	ck_assert_int_eq(bench_cpu_try(BENCH_CPU_ANY), 0);
+}
+END_TEST
+
 /* ---- trials --------------------------------------------------------------- */
 
 /* Messages of `each` ns, behind a set-up of `setup_ns` that happens once. */
@@ -400,6 +419,7 @@ int main(void)
 	tcase_add_test(tc, counter_says_when_it_cannot);
 	tcase_add_test(tc, processor_time_is_of_a_process_and_never_of_none);
 	tcase_add_test(tc, floors_take_the_time_of_their_measured_turns_only);
+	tcase_add_test(tc, floors_fail_whose_other_side_cannot_be_pinned);
 	tcase_add_test(tc, trials_find_the_number_that_fits_the_time);
 	tcase_add_test(tc, trials_leave_out_what_the_first_messages_set_up);
 	tcase_add_test(
