@@ -138,14 +138,25 @@ table() {
 		'.[0].floor_ratio' "$block"
 }
 
+# A bench that failed at once has left no file.
+lines_found() {
+	local n
+
+	for ((n = 1; n <= run_count; n++)); do
+		[ ! -s "$lines/$n" ] || echo "$lines/$n"
+	done
+}
+
 environment() {
 	jq -s -r '.[0] | "Commit \(.commit) (\(.build)), \(.time), \(.cpu_model), \(.cpus) processors, Linux \(.kernel); pinned to \(.pin | tojson) (bench, peer, engine); system calls by \(.syscalls_by)."' \
-		"$lines/1"
+		"${found[0]}"
 	echo
 	echo "Load average at the end: $(cut -d' ' -f1-3 /proc/loadavg)."
 }
 
 table > "$lines/table"
+mapfile -t found < <(lines_found)
+[ ${#found[@]} -gt 0 ] || fail "nothing was measured"
 environment
 echo
 cat "$lines/table"
@@ -153,9 +164,7 @@ echo
 echo '<details><summary>The raw lines</summary>'
 echo
 echo '```json'
-for n in $(seq "$(find "$lines" -name '[0-9]*' | wc -l)"); do
-	cat "$lines/$n"
-done
+cat "${found[@]}"
 echo '```'
 echo
 echo '</details>'
