@@ -28,8 +28,8 @@ usage() {
 	  --quick          2 rounds of 20 ms, fewer sizes, no pictures: does it work?
 	  --cpu A,B        the processors of the two sides (default: the first two)
 	  --processes N    of vmbypass. 2: two that spin, as the peers have; 1: one
-	                   with both endpoints, and the engine on the other processor
-	                   (default: 2: lanes need no engine)
+	                   with both endpoints, through the engine on the other
+	                   processor, without lanes (default: 2: lanes need no engine)
 	  --json FILE      append the lines of the table to FILE
 	  --raw FILE       append the lines of each round to FILE
 	  --figures DIR    where the pictures go (default: docs/figures); none: nowhere
@@ -144,11 +144,13 @@ cpus_choose() {
 # The one place that says how vmbypass spins.
 pair_choose() {
 	if [ "$processes" = 2 ]; then
+		vmb_lanes=()
 		vmb_pair=(--cpu "$cpus" --engine-cpu "$cpu_engine" --wait spin)
 		vmb_mode="two processes on processors $cpus that spin, engine on $cpu_engine"
 	else
 		vmb_pair=(--self --cpu "$cpu_a" --engine-cpu "$cpu_b" --wait spin)
-		vmb_mode="one process with both endpoints on processor $cpu_a, engine on $cpu_b"
+		vmb_lanes=(env VMB_LANES=0) # a lane would go past the engine
+		vmb_mode="one process with both endpoints on processor $cpu_a, through the engine on $cpu_b"
 	fi
 	[ $mpi = no ] || vmb_mode="ranks on processors $cpus in turn, engine on $cpu_engine"
 }
@@ -299,7 +301,8 @@ tell_streams() {
 missing_vmb() { :; }
 
 measure_vmb() {
-	local memory perf=("$programs/vmb-perf" --daemon "$vmbd" "${vmb_pair[@]}")
+	local memory perf=("${vmb_lanes[@]}" "$programs/vmb-perf" --daemon "$vmbd"
+		"${vmb_pair[@]}")
 
 	if [ "$1" = short ]; then
 		tell "${perf[@]}" --test latency --sizes $latency_sizes \
@@ -511,10 +514,19 @@ ucx_serve() {
 	until port_listens; do
 		if ! kill -0 "$server" 2>/dev/null || [ $((turns++)) -gt 200 ]; then
 			cp "$work/server" "$work/errors"
+			server_end
 			return 1
 		fi
 		sleep 0.05
 	done
+}
+
+# A client that failed leaves a server that waits for one, at cpu_b: what is
+# measured next would share it with that.
+server_end() {
+	kill -TERM "$server" 2>/dev/null # of timeout, which ends its child
+	finish "$server" 2>/dev/null
+	return 1
 }
 
 measure_ucx() {
@@ -524,7 +536,7 @@ measure_ucx() {
 	ucx_batch "$1" >"$work/batch"
 	ucx_serve -b "$work/batch" || return
 	run taskset -c "$cpu_a" ucx_perftest localhost -p "$port" \
-		-b "$work/batch" -f -v || return
+		-b "$work/batch" -f -v || { server_end; return 1; }
 	finish "$server" || { cp "$work/server" "$work/errors"; return 1; }
 	jq -c -n -R --argjson environment "$environment" -f "$filters/ucx.jq" \
 		<"$work/output" >>"$work/lines" 2>"$work/errors" || return
@@ -552,8 +564,12 @@ ucx_idle() {
 	# connected, and past its set-up, when it has used 20 ms more
 	before=$(cpu_ns "$waiter")
 	until [ "$(cpu_ns "$waiter")" -gt $((before + 20000000)) ]; do
-		kill -0 "$client" 2>/dev/null ||
-			{ cp "$work/output" "$work/errors"; return 1; }
+		if ! kill -0 "$client" 2>/dev/null; then
+			cp "$work/output" "$work/errors"
+			finish "$client" 2>/dev/null
+			server_end
+			return 1
+		fi
 		sleep 0.05
 	done
 	read -r stopped < <(child_of "$client")
