@@ -72,13 +72,15 @@ unsigned bench_window_fit(unsigned window, size_t size)
 /*
  * The engine gets a processor of its own when there are two, and the last one,
  * so that the others are the same whatever runs. A peer gets its own when
- * there are three.
+ * there are three. Two that are told to spin come first: with two processors
+ * each has one, and an engine, which lanes leave in peace, has the peer's.
  */
-static void cpus_choose(struct bench_options *o, bool two)
+static void cpus_choose(struct bench_options *o, unsigned needs)
 {
 	int cpus[BENCH_CPUS_MAX];
 	unsigned n = bench_cpu_list(cpus, BENCH_CPUS_MAX);
-	unsigned own = two && n > 2 ? 1 : 0;
+	unsigned enough = needs & BENCH_NEEDS_SPIN ? 2 : 3;
+	unsigned own = needs & BENCH_NEEDS_TWO && n >= enough ? 1 : 0;
 
 	if (!n) {
 		n = 1;
@@ -192,7 +194,8 @@ int bench_open(struct bench *b, const char *name,
 
 	files_allow();
 	bench_clock_init();
-	cpus_choose(&b->options, needs & BENCH_NEEDS_TWO);
+	b->engine_placed = b->options.engine_cpu != BENCH_CPU_UNSET;
+	cpus_choose(&b->options, needs);
 	ret = cpus_check(&b->options);
 	if (ret)
 		return ret;

@@ -28,11 +28,13 @@ struct bench {
 	struct bench_daemon daemon;
 	struct bench_syscalls syscalls;
 	struct bench_report *report;
+	bool engine_placed; /* by the user, who knows what shares it */
 };
 
 enum bench_needs {
 	BENCH_NEEDS_DAEMON = 1, /* else: the bare machine */
 	BENCH_NEEDS_TWO = 2,	/* two processes besides the engine */
+	BENCH_NEEDS_SPIN = 4,	/* which spin, whatever there is */
 };
 
 /*

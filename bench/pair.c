@@ -122,6 +122,41 @@ static bool can_spin(const struct bench_options *o)
 	       o->cpus[1] != o->engine_cpu;
 }
 
+/*
+ * Who was told to spin, and shares a processor, takes turns with the other one
+ * in slices of the scheduler. An engine that the user put there is meant.
+ */
+static void sharing_warn(const struct bench_pair *p)
+{
+	static const char *const who[] = {
+		[3] = "the bench and its peer",
+		[5] = "the bench and the engine",
+		[6] = "the peer and the engine",
+		[7] = "the bench, its peer and the engine",
+	};
+	const struct bench *b = p->bench;
+	bool peer =
+		!(p->options->self || p->options->serve || p->options->connect);
+	bool engine = b->daemon.private && !b->engine_placed;
+	int cpus[] = {b->options.cpus[0],
+		      peer ? b->options.cpus[1] : BENCH_CPU_ANY,
+		      engine ? b->options.engine_cpu : BENCH_CPU_ANY};
+	unsigned sharing = 0;
+	int on = BENCH_CPU_ANY;
+
+	for (int i = 0; i < 3; i++)
+		for (int j = 0; j < 3; j++)
+			if (i != j && cpus[i] >= 0 && cpus[i] == cpus[j]) {
+				sharing |= 1u << i;
+				on = cpus[i];
+			}
+	if (sharing)
+		fprintf(stderr,
+			"%s spin on processor %d: the times may be those of "
+			"the scheduler\n",
+			who[sharing], on);
+}
+
 int bench_pair_prepare(struct bench_pair *p, struct bench *bench,
 		       struct bench_pair_options *options)
 {
@@ -133,6 +168,8 @@ int bench_pair_prepare(struct bench_pair *p, struct bench *bench,
 		options->wait = options->self || can_spin(&bench->options)
 					? VMB_WAIT_SPIN
 					: VMB_WAIT_BLOCK;
+	else if (options->wait == VMB_WAIT_SPIN)
+		sharing_warn(p);
 	if (options->self || options->serve || options->connect)
 		return 0;
 	ret = server_fork(p);

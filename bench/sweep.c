@@ -347,6 +347,7 @@ static void notes_add(struct run *r)
 {
 	const struct bench_pair_options *o = &r->sweep->pair;
 	struct bench_report *report = r->sweep->bench.report;
+	const int *cpus = r->sweep->bench.options.cpus;
 
 	bench_report_note(
 		report, "%s, wait %s, %s, memory %s%s",
@@ -355,8 +356,8 @@ static void notes_add(struct run *r)
 		o->am ? "active messages" : "matched messages",
 		bench_memory_text(o->memory),
 		o->verify ? ", every payload filled and checked" : "");
-	if (!o->self && o->wait != VMB_WAIT_BLOCK &&
-	    r->sweep->bench.options.cpus[0] == r->sweep->bench.options.cpus[1])
+	if (!o->self && o->wait != VMB_WAIT_BLOCK && cpus[0] >= 0 &&
+	    cpus[0] == cpus[1])
 		bench_report_note(report, "two busy processes share a "
 					  "processor: the times show the "
 					  "scheduler");
@@ -458,6 +459,8 @@ int bench_sweep_main(struct bench_sweep *s, const char *name)
 
 	if (!s->pair.self)
 		needs |= BENCH_NEEDS_TWO;
+	if (s->pair.wait_chosen && s->pair.wait == VMB_WAIT_SPIN)
+		needs |= BENCH_NEEDS_SPIN;
 	ret = bench_open(&s->bench, name, columns, needs);
 	if (ret)
 		return ret;

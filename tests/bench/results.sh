@@ -1,12 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# results.sh VMBD PROGRAM... - the benches that no other test runs, short, with
-# a daemon of their own: they end well, each point has the fields that the page
-# of the program names, and as many messages as were asked for. No time is
-# judged.
+# results.sh VMBD PROGRAM... - the benches, short, with a daemon of their own:
+# they end well, each point has the fields that the page of the program names,
+# and as many messages as were asked for. No time is judged.
 #
-# Flow:  vmb-fair, vmb-floor, vmb-match, vmb-open --json -> jq
+# Flow:  vmb-fair, vmb-floor, vmb-match, vmb-open, vmb-perf --json -> jq
 # Owns:  a folder for the results; the daemons are the programs' own.
 set -euo pipefail
 
@@ -164,6 +163,32 @@ full()
 		[ "$(grep -c ': No space left on device$' "$work/err")" = 1 ] ||
 			complain "full disk: $* $way: $(cat "$work/err")"
 	done
+}
+
+# Two processes that are told to spin, and who shares a processor then.
+results_perf()
+{
+	local a b common_options=(--daemon "$vmbd" --wait spin --test latency
+		--sizes 8 --rounds 1 --iters 20 --count none --quiet --json -)
+
+	[ "$(nproc)" -ge 2 ] || return 0
+	name=vmb-perf
+	"$1" "${common_options[@]}" >"$work/points" 2>"$work/err" ||
+		complain "$name --wait spin: $(cat "$work/err")"
+	so "a processor for each process" 'length == 1 and
+		all(.pin[0] != .pin[1] and .wait == "spin")'
+	[ "$(grep -c . "$work/err")" = \
+		"$(jq '.pin | if .[1] == .[2] then 1 else 0 end' "$work/points")" ] ||
+		complain "$name: who shares a processor: $(cat "$work/err")"
+	read -r a b < <(jq -r '"\(.pin[0]) \(.pin[1])"' "$work/points")
+	lines='^latency '
+	measure "$1" --wait spin --test latency --sizes 8 --iters 20 \
+		--cpu "$a,$b" --engine-cpu "$b"
+	so "what was chosen is not spoken of" 'length == 1'
+	"$1" "${common_options[@]}" --cpu "$a" >"$work/points" 2>"$work/err" ||
+		complain "$name --cpu $a: $(cat "$work/err")"
+	grep -qx "the bench and its peer spin on processor $a: .*" "$work/err" ||
+		complain "$name --cpu $a: $(cat "$work/err")"
 }
 
 # Where no daemon serves, and where there is no program to start.
