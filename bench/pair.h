@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pair.h - two endpoints that exchange messages through the engine: of two
- * processes (the peer is forked, or waits somewhere as --serve), or of one
- * thread (--self).
+ * pair.h - two endpoints that exchange messages: of two processes (the peer is
+ * forked, or waits somewhere as --serve), or of one thread (--self).
  *
  * Client and server speak through the messages that they measure: JOB, READY,
  * data, RESULT. So a pair needs nothing in common but the NIC.

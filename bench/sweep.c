@@ -82,13 +82,20 @@ void bench_sweep_init(struct bench_sweep *s)
 
 /* ---- floors ------------------------------------------------------------- */
 
-/* Which of the floors a message of this size is compared with. */
-static struct bench_point *floor_of(struct run *r, unsigned size_index)
+/*
+ * Which of the floors a message of this size is compared with. A stream out of
+ * one buffer and into one stays in caches; memcpy has two pairs in turn, as a
+ * ping-pong has, and would be no floor of it.
+ */
+static struct bench_point *floor_of(struct run *r, enum bench_test test,
+				    unsigned size_index)
 {
 	size_t size = r->sweep->pair.sizes.size[size_index];
 
 	if (size > LINE_SIZE_MAX)
-		return &r->copies[size_index];
+		return r->sweep->one_buffer && test != BENCH_TEST_LATENCY
+			       ? NULL
+			       : &r->copies[size_index];
 	return r->has_line || r->blocks ? &r->line : NULL;
 }
 
@@ -154,7 +161,7 @@ static void entry_init(struct run *r, struct entry *e, enum bench_test test,
 		names[api == BENCH_API_MX][!r->sweep->bench.daemon.pid],
 		metrics[test], size, bench_pair_unit());
 	e->api = api;
-	e->point.floor = floor_of(r, size_index);
+	e->point.floor = floor_of(r, test, size_index);
 	e->test = test;
 	e->job = (struct bench_job){
 		.pattern = patterns[test],
@@ -316,6 +323,39 @@ static int round_run(struct run *r, struct bench_round *round)
 
 /* ---- results ------------------------------------------------------------ */
 
+/*
+ * By a lane from one endpoint of a thread to the other one a short message
+ * comes to no other processor, so the exchange of a line is no floor of it.
+ * Whether there was a lane is known at the end.
+ */
+static bool lines_stayed(const struct run *r)
+{
+	struct vmb_counters c = {.size = sizeof(c)};
+
+	return r->sweep->pair.self && !r->blocks &&
+	       !vmb_query_counters(r->pair.b.ep, &c) && c.lanes;
+}
+
+static void line_floors_drop(struct run *r)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < r->count; i++) {
+		struct bench_point *p = &r->entries[i].point;
+
+		if (p->floor != &r->line)
+			continue;
+		p->floor = NULL;
+		any = true;
+	}
+	if (any)
+		bench_report_note(
+			r->sweep->bench.report,
+			"one thread with a lane between its endpoints: short "
+			"messages come to no other processor, and are not "
+			"compared with a line that does");
+}
+
 static void entry_report(struct run *r, const struct entry *e)
 {
 	const struct bench_pair_options *o = &r->sweep->pair;
@@ -411,6 +451,8 @@ static int run_measure(struct run *r)
 	if (ret)
 		return ret;
 	bench_progress(&s->bench.options, 1, 1, "");
+	if (lines_stayed(r))
+		line_floors_drop(r);
 	for (unsigned i = 0; i < r->count; i++)
 		entry_report(r, &r->entries[i]);
 	notes_add(r);

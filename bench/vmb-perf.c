@@ -10,11 +10,11 @@
 #include "sweep.h"
 
 static const char doc[] =
-	"Measure a pair of endpoints through the engine: latency (half of a "
+	"Measure a pair of endpoints, which soon have a lane (with VMB_LANES=0 "
+	"in the environment all goes through the engine): latency (half of a "
 	"round trip), bandwidth, both directions at once, and message rate, by "
 	"message size, with the ratio to the best this machine can do. Starts "
-	"a "
-	"peer process, and a private vmbd when none is running."
+	"a peer process, and a private vmbd when none is running."
 	"\vTests: latency, bandwidth, bidirectional, rate.\n\n"
 	"Examples:\n"
 	"  vmb-perf --verify\n"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * vmb-pingpong.c - how long does a message take, one way, from endpoint to
- * endpoint through the engine, and how far is that from the machine's best?
+ * endpoint, and how far is that from the machine's best? It goes by a lane, or
+ * through the engine with VMB_LANES=0 in the environment.
  *
  * Flow:  main -> sweep, the latency test only
  * Owns:  nothing.

@@ -171,6 +171,9 @@ results_perf()
 	local a b common_options=(--daemon "$vmbd" --wait spin --test latency
 		--sizes 8 --rounds 1 --iters 20 --count none --quiet --json -)
 
+	ratios "$1" 0 '"memcpy"'
+	ratios "$1" 64 '"memcpy"'
+	ratios "$1" 0 null --one-buffer
 	[ "$(nproc)" -ge 2 ] || return 0
 	name=vmb-perf
 	"$1" "${common_options[@]}" >"$work/points" 2>"$work/err" ||
@@ -189,6 +192,22 @@ results_perf()
 		complain "$name --cpu $a: $(cat "$work/err")"
 	grep -qx "the bench and its peer spin on processor $a: .*" "$work/err" ||
 		complain "$name --cpu $a: $(cat "$work/err")"
+}
+
+# Which floor each point of vmb-perf is compared with. ratios PROGRAM LANES FLOOR
+# OPTION...: FLOOR, a filter, is that of a stream of large messages; the line is
+# one only where the engine, with a processor of its own, had part.
+ratios()
+{
+	lines='^(latency|bandwidth) '
+	VMB_LANES=$2 measure "$1" --self --test latency,bandwidth --sizes 8,64K \
+		--time 10 "${@:4}"
+	so "floors, lanes $2 ${*:4}" "length == 4 and
+		all((.floor.impl == if .size > 8 then
+			if .test == \"bandwidth\" then $3 else \"memcpy\" end
+			elif $2 == 0 and .pin[0] != .pin[2] then \"cache line\"
+			else null end) and
+		(.floor == null) == (.floor_ratio == null))"
 }
 
 # Where no daemon serves, and where there is no program to start.
