@@ -16,7 +16,7 @@
 
 pid_t bench_child_fork(void)
 {
-	static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+	static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 	pid_t parent = getpid();
 	pid_t pid = fork();
 

@@ -4,8 +4,8 @@
  *
  * Flow:  bench_open() -> [here] -> vmbd
  * Owns:  the private daemon and the folder of its socket. Both are gone after
- *        bench_daemon_close() and after SIGINT, SIGTERM or SIGHUP; the daemon
- *        also when the bench crashes (PR_SET_PDEATHSIG).
+ *        bench_daemon_close() and after SIGINT, SIGTERM, SIGHUP or SIGPIPE;
+ *        the daemon also when the bench crashes (PR_SET_PDEATHSIG).
  * Trust: the daemon, its own.
  */
 #include "daemon.h"
@@ -37,20 +37,28 @@
 
 /* What the signal handler cleans up; one private daemon at a time. */
 static volatile pid_t private_pid;
-static char private_dir[80], private_socket[108], private_control[112];
+static char private_dir[80]; /* empty: there is none */
+static char private_socket[108], private_control[112], private_lock[116];
+static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 
 static void private_remove(void)
 {
+	if (!private_dir[0])
+		return;
 	unlink(private_socket);
 	unlink(private_control);
+	unlink(private_lock);
 	rmdir(private_dir);
+	private_dir[0] = '\0';
 }
 
+/* What it serves ends with us, and while it lives it may make files. */
 void bench_daemon_abandon(void)
 {
-	if (private_pid <= 0)
-		return;
-	kill(private_pid, SIGTERM);
+	if (private_pid > 0) {
+		kill(private_pid, SIGKILL);
+		waitpid(private_pid, NULL, 0);
+	}
 	private_remove();
 }
 
@@ -145,7 +153,19 @@ static int private_make(void)
 		 private_dir);
 	snprintf(private_control, sizeof(private_control), "%s.ctl",
 		 private_socket);
+	snprintf(private_lock, sizeof(private_lock), "%s.lock", private_socket);
 	return 0;
+}
+
+/* how: SIG_BLOCK or SIG_UNBLOCK */
+static void stops_block(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (unsigned i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
+		sigaddset(&set, stops[i]);
+	sigprocmask(how, &set, NULL);
 }
 
 /* In the child: becomes vmbd, which dies with its parent. */
@@ -174,6 +194,9 @@ static void private_exec(const char *program, const struct bench_options *o,
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(1);
+	for (unsigned i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
+		signal(stops[i], SIG_DFL); /* not ours: it would remove all */
+	stops_block(SIG_UNBLOCK);
 	/* only the engine is pinned, and the bench is not pinned yet */
 	execvp(program, (char *const *)(uintptr_t)args);
 	fprintf(stderr, "cannot start %s: %s; name it with --daemon or VMBD\n",
@@ -220,13 +243,15 @@ static int private_start(const char *program, const struct bench_options *o)
 	if (pipe(fds))
 		return -errno;
 	fcntl(fds[0], F_SETFD, FD_CLOEXEC);
+	stops_block(SIG_BLOCK); /* who stops us has to know the daemon */
 	pid = fork();
 	if (!pid)
 		private_exec(program, o, fds[1], parent);
 	ret = pid < 0 ? -errno : 0;
+	private_pid = pid;
+	stops_block(SIG_UNBLOCK);
 	close(fds[1]);
 	if (!ret) {
-		private_pid = pid;
 		ret = private_wait_ready(fds[0]);
 		if (ret)
 			private_stop();
@@ -238,7 +263,6 @@ static int private_start(const char *program, const struct bench_options *o)
 static int private_open(struct bench_daemon *d,
 			const struct bench_options *options)
 {
-	static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
 	char program[4096];
 	int ret;
 
@@ -246,14 +270,14 @@ static int private_open(struct bench_daemon *d,
 		snprintf(program, sizeof(program), "%s", options->daemon);
 	else
 		daemon_find(program, sizeof(program));
+	for (unsigned i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
+		signal(stops[i], stop_handler);
 	ret = private_make();
 	if (ret) {
 		fprintf(stderr, "cannot make a folder for the socket: %s\n",
 			strerror(-ret));
 		return ret;
 	}
-	for (unsigned i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
-		signal(stops[i], stop_handler);
 	ret = private_start(program, options);
 	if (ret) {
 		fprintf(stderr, "%s did not become ready: %s\n", program,

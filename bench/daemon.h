@@ -27,7 +27,7 @@ int bench_daemon_open(struct bench_daemon *d,
 /* Ends a private one and removes its socket. */
 void bench_daemon_close(struct bench_daemon *d);
 
-/* The same in a hurry: safe in a signal handler, does not wait. */
+/* The same in a hurry: killed, not asked. Safe in a signal handler. */
 void bench_daemon_abandon(void);
 
 /*

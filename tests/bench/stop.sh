@@ -60,8 +60,13 @@ stop_at()
 	wait $script
 	status=$?
 	[ $status = "$2" ] || { echo "$1: exit status $status, not $2" >&2; bad=1; }
+	# a process that is told to end has done so a bit later
+	turns=0
 	# shellcheck disable=SC2046
-	left=$(ours $(pgrep .))
+	while left=$(ours $(pgrep .)) && [ -n "$left" ] &&
+		[ $((turns++)) -lt 200 ]; do
+		sleep 0.1
+	done
 	if [ -n "$left" ]; then
 		echo "$1 while $3 ran: still there:" >&2
 		# shellcheck disable=SC2086 # one word a process
