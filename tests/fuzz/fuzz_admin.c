@@ -210,13 +210,13 @@ static int m_number(const json_t *request, const char *key, json_int_t min,
 static int m_domain(const json_t *request)
 {
 	const json_t *which = json_object_get(request, "domain");
-	const char *text = json_string_value(which);
+	const char *name = json_string_value(which);
 	json_int_t id = json_integer_value(which);
 
-	if (text && !strcmp(text, "a"))
+	if (name && !strcmp(name, "a"))
 		return 0;
-	if (text && *text && !text[strspn(text, "0123456789")])
-		id = strtoll(text, NULL, 10); /* the largest, if too many */
+	if (name && *name && !name[strspn(name, "0123456789")])
+		id = strtoll(name, NULL, 10); /* the largest, if too many */
 	else if (!json_is_integer(which))
 		return -1;
 	for (unsigned i = 0; i < CLIENTS; i++)
