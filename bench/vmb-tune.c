@@ -48,11 +48,18 @@ struct threshold {
 	const char *only[2]; /* value with which only that way is taken */
 	const char *engine;  /* "0": through the engine, "64": through lanes */
 	const char *direct;  /* VMB_LANE_DIRECT meanwhile; NULL: as it is */
+	const char *memory;  /* of both sides; NULL: "malloc" */
 	const char *least, *most; /* when one way is best for all sizes */
 	const char *list;
 	unsigned count;
 	uint64_t sizes[SIZES_MAX];
 };
+
+#define LONG_ONES                                                   \
+	.least = "0", .most = "1099511627776",                      \
+	.list = "40960,65536,131072,262144,524288,1048576,4194304", \
+	.count = 7,                                                 \
+	.sizes = {40960, 65536, 131072, 262144, 524288, 1048576, 4194304}
 
 /* In this order: what was found counts for those that follow. */
 static const struct threshold thresholds[] = {
@@ -75,12 +82,7 @@ static const struct threshold thresholds[] = {
 		.only = {"1099511627776", "0"},
 		.engine = "64",
 		.direct = "1099511627776",
-		.least = "0",
-		.most = "1099511627776",
-		.list = "40960,65536,131072,262144,524288,1048576,4194304",
-		.count = 7,
-		.sizes = {40960, 65536, 131072, 262144, 524288, 1048576,
-			  4194304},
+		LONG_ONES,
 	},
 	{
 		.key = "lane_direct",
@@ -88,12 +90,16 @@ static const struct threshold thresholds[] = {
 		.way = {"copied", "direct"},
 		.only = {"1099511627776", "0"},
 		.engine = "64",
-		.least = "0",
-		.most = "1099511627776",
-		.list = "40960,65536,131072,262144,524288,1048576,4194304",
-		.count = 7,
-		.sizes = {40960, 65536, 131072, 262144, 524288, 1048576,
-			  4194304},
+		LONG_ONES,
+	},
+	{
+		.key = "lane_mapped",
+		.variable = "VMB_LANE_MAPPED",
+		.way = {"copied", "mapped"},
+		.only = {"1099511627776", "0"},
+		.engine = "64",
+		.memory = "alloc",
+		LONG_ONES,
 	},
 	{
 		.key = "lane_eager",
@@ -275,9 +281,9 @@ static int tune_one(struct tune *t, unsigned number)
 	unsigned chosen, rounds = t->options.rounds;
 	char how[256];
 
-	snprintf(how, sizeof(how),
-		 "--test latency --memory malloc %s --sizes %s",
-		 pair_for(h->engine), h->list);
+	snprintf(how, sizeof(how), "--test latency --memory %s %s --sizes %s",
+		 h->memory ? h->memory : "malloc", pair_for(h->engine),
+		 h->list);
 	setenv("VMB_LANES", h->engine, 1);
 	if (h->direct)
 		setenv("VMB_LANE_DIRECT", h->direct, 1);
@@ -418,10 +424,9 @@ static int check_output(const struct tune *t, char path[PATH_MAX])
 static void forget_settings(void)
 {
 	static const char *const variables[] = {
-		"VMB_WAIT",	   "VMB_SPIN_US",
-		"VMB_EAGER",	   "VMB_LANE_EAGER",
-		"VMB_LANE_STREAM", "VMB_LANE_DIRECT",
-		"VMB_LANES",	   NULL};
+		"VMB_WAIT",	   "VMB_SPIN_US",     "VMB_EAGER",
+		"VMB_LANE_EAGER",  "VMB_LANE_STREAM", "VMB_LANE_DIRECT",
+		"VMB_LANE_MAPPED", "VMB_LANES",	      NULL};
 
 	for (int i = 0; variables[i]; i++)
 		unsetenv(variables[i]);

@@ -518,6 +518,8 @@ struct vmb_counters {
 	/* messages received from the memory of their sender's process; pieces
 	 * of such that this endpoint, as the sender, wrote to the receiver's */
 	uint64_t direct, direct_written;
+	/* pieces, of both, in memory of the other process that is mapped here */
+	uint64_t direct_mapped;
 };
 
 VMB_PUBLIC int vmb_query_counters(struct vmb_endpoint *ep,

@@ -125,6 +125,7 @@ struct vmb_am_counters {
 							      handler bound */
 	uint64_t repeated; /* VMB_EV_DONE of a transfer that had ended */
 	uint64_t lanes_out, lanes_in; /* that came up */
+	uint64_t direct_mapped;	      /* pieces */
 	uint64_t lane_arrivals, lane_lies, lane_nonsense;
 };
 

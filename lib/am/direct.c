@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <string.h>
 
 #include "am/lane.h"
 #include "base/log.h"
@@ -53,15 +54,13 @@ static size_t piece_len(const struct vmb_direct_copy *c, uint32_t i)
 	return vmb_min(c->len - (uint64_t)i * c->piece, c->piece);
 }
 
-/* Piece i, all of it, or why not. */
-static int copy_piece(const struct vmb_port_ops *ops,
-		      const struct vmb_port_lane *memory,
-		      const struct vmb_direct_copy *c, uint32_t i, bool write)
+/* A process that is gone may have another of its number. */
+static int copy_by_kernel(const struct vmb_port_ops *ops,
+			  const struct vmb_port_lane *memory, uint64_t addr,
+			  char *local, size_t len, bool write)
 {
-	uint64_t addr = c->remote + (uint64_t)i * c->piece;
-	char *local = (char *)c->local + (uint64_t)i * c->piece;
-	size_t len = piece_len(c, i);
-
+	if (write && !ops->lane_alive(memory))
+		return -ESRCH;
 	while (len) {
 		int64_t n = write ? ops->lane_write(memory, addr, local, len)
 				  : ops->lane_read(memory, addr, local, len);
@@ -75,6 +74,49 @@ static int copy_piece(const struct vmb_port_ops *ops,
 	return 0;
 }
 
+/* Piece i, all of it, or why not. */
+static int copy_piece(struct vmb_am *am, const struct vmb_port_lane *memory,
+		      const struct vmb_mapped *mapped,
+		      struct vmb_direct_copy *c, uint32_t i, bool write)
+{
+	uint64_t addr = c->remote + (uint64_t)i * c->piece;
+	char *local = (char *)c->local + (uint64_t)i * c->piece;
+	size_t len = piece_len(c, i);
+	void *there = vmb_mapped_at(mapped, &c->where, addr, len);
+
+	if (!there) {
+		c->called = true;
+		return copy_by_kernel(am->port->ops, memory, addr, local, len,
+				      write);
+	}
+	if (write)
+		memcpy(there, local, len);
+	else
+		memcpy(local, there, len);
+	am->counters.direct_mapped++;
+	return 0;
+}
+
+/* ---- what each tells of its memory ------------------------------------------ */
+
+/* What follows says that it is there: a number, a message. */
+static void put_memory(struct vmb_lane_file *shared,
+		       const struct vmb_lane_file *memory)
+{
+	vmb_store_relaxed(&shared->start, memory->start);
+	vmb_store_relaxed(&shared->file, memory->file);
+	vmb_store_relaxed(&shared->fd, memory->fd);
+}
+
+static struct vmb_lane_file get_memory(const struct vmb_lane_file *shared)
+{
+	return (struct vmb_lane_file){
+		.start = vmb_load_relaxed(&shared->start),
+		.file = vmb_load_relaxed(&shared->file),
+		.fd = vmb_load_relaxed(&shared->fd),
+	};
+}
+
 /* ---- sender ----------------------------------------------------------------- */
 
 static struct vmb_lane_direct *out_entry(const struct vmb_peer *peer,
@@ -85,21 +127,31 @@ static struct vmb_lane_direct *out_entry(const struct vmb_peer *peer,
 		       : NULL;
 }
 
-bool vmb_direct_offer(struct vmb_peer *peer, struct vmb_direct *id)
+bool vmb_direct_may_offer(const struct vmb_peer *peer)
+{
+	const struct vmb_lane_out *out = peer->lane_out;
+
+	return peer->lane_on && !out->ending && out->memory.process &&
+	       !out->direct_refused && out->direct_free;
+}
+
+bool vmb_direct_offer(struct vmb_peer *peer, const struct vmb_lane_file *source,
+		      struct vmb_direct *id)
 {
 	struct vmb_lane_out *out = peer->lane_out;
 	struct vmb_lane_direct *entry;
 
-	if (!peer->lane_on || out->ending || !out->memory.process ||
-	    out->direct_refused || !out->direct_free)
+	if (!vmb_direct_may_offer(peer))
 		return false;
 	if (++out->direct_number == 0)
 		out->direct_number = 1;
 	id->number = out->direct_number;
-	id->entry = (uint32_t)__builtin_ctz(out->direct_free);
-	out->direct_free &= ~(1u << id->entry);
+	id->entry = (uint32_t)__builtin_ctzll(out->direct_free);
+	out->direct_free &= ~(1ull << id->entry);
 	entry = &out->ctl->direct[id->entry];
 	vmb_store_relaxed(&entry->written, 0);
+	put_memory(&entry->source, source);
+	put_memory(&entry->destination, &(struct vmb_lane_file){0});
 	vmb_publish(&entry->claim, claim_word(id->number, 0, 0));
 	return true;
 }
@@ -119,7 +171,7 @@ void vmb_direct_end(struct vmb_am *am, struct vmb_peer *peer,
 	if (!entry)
 		return; /* its lane ended, and with it the peer */
 	__atomic_store_n(&entry->claim, 0, __ATOMIC_SEQ_CST);
-	out->direct_free |= 1u << id->entry;
+	out->direct_free |= 1ull << id->entry;
 	vmb_lane_out_rest(am, out);
 }
 
@@ -142,6 +194,18 @@ static int claim_last(struct vmb_lane_direct *entry, struct vmb_direct_copy *c)
 	return 1;
 }
 
+void vmb_direct_begin_write(struct vmb_am *am, struct vmb_peer *peer,
+			    struct vmb_direct_copy *c)
+{
+	struct vmb_lane_direct *entry = out_entry(peer, &c->id);
+
+	if (!entry)
+		return; /* write() will say so */
+	c->where = get_memory(&entry->destination);
+	vmb_mapped_meet(&peer->lane_out->mapped, am->port->ops,
+			&peer->lane_out->memory, &c->where);
+}
+
 int vmb_direct_write(struct vmb_am *am, struct vmb_peer *peer,
 		     struct vmb_direct_copy *c)
 {
@@ -150,10 +214,8 @@ int vmb_direct_write(struct vmb_am *am, struct vmb_peer *peer,
 
 	if (rc <= 0)
 		return rc;
-	rc = -ESRCH;
-	if (am->port->ops->lane_alive(&peer->lane_out->memory))
-		rc = copy_piece(am->port->ops, &peer->lane_out->memory, c,
-				vmb_direct_pieces(c) - 1 - c->back, true);
+	rc = copy_piece(am, &peer->lane_out->memory, &peer->lane_out->mapped, c,
+			vmb_direct_pieces(c) - 1 - c->back, true);
 	if (peer->lane_in) /* that SHARE came by */
 		peer->lane_in->fruitless = 0;
 	/* not written is not being written either */
@@ -186,6 +248,28 @@ bool vmb_direct_is_denied(const struct vmb_peer *peer)
 bool vmb_direct_is_proven(const struct vmb_peer *peer)
 {
 	return peer->lane_in && peer->lane_in->direct_proven;
+}
+
+/* If the number is another one by now, so is what we get: read() will say so. */
+void vmb_direct_begin_read(struct vmb_am *am, struct vmb_peer *peer,
+			   struct vmb_direct_copy *c)
+{
+	struct vmb_lane_direct *entry = in_entry(peer, &c->id);
+
+	if (!entry || vmb_low(vmb_observe(&entry->claim)) != c->id.number)
+		return;
+	c->where = get_memory(&entry->source);
+	vmb_mapped_meet(&peer->lane_in->mapped, am->port->ops,
+			&peer->lane_in->memory, &c->where);
+}
+
+void vmb_direct_tell(struct vmb_peer *peer, const struct vmb_direct_copy *c,
+		     const struct vmb_lane_file *destination)
+{
+	struct vmb_lane_direct *entry = in_entry(peer, &c->id);
+
+	if (entry)
+		put_memory(&entry->destination, destination);
 }
 
 void vmb_direct_read_alone(struct vmb_direct_copy *c)
@@ -236,12 +320,13 @@ int vmb_direct_read(struct vmb_am *am, struct vmb_peer *peer,
 	struct vmb_lane_direct *entry = in_entry(peer, &c->id);
 	int rc = entry ? claim_first(entry, c) : -ESTALE;
 
-	if (!rc && !am->port->ops->lane_alive(&peer->lane_in->memory))
+	if (!rc && c->called &&
+	    !am->port->ops->lane_alive(&peer->lane_in->memory))
 		rc = -ESRCH; /* what we read may be somebody else's */
 	if (rc <= 0)
 		return rc;
-	rc = copy_piece(am->port->ops, &peer->lane_in->memory, c, c->front,
-			false);
+	rc = copy_piece(am, &peer->lane_in->memory, &peer->lane_in->mapped, c,
+			c->front, false);
 	c->front++;
 	if (rc && vmb_low(vmb_observe(&entry->claim)) != c->id.number)
 		return -ESTALE; /* no wonder: its owner has the memory back */

@@ -5,7 +5,8 @@
  *
  * Flow:  msg (sender)   -> vmb_direct_offer() ... write() ... end()
  *        msg (receiver) -> vmb_direct_read() ... shut()
- *        both -> claim words in the lane's page; port lane_read, lane_write
+ *        both -> claim words in the lane's page; a mapping (mapped.h), or else
+ *        port lane_read, lane_write
  * Owns:  the sender's entries of that page (lane_out.direct_free).
  * Trust: the other side can write the claim words at any moment. Nobody writes
  *        or reads beyond the message for it, or waits for ever: who finds a
@@ -36,10 +37,12 @@ struct vmb_direct_copy {
 	uint64_t remote; /* address of the message on the other side */
 	void *local;
 	uint64_t len;
-	uint32_t piece; /* bytes of each but the last */
-	uint32_t front; /* pieces that the receiver has claimed */
-	uint32_t back;	/* pieces that the sender has claimed */
-	bool alone;	/* receiver: the sender takes no part */
+	uint32_t piece;		    /* bytes of each but the last */
+	uint32_t front;		    /* pieces that the receiver has claimed */
+	uint32_t back;		    /* pieces that the sender has claimed */
+	bool alone;		    /* receiver: the sender takes no part */
+	bool called;		    /* some of it was copied by the kernel */
+	struct vmb_lane_file where; /* what we are told of remote */
 };
 
 #define VMB_DIRECT_PIECE_MIN 4096u
@@ -57,11 +60,17 @@ uint32_t vmb_direct_piece(uint64_t len);
 
 /* ---- sender ----------------------------------------------------------------- */
 
-/* Announce one more message; end() follows. false: not to this peer, or no
- * entry is free. */
-bool vmb_direct_offer(struct vmb_peer *peer, struct vmb_direct *id);
+/* Does it make sense to offer()? */
+bool vmb_direct_may_offer(const struct vmb_peer *peer);
+/* Announce one more message, which lies there; end() follows. false: not to
+ * this peer, or no entry is free. */
+bool vmb_direct_offer(struct vmb_peer *peer, const struct vmb_lane_file *source,
+		      struct vmb_direct *id);
 /* The peer cannot read our memory: offer no more. */
 void vmb_direct_refused(struct vmb_peer *peer);
+/* Before the first write(): where the receiver says that it goes. */
+void vmb_direct_begin_write(struct vmb_am *am, struct vmb_peer *peer,
+			    struct vmb_direct_copy *c);
 /*
  * Claim a piece and write it. 1: done; 0: none is left; -EPROTO: the claim word
  * cannot be; others: as lane_write of the port. No more after an error.
@@ -80,6 +89,12 @@ bool vmb_direct_reaches(const struct vmb_peer *peer);
 bool vmb_direct_is_denied(const struct vmb_peer *peer);
 /* Has it been shown, by a read, that we may? */
 bool vmb_direct_is_proven(const struct vmb_peer *peer);
+/* Before the first read(): where the sender says that it lies. */
+void vmb_direct_begin_read(struct vmb_am *am, struct vmb_peer *peer,
+			   struct vmb_direct_copy *c);
+/* Before the sender is asked for help: where it may write to. */
+void vmb_direct_tell(struct vmb_peer *peer, const struct vmb_direct_copy *c,
+		     const struct vmb_lane_file *destination);
 /*
  * Claim a piece and read it. 1: done; 0: none is left, and c->back of them are
  * the sender's, which says when it has written them; -ESTALE: the message was

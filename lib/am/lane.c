@@ -224,6 +224,7 @@ static void free_in(struct vmb_am *am, struct vmb_lane_in *in)
 	vmb_list_remove(&in->node);
 	am->lanes.in_count--;
 	am->lanes.hot_count -= in->hot;
+	vmb_mapped_end(&in->mapped, am->port->ops);
 	if (in->memory.base)
 		am->port->ops->lane_close(am->port, &in->memory, true,
 					  in->reason);
@@ -255,6 +256,7 @@ static void reap(struct vmb_am *am)
 
 		vmb_list_remove(&out->node);
 		vmb_list_remove(&out->ended_node);
+		vmb_mapped_end(&out->mapped, am->port->ops);
 		if (out->memory.base)
 			am->port->ops->lane_close(am->port, &out->memory, false,
 						  0);

@@ -16,6 +16,7 @@
 #define VMB_AM_LANE_H
 
 #include "am/internal.h"
+#include "am/mapped.h"
 
 #define VMB_AM_LANE_ID 208u /* active messages of lanes themselves */
 
@@ -49,7 +50,7 @@ struct vmb_lane_terms {
 /* What we send into. */
 struct vmb_lane_out {
 	struct vmb_peer *peer;
-	struct vmb_lane_page *ctl;
+	struct vmb_lane_control *ctl;
 	struct vmb_ring ring; /* producer */
 	uint8_t *buffers;
 	uint32_t buf_size, buf_pos, buf_seen;
@@ -63,19 +64,20 @@ struct vmb_lane_out {
 	bool ending; /* OFF is owed once nothing waits */
 	bool lied;   /* `consumed` cannot be: its peer is as good as gone */
 	bool direct_refused;	/* the peer cannot read our memory */
-	uint32_t direct_free;	/* bit for each entry that is not in use */
+	uint64_t direct_free;	/* bit for each entry that is not in use */
 	uint32_t direct_number; /* last one given */
 	uint32_t tag;
 	struct vmb_list waiting; /* struct vmb_am_waiting */
 	struct vmb_list node;	 /* lanes.stuck, or lanes.calls_out */
 	struct vmb_list ended_node;
 	struct vmb_port_lane memory;
+	struct vmb_mapped mapped; /* of the other side's process */
 };
 
 /* What we receive from. */
 struct vmb_lane_in {
 	struct vmb_peer *peer;
-	struct vmb_lane_page *ctl;
+	struct vmb_lane_control *ctl;
 	struct vmb_ring ring; /* consumer */
 	uint8_t *buffers;
 	uint32_t buf_size, buf_pos;
@@ -102,6 +104,7 @@ struct vmb_lane_in {
 	unsigned reason;      /* VMB_CODE_*: why it ended */
 	struct vmb_list node; /* lanes.hot or .cold, or lanes.calls_in */
 	struct vmb_port_lane memory;
+	struct vmb_mapped mapped; /* of the other side's process */
 };
 
 /* ---- lane.c --------------------------------------------------------------- */
@@ -177,7 +180,8 @@ void vmb_lane_drain(struct vmb_am *am, struct vmb_peer *peer);
 /* Let the endpoint sleep: arm all. false: something is there, nothing armed. */
 bool vmb_lanes_arm(struct vmb_am *am);
 
-#define VMB_LANE_DIRECT_ALL ((1u << VMB_LANE_DIRECTS) - 1u)
+#define VMB_LANE_DIRECT_ALL UINT64_MAX
+_Static_assert(VMB_LANE_DIRECTS == 64, "a bit for each");
 #define VMB_LANE_AGAIN \
 	65536u		    /* messages after which a lane is asked for again */
 #define VMB_LANE_TRIALS 16u /* fruitless sleeps in a row that end a lane */

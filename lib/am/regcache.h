@@ -51,6 +51,13 @@ int vmb_regcache_alloc(struct vmb_regcache *cache, size_t len, void **addr);
 int vmb_regcache_free(struct vmb_regcache *cache, void *addr);
 
 /*
+ * What a peer has to be told to map [addr, addr + len); file 0: that is not all
+ * in one piece of vmb_regcache_alloc(), or the port has no such memory.
+ */
+void vmb_regcache_describe(struct vmb_regcache *cache, const void *addr,
+			   size_t len, struct vmb_lane_file *what);
+
+/*
  * Forget every idle entry in [addr, addr + len); len SIZE_MAX: all. Those in
  * use are deregistered with their last put.
  */

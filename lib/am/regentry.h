@@ -36,6 +36,7 @@ struct vmb_regcache_entry {
 	uint64_t key;
 	unsigned refs;
 	enum vmb_regentry_state state;
+	struct vmb_lane_file memory; /* OWN: see vmb_regcache_describe() */
 };
 
 struct vmb_regcache {

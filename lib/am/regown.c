@@ -64,6 +64,9 @@ int vmb_regcache_alloc(struct vmb_regcache *c, size_t len, void **addr)
 	err = vmb_sweeper_obtain(c, e, true);
 	if (err)
 		goto err_entry;
+	if (c->port->ops->mem_describe)
+		c->port->ops->mem_describe(c->port, (void *)e->start,
+					   &e->memory);
 
 	vmb_list_init(&victims);
 	pthread_mutex_lock(&c->lock);
@@ -83,6 +86,18 @@ err_memory:
 err_entry:
 	free(e);
 	return err;
+}
+
+void vmb_regcache_describe(struct vmb_regcache *c, const void *addr, size_t len,
+			   struct vmb_lane_file *what)
+{
+	uintptr_t start = (uintptr_t)addr;
+	struct vmb_regcache_entry *e;
+
+	pthread_mutex_lock(&c->lock);
+	e = vmb_spans_cover(&c->own, start, start + len);
+	*what = e ? e->memory : (struct vmb_lane_file){0};
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* Take the entry that starts there out of the table. */

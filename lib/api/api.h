@@ -41,6 +41,7 @@ struct vmb_settings {
 	size_t lane_eager_max;	 /* bytes, to a peer with a lane */
 	size_t lane_stream_max;
 	size_t lane_direct_max;
+	size_t lane_mapped_max;
 	uint64_t spin_ns;
 	unsigned lanes; /* to one endpoint, at most */
 };

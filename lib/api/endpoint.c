@@ -155,6 +155,7 @@ static int open_msg(struct vmb_endpoint *ep, const struct vmb_open_params *p)
 			vmb_am_payload_max(&ep->am)),
 		.lane_stream_max = vmb_library.settings.lane_stream_max,
 		.lane_direct_max = vmb_library.settings.lane_direct_max,
+		.lane_mapped_max = vmb_library.settings.lane_mapped_max,
 		.completed = request_completed,
 		.arg = ep,
 		.handler_enter = vmb_endpoint_handler_enter,
@@ -371,6 +372,7 @@ int vmb_query_counters(struct vmb_endpoint *ep, struct vmb_counters *counters)
 		.lane_arrivals = ep->am.counters.lane_arrivals,
 		.direct = msg.direct,
 		.direct_written = msg.direct_written,
+		.direct_mapped = ep->am.counters.direct_mapped,
 	};
 	vmb_endpoint_leave(ep);
 	memset(counters, 0, size);

@@ -21,10 +21,11 @@
 
 #define EAGER_DEFAULT 8192
 #define LANE_EAGER_DEFAULT VMB_BUF_MAX
-#define LANE_STREAM_DEFAULT (64ul << 10)
+#define LANE_STREAM_DEFAULT (1ul << 20)
 #define LANE_STREAM_MAX (1ul << 40)
-#define LANE_DIRECT_DEFAULT (64ul << 10)
+#define LANE_DIRECT_DEFAULT (1ul << 20)
 #define LANE_DIRECT_MAX (1ul << 40)
+#define LANE_MAPPED_DEFAULT (8ul << 10)
 #define SPIN_US_DEFAULT 20
 #define SPIN_US_MAX 1000000
 #define LANES_DEFAULT 64
@@ -39,6 +40,7 @@ enum setting {
 	LANE_EAGER,
 	LANE_STREAM,
 	LANE_DIRECT,
+	LANE_MAPPED,
 	LANES,
 	SETTINGS,
 };
@@ -52,6 +54,7 @@ static const struct {
 	[LANE_EAGER] = {"lane_eager", "VMB_LANE_EAGER"},
 	[LANE_STREAM] = {"lane_stream", "VMB_LANE_STREAM"},
 	[LANE_DIRECT] = {"lane_direct", "VMB_LANE_DIRECT"},
+	[LANE_MAPPED] = {"lane_mapped", "VMB_LANE_MAPPED"},
 	[LANES] = {"lanes", "VMB_LANES"},
 };
 
@@ -203,6 +206,8 @@ void vmb_settings_read(struct vmb_settings *settings)
 		&conf, LANE_STREAM, 0, LANE_STREAM_MAX, default_lane_stream());
 	settings->lane_direct_max = read_number(
 		&conf, LANE_DIRECT, 0, LANE_DIRECT_MAX, LANE_DIRECT_DEFAULT);
+	settings->lane_mapped_max = read_number(
+		&conf, LANE_MAPPED, 0, LANE_DIRECT_MAX, LANE_MAPPED_DEFAULT);
 	settings->spin_ns =
 		1000u * (uint64_t)read_number(&conf, SPIN_US, 0, SPIN_US_MAX,
 					      SPIN_US_DEFAULT);

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -43,6 +44,13 @@ int64_t vmb_process_write_memory(pid_t pid, uint64_t addr, const void *buf,
 	ssize_t moved = process_vm_writev(pid, &local, 1, &remote, 1, 0);
 
 	return moved < 0 ? -errno : moved;
+}
+
+int vmb_process_take_fd(int pidfd, uint32_t fd)
+{
+	long taken = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+
+	return taken < 0 ? -errno : (int)taken;
 }
 
 /* Numbers of the line "KEY: A B ..." of a file: how many, and the first. */

@@ -30,6 +30,13 @@ int64_t vmb_process_write_memory(pid_t pid, uint64_t addr, const void *buf,
 
 bool vmb_process_is_alive(int pidfd);
 
+/*
+ * A duplicate of its descriptor number fd, to be closed by the caller: whatever
+ * that is now. -EPERM: the kernel lets us copy its memory no more than this;
+ * -EBADF: it has none; -ESRCH: it is gone; -EMFILE; -ENOSYS: Linux before 5.6.
+ */
+int vmb_process_take_fd(int pidfd, uint32_t fd);
+
 /* The number of a pidfd's process in our pid namespace; -ESRCH: it has none
  * there, or /proc does not say, as one that is of another namespace. */
 pid_t vmb_process_number(int pidfd);

@@ -36,6 +36,7 @@ struct vmb_msg_config {
 	size_t lane_eager_max;	 /* the same, to a peer with a lane */
 	size_t lane_stream_max;	 /* and longer ones go as DATA up to here */
 	size_t lane_direct_max; /* but longer ones than this direct, if can be */
+	size_t lane_mapped_max; /* the same of vmb_alloc() memory */
 	/* called with the endpoint locked when a request has ended, so that
 	 * api can wake who waits */
 	void (*completed)(void *arg);

@@ -18,6 +18,7 @@
 #define STREAM_BATCH 16	  /* DATA to one peer in one pass */
 #define STREAMS_IN_TURN 8 /* the others wait */
 #define COPY_BATCH 2	  /* pieces with one peer in one pass */
+#define COPIES_IN_TURN 2  /* so one goes on while another meets its end */
 
 struct vmb_msg_peer *vmb_msg_peer_get(struct vmb_msg *msg,
 				      struct vmb_peer *peer)
@@ -162,13 +163,14 @@ void vmb_req_await(struct vmb_req *req, enum vmb_req_state state)
  * The first few in turn, so that a long one does not hold up the others; not
  * all, or of thousands none would end before the last has nearly ended too.
  */
-static void stream_waits_its_turn(struct vmb_msg_peer *mp, struct vmb_req *req)
+static void wait_for_turn(struct vmb_list *list, struct vmb_req *req,
+			  int in_turn)
 {
 	struct vmb_list *before;
 
 	vmb_list_remove(&req->link);
-	before = mp->streams.next;
-	for (int i = 1; i < STREAMS_IN_TURN && before != &mp->streams; i++)
+	before = list->next;
+	for (int i = 1; i < in_turn && before != list; i++)
 		before = before->next;
 	vmb_list_append(before, &req->link);
 }
@@ -187,7 +189,7 @@ static int drain_streams(struct vmb_msg *msg, struct vmb_msg_peer *mp)
 		if (rc) {
 			vmb_req_complete(msg, req, rc, 0);
 		} else if (req->state == VMB_REQ_STREAMING) {
-			stream_waits_its_turn(mp, req);
+			wait_for_turn(&mp->streams, req, STREAMS_IN_TURN);
 		}
 		posted++;
 	}
@@ -202,8 +204,7 @@ static int drain_copies(struct vmb_msg *msg, struct vmb_msg_peer *mp)
 		struct vmb_req *req =
 			vmb_list_first(&mp->copies, struct vmb_req, link);
 
-		vmb_list_remove(&req->link);
-		vmb_list_append(&mp->copies, &req->link);
+		wait_for_turn(&mp->copies, req, COPIES_IN_TURN);
 		copied += vmb_share_step(msg, req) != -EAGAIN;
 	}
 	return copied;

@@ -23,12 +23,22 @@
 
 bool vmb_share_offer(struct vmb_msg *msg, struct vmb_req *req)
 {
+	struct vmb_lane_file source;
+
 	if (req->send.direct)
 		return true; /* it found no room before */
 	if (req->segment_count != 1 ||
-	    req->msg_len <= msg->config.lane_direct_max)
+	    req->msg_len <= vmb_min(msg->config.lane_direct_max,
+				    msg->config.lane_mapped_max) ||
+	    !vmb_direct_may_offer(req->mp->peer))
 		return false;
-	req->send.direct = vmb_direct_offer(req->mp->peer, &req->send.copy.id);
+	vmb_regcache_describe(msg->config.regcache, req->segments[0].ptr,
+			      req->msg_len, &source);
+	if (req->msg_len <= (source.file ? msg->config.lane_mapped_max
+					 : msg->config.lane_direct_max))
+		return false;
+	req->send.direct =
+		vmb_direct_offer(req->mp->peer, &source, &req->send.copy.id);
 	return req->send.direct;
 }
 
@@ -78,6 +88,7 @@ void vmb_share_on_share(struct vmb_am *am, const struct vmb_am_arrival *a,
 		.len = share.want,
 		.piece = share.piece,
 	};
+	vmb_direct_begin_write(msg->am, req->mp->peer, &req->send.copy);
 	vmb_list_remove(&req->link);
 	vmb_list_append(&req->mp->copies, &req->link);
 	vmb_msg_peer_busy(msg, req->mp);
@@ -137,6 +148,7 @@ bool vmb_share_start(struct vmb_msg *msg, struct vmb_req *req,
 		.len = recv->want,
 		.piece = vmb_direct_piece(recv->want),
 	};
+	vmb_direct_begin_read(msg->am, req->mp->peer, &recv->copy);
 	req->state = VMB_REQ_READING;
 	vmb_list_remove(&req->link);
 	vmb_list_append(&req->mp->copies, &req->link);
@@ -165,10 +177,14 @@ static void ask_for_help(struct vmb_msg *msg, struct vmb_req *req)
 		.piece = recv->copy.piece,
 	};
 	struct vmb_segment body = {&share, sizeof(share)};
+	struct vmb_lane_file destination;
 
 	if (recv->asked || !vmb_direct_is_proven(req->mp->peer) ||
 	    vmb_direct_pieces(&recv->copy) - recv->copy.front < 2)
 		return;
+	vmb_regcache_describe(msg->config.regcache, recv->copy.local,
+			      recv->want, &destination);
+	vmb_direct_tell(req->mp->peer, &recv->copy, &destination);
 	recv->asked = !vmb_am_post(msg->am, req->mp->peer, VMB_MSG_SHARE,
 				   recv->number, &body, 1, 0, sizeof(share),
 				   VMB_AM_TRY);

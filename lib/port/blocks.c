@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/util.h"
+#include "port/shared.h"
 
 /* Of all ports, so that a fork can wait for it. Nothing is locked inside. */
 static pthread_mutex_t blocks_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -137,4 +138,30 @@ void vmb_blocks_put(struct vmb_block *block)
 	pthread_mutex_lock(&blocks_lock);
 	end_use(block);
 	pthread_mutex_unlock(&blocks_lock);
+}
+
+void vmb_blocks_describe(struct vmb_blocks *blocks, const void *addr,
+			 struct vmb_lane_file *what)
+{
+	struct vmb_block *b = vmb_blocks_find(blocks, addr, 1);
+
+	*what = (struct vmb_lane_file){0};
+	if (!b)
+		return;
+	*what = (struct vmb_lane_file){
+		.start = b->start,
+		.file = vmb_shared_file(b->fd),
+		.fd = (uint32_t)b->fd,
+	};
+	vmb_blocks_put(b);
+}
+
+void vmb_blocks_discard(struct vmb_blocks *blocks, const void *addr, size_t len)
+{
+	struct vmb_block *b = vmb_blocks_find(blocks, addr, len);
+
+	if (!b)
+		return;
+	vmb_shared_discard(b->fd, len);
+	vmb_blocks_put(b);
 }

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <vmbypass/abi/lane.h>
+
 #include "base/list.h"
 
 struct vmb_blocks { /* of one port */
@@ -42,5 +44,11 @@ void vmb_blocks_drop(struct vmb_blocks *blocks, const void *addr);
 struct vmb_block *vmb_blocks_find(struct vmb_blocks *blocks, const void *addr,
 				  size_t len);
 void vmb_blocks_put(struct vmb_block *block);
+/* What a peer needs to map the block that holds addr; file 0: there is none. */
+void vmb_blocks_describe(struct vmb_blocks *blocks, const void *addr,
+			 struct vmb_lane_file *what);
+/* Give the pages of the block of len bytes at addr back, whoever maps them. */
+void vmb_blocks_discard(struct vmb_blocks *blocks, const void *addr,
+			size_t len);
 
 #endif

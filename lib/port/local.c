@@ -311,10 +311,18 @@ err_shared:
 	return err;
 }
 
+static void local_mem_describe(struct vmb_port *port, const void *addr,
+			       struct vmb_lane_file *what)
+{
+	vmb_blocks_describe(blocks_of(port), addr, what);
+}
+
 static void local_mem_free(struct vmb_port *port, void *addr, size_t len,
 			   uint64_t key)
 {
 	vmb_calls_end_key(port, key);
+	/* peers may have it mapped still, and keep its pages */
+	vmb_blocks_discard(blocks_of(port), addr, len);
 	/* first: once unmapped, the addresses may be given out again */
 	vmb_blocks_drop(blocks_of(port), addr);
 	vmb_shared_unmap(addr, len);
@@ -387,6 +395,20 @@ static int64_t local_lane_write(const struct vmb_port_lane *lane, uint64_t addr,
 	return vmb_process_write_memory(lane->process, addr, buf, len);
 }
 
+static int local_lane_map(const struct vmb_port_lane *lane,
+			  const struct vmb_lane_file *what, void **base,
+			  size_t *len)
+{
+	int fd = vmb_process_take_fd(lane->process_fd, what->fd);
+	int err;
+
+	if (fd < 0)
+		return fd == -EBADF ? -ESTALE : fd;
+	err = vmb_shared_map_file(fd, what->file, base, len);
+	close(fd); /* the mapping keeps the file */
+	return err;
+}
+
 static bool local_lane_alive(const struct vmb_port_lane *lane)
 {
 	return vmb_process_is_alive(lane->process_fd);
@@ -403,6 +425,7 @@ const struct vmb_port_ops vmb_port_local = {
 	.wait = local_wait,
 	.mem_alloc = local_mem_alloc,
 	.mem_free = local_mem_free,
+	.mem_describe = local_mem_describe,
 	.mem_register = local_mem_register,
 	.mem_deregister = vmb_calls_deregister,
 	.connect = vmb_calls_connect,
@@ -416,5 +439,7 @@ const struct vmb_port_ops vmb_port_local = {
 	.lane_close = local_lane_close,
 	.lane_read = local_lane_read,
 	.lane_write = local_lane_write,
+	.lane_map = local_lane_map,
+	.lane_unmap = vmb_shared_unmap,
 	.lane_alive = local_lane_alive,
 };

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include <vmbypass/abi/control.h>
+#include <vmbypass/abi/lane.h>
 
 #define VMB_PORT_TIMEOUT_MS 10000
 
@@ -119,9 +120,18 @@ struct vmb_port_ops {
 	 */
 	int (*mem_alloc)(struct vmb_port *port, size_t len, void **addr,
 			 uint64_t *key);
-	/* Deregisters (returns after the last access) and unmaps. */
+	/*
+	 * Deregisters (returns after the last access) and unmaps. The pages are
+	 * the kernel's again, whoever has them mapped.
+	 */
 	void (*mem_free)(struct vmb_port *port, void *addr, size_t len,
 			 uint64_t key);
+	/*
+	 * What a peer has to be told to map memory of mem_alloc, addr being what
+	 * that returned. file 0: it cannot. NULL: as if that were so for all.
+	 */
+	void (*mem_describe)(struct vmb_port *port, const void *addr,
+			     struct vmb_lane_file *what);
 	/*
 	 * Register [addr, addr + len) of this process, exactly. Memory of
 	 * mem_alloc is reached as such under each key. -EOPNOTSUPP: this port
@@ -179,6 +189,17 @@ struct vmb_port_ops {
 			     void *buf, size_t len);
 	int64_t (*lane_write)(const struct vmb_port_lane *lane, uint64_t addr,
 			      const void *buf, size_t len);
+	/*
+	 * Map what its owner, lane->process, says of its memory (checked here),
+	 * to read and to write. The caller ends it with lane_unmap. -EPERM,
+	 * -ENOSYS: we may not, ever; -ESTALE: it is not that file (any more), or
+	 * nothing that can be mapped safely; -ESRCH; -ENOMEM; -EMFILE. Where
+	 * lane_read is NULL so are these.
+	 */
+	int (*lane_map)(const struct vmb_port_lane *lane,
+			const struct vmb_lane_file *what, void **base,
+			size_t *len);
+	void (*lane_unmap)(void *base, size_t len);
 	/*
 	 * Is it? To be asked after what was read, or it may be another's, and
 	 * before what is written.

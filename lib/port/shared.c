@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/memfd.h"
 #include "port/pages.h"
 
 /* A descriptor, or -errno. */
@@ -19,7 +20,7 @@ static int create_sealed(const char *name, size_t len)
 	if (f < 0)
 		return -errno;
 	if (ftruncate(f, (off_t)len) ||
-	    fcntl(f, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+	    fcntl(f, F_ADD_SEALS, VMB_MEMFD_SEALS)) {
 		/* a size beyond what a file can have is too much memory */
 		err = errno == EFBIG || errno == EINVAL ? -ENOMEM : -errno;
 		close(f);
@@ -47,14 +48,36 @@ int vmb_shared_create(const char *name, size_t len, int *fd, void **addr)
 
 int vmb_shared_map(int fd, size_t len, void **addr)
 {
-	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat st;
 
-	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) ||
-	    st.st_size != (off_t)len)
+	if (vmb_memfd_check(fd, &st) || st.st_size != (off_t)len)
 		return -EPERM;
 	*addr = vmb_pages_map(fd, len);
 	return *addr ? 0 : -ENOMEM;
+}
+
+int vmb_shared_map_file(int fd, uint64_t file, void **addr, size_t *len)
+{
+	struct stat st;
+
+	if (vmb_memfd_check(fd, &st) || st.st_ino != file || st.st_size <= 0)
+		return -ESTALE;
+	*len = (size_t)st.st_size;
+	*addr = vmb_pages_map(fd, *len);
+	return *addr ? 0 : -ENOMEM;
+}
+
+uint64_t vmb_shared_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_ino;
+}
+
+void vmb_shared_discard(int fd, size_t len)
+{
+	fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		  (off_t)len);
 }
 
 void vmb_shared_unmap(void *addr, size_t len)

@@ -7,6 +7,7 @@
 #define VMB_PORT_SHARED_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * len bytes (a multiple of the page size, not 0), zeroed and mapped at *addr;
@@ -19,6 +20,16 @@ int vmb_shared_create(const char *name, size_t len, int *fd, void **addr);
  * and sealed, so that nobody can take pages away under us; -ENOMEM.
  */
 int vmb_shared_map(int fd, size_t len, void **addr);
+/*
+ * The same whatever its size, *len, if its inode number is file: -ESTALE
+ * unless it is such a memfd; -ENOMEM.
+ */
+int vmb_shared_map_file(int fd, uint64_t file, void **addr, size_t *len);
+/* Inode number of what vmb_shared_create() made, which no other file of its
+ * kind has while anybody has it open or mapped; 0: none. */
+uint64_t vmb_shared_file(int fd);
+/* Give the pages back; who still has them mapped finds zeros there. */
+void vmb_shared_discard(int fd, size_t len);
 void vmb_shared_unmap(void *addr, size_t len);
 
 #endif

@@ -57,10 +57,20 @@ static void print_slots(void)
 
 static void print_lanes(void)
 {
-	S(vmb_lane_page);
-	F(vmb_lane_page, consumed);
-	F(vmb_lane_page, look_arm);
-	F(vmb_lane_page, room_arm);
+	S(vmb_lane_control);
+	F(vmb_lane_control, consumed);
+	F(vmb_lane_control, look_arm);
+	F(vmb_lane_control, room_arm);
+	F(vmb_lane_control, direct);
+	S(vmb_lane_direct);
+	F(vmb_lane_direct, claim);
+	F(vmb_lane_direct, written);
+	F(vmb_lane_direct, source);
+	F(vmb_lane_direct, destination);
+	S(vmb_lane_file);
+	F(vmb_lane_file, start);
+	F(vmb_lane_file, file);
+	F(vmb_lane_file, fd);
 	S(vmb_ctl_lane);
 	F(vmb_ctl_lane, kind);
 	F(vmb_ctl_lane, handle);

@@ -54,12 +54,17 @@ for size in $sizes; do
 	/262144/1099511627776) ns=$((size / 12)) ;;
 	32768/262144/65536) ns=$((3 * size)) ;;
 	esac
+	case $VMB_LANE_MAPPED in
+	0) ns=9000 ;;
+	1099511627776) ns=$((size / 8)) ;;
+	esac
 	echo "{\"lat_ns\": {\"p50\": $ns.5}}"
 done'
 tune --output "$dir/out" >"$dir/table"
 found eager 12288
 found lane_stream 262144
 found lane_direct 65536
+found lane_mapped 65536
 found lane_eager 4096
 found spin_us 7
 grep -q "^eager *12K eager .* eager$" "$dir/table" &&
@@ -74,6 +79,7 @@ for size in $sizes; do
 	case $VMB_LANE_EAGER/$VMB_LANE_STREAM/$VMB_LANE_DIRECT in
 	/1099511627776/1099511627776 | 32768/*) ns=$size ;;
 	esac
+	[ "$VMB_LANE_MAPPED/$VMB_LANE_EAGER" != 0/ ] || ns=$size
 	[ "$ns/$VMB_LANES" != 12288/0 ] || ns=$((size * 5 / 2))
 	echo "{\"lat_ns\": {\"p50\": $ns}}"
 done'
@@ -81,6 +87,7 @@ tune --output - | grep = >"$dir/out"
 found eager 32768
 found lane_stream 1099511627776
 found lane_direct 1099511627776
+found lane_mapped 0
 found lane_eager 32768
 
 # Where the library reads, for who is not root; a file that is there is kept.

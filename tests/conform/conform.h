@@ -75,6 +75,9 @@ struct vmb_status t_finish_pair(struct t_pair *pair, struct vmb_endpoint *ep,
 				struct vmb_req *req);
 /* Send and receive len bytes from a to b within one thread, checked. */
 void t_exchange(struct t_pair *pair, uint64_t match, size_t len);
+/* The same between given memory, of len and len + 1 bytes. */
+void t_exchange_in(struct t_pair *pair, uint64_t match, unsigned char *out,
+		   unsigned char *in, size_t len);
 /* The same often enough for a lane, where the port makes them. */
 void t_exchange_until_lane(struct t_pair *pair);
 /*

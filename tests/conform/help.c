@@ -246,12 +246,13 @@ void t_verify(const void *buf, size_t len, unsigned seed)
 			     t_pattern_byte(wrong, seed));
 }
 
-void t_exchange(struct t_pair *pair, uint64_t match, size_t len)
+void t_exchange_in(struct t_pair *pair, uint64_t match, unsigned char *out,
+		   unsigned char *in, size_t len)
 {
-	unsigned char *out = malloc(len + 1), *in = calloc(1, len + 1);
 	struct vmb_req *send, *recv;
 	struct vmb_status status;
 
+	memset(in, 0, len + 1);
 	t_fill(out, len, (unsigned)match);
 	recv = t_irecv(pair->b, match, VMB_MATCH_ALL, in, len);
 	send = t_isend(pair->a, pair->to_b, match, out, len);
@@ -261,6 +262,13 @@ void t_exchange(struct t_pair *pair, uint64_t match, size_t len)
 	ck_assert_int_eq(t_finish_pair(pair, pair->a, send).code, 0);
 	t_verify(in, len, (unsigned)match);
 	ck_assert_uint_eq(in[len], 0); /* not a byte further */
+}
+
+void t_exchange(struct t_pair *pair, uint64_t match, size_t len)
+{
+	unsigned char *out = malloc(len + 1), *in = malloc(len + 1);
+
+	t_exchange_in(pair, match, out, in, len);
 	free(out);
 	free(in);
 }

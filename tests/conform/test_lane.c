@@ -55,9 +55,35 @@ START_TEST(long_messages_are_read_from_their_sender)
 
 	t_exchange_until_lane(&pair);
 	for (unsigned i = 0; i < 5; i++)
-		t_exchange(&pair, i, (i + 1) * 300001);
+		t_exchange(&pair, i, (i + 4) * 300001);
 	if (strcmp(t_port->name, "env"))
 		ck_assert_uint_eq(t_counters(pair.b).direct, direct ? 5 : 0);
+	t_pair_close(&pair);
+}
+END_TEST
+
+/* There each maps the other's, too. */
+START_TEST(blocks_are_copied_from_and_to)
+{
+	struct t_pair pair = open_that_waits(VMB_WAIT_ADAPTIVE, 0);
+	bool direct = !strcmp(t_port->name, "local");
+	size_t len = 700001;
+	void *out, *in;
+
+	t_exchange_until_lane(&pair);
+	for (unsigned i = 0; i < 3; i++) {
+		t_ok(vmb_alloc(len, &out));
+		t_ok(vmb_alloc(len + 1, &in));
+		for (unsigned k = 0; k < 4; k++)
+			t_exchange_in(&pair, 4 * i + k, out, in,
+				      k % 2 ? len : 40000);
+		t_ok(vmb_free(out));
+		t_ok(vmb_free(in));
+	}
+	if (strcmp(t_port->name, "env")) {
+		ck_assert_uint_eq(t_counters(pair.b).direct, direct ? 12 : 0);
+		ck_assert_uint_eq(t_counters(pair.b).direct_mapped > 8, direct);
+	}
 	t_pair_close(&pair);
 }
 END_TEST
@@ -141,6 +167,7 @@ Suite *t_lane_suite(void)
 
 	tcase_add_loop_test(tc, every_wait_mode_takes_a_lane, 0, 3);
 	tcase_add_test(tc, long_messages_are_read_from_their_sender);
+	tcase_add_test(tc, blocks_are_copied_from_and_to);
 	tcase_add_loop_test(tc, lanes_that_are_slept_beside_are_given_back, 0,
 			    1);
 	/* a far endpoint is looked after between calls, and has no fd */

@@ -14,8 +14,8 @@
 
 #include "conform/conform.h"
 
-#define DIRECT 65536u /* VMB_LANE_DIRECT: longer ones are */
-#define OFFER_AM 7u   /* active message with an offer */
+#define DIRECT (1u << 20) /* VMB_LANE_DIRECT: longer ones are */
+#define OFFER_AM 7u	  /* active message with an offer */
 
 static void progress(struct t_pair *pair)
 {

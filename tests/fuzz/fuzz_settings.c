@@ -27,6 +27,7 @@ enum key {
 	LANE_EAGER,
 	LANE_STREAM,
 	LANE_DIRECT,
+	LANE_MAPPED,
 	LANES,
 	KEYS,
 };
@@ -41,6 +42,7 @@ static const struct {
 	[LANE_EAGER] = {"lane_eager", 4096, 32768},
 	[LANE_STREAM] = {"lane_stream", 0, 1ull << 40},
 	[LANE_DIRECT] = {"lane_direct", 0, 1ull << 40},
+	[LANE_MAPPED] = {"lane_mapped", 0, 1ull << 40},
 	[LANES] = {"lanes", 0, 4096},
 };
 
@@ -154,6 +156,7 @@ static void read_settings(uint64_t values[KEYS])
 	values[LANE_EAGER] = s.lane_eager_max;
 	values[LANE_STREAM] = s.lane_stream_max;
 	values[LANE_DIRECT] = s.lane_direct_max;
+	values[LANE_MAPPED] = s.lane_mapped_max;
 	values[LANES] = s.lanes;
 }
 

@@ -19,11 +19,14 @@
 #include <unistd.h>
 
 #include "base/futex.h"
+#include "port/blocks.h"
+#include "port/shared.h"
 #include "support/inproc_state.h"
 
 struct inproc_port {
 	struct vmb_port port;
 	struct t_inproc_domain *domain;
+	struct vmb_blocks blocks;
 };
 
 struct t_inproc t_inproc = {
@@ -282,6 +285,7 @@ static int inproc_open(const char *where, const char *domain,
 		.features = vmb_futex_has_either() ? VMB_FEATURE_WAKE_WORD : 0,
 		.name = T_NIC_NAME,
 	};
+	vmb_blocks_init(&p->blocks);
 	*port = &p->port;
 	return 0;
 }
@@ -298,6 +302,7 @@ static void inproc_close(struct vmb_port *port)
 	pthread_mutex_lock(&t_inproc.control);
 	domain_put(p->domain);
 	pthread_mutex_unlock(&t_inproc.control);
+	vmb_blocks_fini(&p->blocks);
 	free(p);
 }
 
@@ -503,26 +508,38 @@ static int inproc_mem_deregister(struct vmb_port *port, uint64_t key)
 static int inproc_mem_alloc(struct vmb_port *port, size_t len, void **addr,
 			    uint64_t *key)
 {
-	void *p = map_pages(len);
-	int rc;
+	struct inproc_port *p = (struct inproc_port *)port;
+	int rc, fd;
 
-	if (!p)
-		return -ENOMEM;
+	rc = vmb_shared_create("inproc", len, &fd, addr);
+	if (rc)
+		return rc;
 	/* peers may write too, unlike in the product: tests of put need it */
-	rc = add_region(port, p, len, VMB_ACCESS_ALL, key);
+	rc = add_region(port, *addr, len, VMB_ACCESS_ALL, key);
 	if (rc) {
-		munmap(p, len);
+		close(fd);
+		vmb_shared_unmap(*addr, len);
 		return rc;
 	}
-	*addr = p;
+	ck_assert_int_eq(vmb_blocks_add(&p->blocks, *addr, len, fd), 0);
 	return 0;
+}
+
+static void inproc_mem_describe(struct vmb_port *port, const void *addr,
+				struct vmb_lane_file *what)
+{
+	vmb_blocks_describe(&((struct inproc_port *)port)->blocks, addr, what);
 }
 
 static void inproc_mem_free(struct vmb_port *port, void *addr, size_t len,
 			    uint64_t key)
 {
+	struct inproc_port *p = (struct inproc_port *)port;
+
 	inproc_mem_deregister(port, key);
-	munmap(addr, len);
+	vmb_blocks_discard(&p->blocks, addr, len);
+	vmb_blocks_drop(&p->blocks, addr);
+	vmb_shared_unmap(addr, len);
 }
 
 static int inproc_mem_register(struct vmb_port *port, void *addr, size_t len,
@@ -544,6 +561,7 @@ const struct vmb_port_ops t_port_inproc = {
 	.wait = inproc_wait,
 	.mem_alloc = inproc_mem_alloc,
 	.mem_free = inproc_mem_free,
+	.mem_describe = inproc_mem_describe,
 	.mem_register = inproc_mem_register,
 	.mem_deregister = inproc_mem_deregister,
 	.connect = t_inproc_connect,
@@ -557,5 +575,7 @@ const struct vmb_port_ops t_port_inproc = {
 	.lane_close = t_inproc_lane_close,
 	.lane_read = t_inproc_lane_read,
 	.lane_write = t_inproc_lane_write,
+	.lane_map = t_inproc_lane_map,
+	.lane_unmap = t_inproc_lane_unmap,
 	.lane_alive = t_inproc_lane_alive,
 };

@@ -64,12 +64,16 @@ struct t_direct {
 	bool dead;	 /* and that it has ended */
 	int read, write; /* they fail with this errno, from here on: */
 	unsigned after;	 /* that many of both went well */
+	int map;	 /* memory is mapped with this errno */
 	/* called before each copy, unless NULL */
 	void (*hook)(bool write, void *arg);
 	void *arg;
 };
 
 void t_port_direct(const struct t_direct *direct); /* NULL: not told */
+
+/* Files of one side that are mapped for another. */
+unsigned t_port_maps(void);
 
 /* Lanes that somebody has; why the last one was closed by its receiver. */
 unsigned t_port_lanes(void);

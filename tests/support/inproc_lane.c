@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/process.h"
+#include "port/shared.h"
 #include "support/inproc_state.h"
 
 #define LANES 256
@@ -36,6 +37,7 @@ static int refused;
 static unsigned last_reason;
 
 static struct t_direct direct;
+static unsigned maps;
 
 void t_port_direct(const struct t_direct *d)
 {
@@ -70,6 +72,30 @@ int64_t t_inproc_lane_write(const struct vmb_port_lane *lane, uint64_t addr,
 
 	ck_assert_int_eq(lane->process, getpid());
 	return rc ? rc : vmb_process_write_memory(getpid(), addr, buf, len);
+}
+
+int t_inproc_lane_map(const struct vmb_port_lane *lane,
+		      const struct vmb_lane_file *what, void **base,
+		      size_t *len)
+{
+	int rc = direct.map ? direct.map
+			    : vmb_shared_map_file((int)what->fd, what->file,
+						  base, len);
+
+	ck_assert_int_eq(lane->process, getpid());
+	maps += !rc;
+	return rc;
+}
+
+void t_inproc_lane_unmap(void *base, size_t len)
+{
+	vmb_shared_unmap(base, len);
+	maps--;
+}
+
+unsigned t_port_maps(void)
+{
+	return maps;
 }
 
 bool t_inproc_lane_alive(const struct vmb_port_lane *lane)

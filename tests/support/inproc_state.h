@@ -84,6 +84,10 @@ int64_t t_inproc_lane_read(const struct vmb_port_lane *lane, uint64_t addr,
 			   void *buf, size_t len);
 int64_t t_inproc_lane_write(const struct vmb_port_lane *lane, uint64_t addr,
 			    const void *buf, size_t len);
+int t_inproc_lane_map(const struct vmb_port_lane *lane,
+		      const struct vmb_lane_file *what, void **base,
+		      size_t *len);
+void t_inproc_lane_unmap(void *base, size_t len);
 bool t_inproc_lane_alive(const struct vmb_port_lane *lane);
 void t_inproc_lane_cancel(struct vmb_port *port, uint32_t tag);
 void t_inproc_lane_close(struct vmb_port *port, struct vmb_port_lane *lane,

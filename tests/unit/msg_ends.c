@@ -42,16 +42,30 @@ uint8_t *m_blank(size_t len)
 
 static uint8_t byte_of(unsigned number, size_t i)
 {
-	return (uint8_t)(number * 37u + i * 11u + (i >> 8));
+	/* pieces are powers of two: each differs from all others */
+	return (uint8_t)(number * 37u + i * 11u + (i >> 8) + (i >> 16) * 13u);
+}
+
+void m_fill(uint8_t *buf, size_t len, unsigned number)
+{
+	for (size_t i = 0; i < len; i++)
+		buf[i] = byte_of(number, i);
 }
 
 uint8_t *m_payload(size_t len, unsigned number)
 {
 	uint8_t *buf = new_buffer(len);
 
-	for (size_t i = 0; i < len; i++)
-		buf[i] = byte_of(number, i);
+	m_fill(buf, len, number);
 	return buf;
+}
+
+uint8_t *m_alloc(struct m_end *e, size_t len)
+{
+	void *addr;
+
+	ck_assert_int_eq(vmb_regcache_alloc(e->cache, len, &addr), 0);
+	return addr;
 }
 
 void m_check(const uint8_t *buf, size_t len, size_t taken, unsigned number)
@@ -193,6 +207,7 @@ void m_teardown(void)
 		if (ends[i].port)
 			m_close(&ends[i]);
 	ck_assert_uint_eq(t_port_regions(), 0);
+	ck_assert_uint_eq(t_port_maps(), 0);
 	t_nic_stop();
 	free_buffers();
 }

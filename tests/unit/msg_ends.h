@@ -68,6 +68,10 @@ struct vmb_msg_counters m_count(struct m_end *e);
 uint8_t *m_payload(size_t len, unsigned number);
 /* The same, but every byte is 0xee. */
 uint8_t *m_blank(size_t len);
+/* len bytes of vmb_alloc() memory, of an end, with which it goes. */
+uint8_t *m_alloc(struct m_end *e, size_t len);
+/* Fill with what m_payload() has. */
+void m_fill(uint8_t *buf, size_t len, unsigned number);
 /* First `taken` of len bytes are those of number, the others untouched. */
 void m_check(const uint8_t *buf, size_t len, size_t taken, unsigned number);
 

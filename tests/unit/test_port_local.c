@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -405,6 +406,119 @@ START_TEST(allocated_memory_is_shared_sealed_and_aligned)
 }
 END_TEST
 
+START_TEST(allocated_memory_can_be_mapped_until_it_is_freed)
+{
+	struct vmb_port_lane self = {.process = getpid()};
+	struct t_registered r = {.key = KEY};
+	struct vmb_lane_file what;
+	struct vmb_port *port;
+	struct t_fake fake;
+	uint64_t key;
+	void *addr, *base;
+	struct stat st;
+	size_t len;
+
+	t_fake_init(&fake, t_fake_script_register, &r);
+	port = t_fake_open_port(&fake);
+	self.process_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	ck_assert_int_eq(vmb_port_local.mem_alloc(port, 8192, &addr, &key), 0);
+	vmb_port_local.mem_describe(port, addr, &what);
+	ck_assert_uint_eq(what.start, (uintptr_t)addr);
+	ck_assert_int_eq(vmb_port_local.lane_map(&self, &what, &base, &len), 0);
+	ck_assert_uint_eq(len, 8192);
+	((uint8_t *)base)[8191] = 7;
+	ck_assert_uint_eq(((uint8_t *)addr)[8191], 7);
+	((uint8_t *)addr)[0] = 8;
+	ck_assert_uint_eq(((uint8_t *)base)[0], 8);
+
+	vmb_port_local.mem_free(port, addr, 8192, key);
+	ck_assert_uint_eq(((uint8_t *)base)[8191], 0);
+	ck_assert_int_eq(fstat(r.fd, &st), 0); /* that page is new */
+	ck_assert_int_eq(st.st_blocks, 4096 / 512);
+	vmb_port_local.mem_describe(port, addr, &what);
+	ck_assert_uint_eq(what.file, 0);
+	vmb_port_local.lane_unmap(base, len);
+	ck_assert_int_eq(msync(base, 4096, MS_ASYNC), -1);
+	close(r.fd);
+	close(self.process_fd);
+	t_fake_close_port(&fake, port);
+}
+END_TEST
+
+static int memfd_with(unsigned flags, int seals, off_t len)
+{
+	int fd = memfd_create("t", MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
+
+	if (fd < 0)
+		return fd;
+	ck_assert_int_eq(ftruncate(fd, len), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, seals), 0);
+	return fd;
+}
+
+/* What a process may say that its memory is; 9: it is. */
+static int make_file(unsigned i)
+{
+	char path[] = "/tmp/vmb-test-XXXXXX";
+	int fd[2] = {-1, -1};
+
+	switch (i) {
+	case 0:
+		return memfd_with(0, SEALED & ~F_SEAL_SHRINK, 4096);
+	case 1:
+		return memfd_with(0, SEALED & ~F_SEAL_GROW, 4096);
+	case 2:
+		return memfd_with(0, SEALED & ~F_SEAL_SEAL, 4096);
+	case 3:
+		return memfd_with(0, SEALED | F_SEAL_WRITE, 4096);
+	case 4:
+		return memfd_with(0, SEALED, 0);
+	case 5: /* if the machine has none, nobody has */
+		return memfd_with(MFD_HUGETLB, SEALED, 2 << 20);
+	case 6:
+		ck_assert_int_eq(pipe(fd), 0);
+		close(fd[1]);
+		return fd[0];
+	case 7:
+		fd[0] = mkstemp(path);
+		unlink(path);
+		ck_assert_int_eq(ftruncate(fd[0], 4096), 0);
+		return fd[0];
+	case 8:
+		return eventfd(0, 0);
+	default:
+		return memfd_with(0, SEALED, 4096);
+	}
+}
+
+START_TEST(what_is_not_sealed_memory_is_not_mapped)
+{
+	struct vmb_port_lane self = {.process = getpid()};
+	struct vmb_lane_file what;
+	struct stat st = {0};
+	void *base = NULL;
+	size_t len = 0;
+	int fd, rc;
+
+	self.process_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	fd = make_file((unsigned)_i);
+	fstat(fd, &st);
+	what = (struct vmb_lane_file){.file = st.st_ino, .fd = (uint32_t)fd};
+	rc = vmb_port_local.lane_map(&self, &what, &base, &len);
+	ck_assert_int_eq(rc, _i == 9 ? 0 : -ESTALE);
+	if (!rc) {
+		ck_assert_uint_eq(len, 4096);
+		vmb_port_local.lane_unmap(base, len);
+		what.file++;
+		ck_assert_int_eq(vmb_port_local.lane_map(&self, &what, &base,
+							 &len),
+				 -ESTALE);
+	}
+	close(fd);
+	close(self.process_fd);
+}
+END_TEST
+
 START_TEST(key_of_nothing_is_refused_and_given_back)
 {
 	struct t_registered r = {.key = 1};
@@ -716,6 +830,8 @@ static TCase *memory_case(void)
 
 	tcase_add_loop_test(c, allocated_memory_is_shared_sealed_and_aligned, 0,
 			    vmb_array_size(alloc_sizes));
+	tcase_add_test(c, allocated_memory_can_be_mapped_until_it_is_freed);
+	tcase_add_loop_test(c, what_is_not_sealed_memory_is_not_mapped, 0, 10);
 	tcase_add_test(c, key_of_nothing_is_refused_and_given_back);
 	tcase_add_test(c, too_much_memory_is_an_error);
 	tcase_add_test(c, register_names_our_addresses);

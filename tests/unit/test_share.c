@@ -16,33 +16,15 @@
 #include "am/lane.h"
 #include "msg/state.h"
 #include "support/run.h"
-#include "unit/msg_ends.h"
+#include "unit/share_ends.h"
 
 #define LONG ((3u << 20) + 5u) /* several pieces, the last one short */
 
 static struct m_end *a, *b;
-static const struct m_options lanes = {.lanes = true};
-
-static void lane_up(struct m_end *from, struct m_end *to)
-{
-	for (unsigned i = 0; !m_peer(from, to)->lane_on; i++) {
-		struct vmb_req *r = m_recv(to, NULL, 0, 7, ~0ull);
-		struct vmb_req *s = m_send(from, to, NULL, 0, 7, false);
-
-		ck_assert_uint_lt(i, 2000);
-		m_expect(from, s, 0, 0, 0);
-		m_expect(to, r, 0, 0, 0);
-	}
-	m_until(m_peer(to, from)->lane_in->state == VMB_LANE_OPEN);
-}
 
 static void start(const struct t_direct *direct)
 {
-	t_port_direct(direct);
-	a = m_open(&lanes);
-	b = m_open(&lanes);
-	lane_up(a, b);
-	lane_up(b, a);
+	s_start(direct, &a, &b);
 }
 
 static void start_told(void)
@@ -57,7 +39,7 @@ static struct vmb_lane_direct *entry_of(unsigned i)
 
 static unsigned free_entries(void)
 {
-	return (unsigned)__builtin_popcount(
+	return (unsigned)__builtin_popcountll(
 		m_peer(a, b)->lane_out->direct_free);
 }
 
@@ -70,34 +52,15 @@ static void only(struct m_end *e, unsigned times)
 	}
 }
 
-/* One that both sides prove to be able to do: then SHARE comes first. */
-static void warm_up(void)
-{
-	struct vmb_req *r = m_recv(b, m_blank(20000), 20000, 9, ~0ull);
-
-	m_expect(a, m_send(a, b, m_payload(20000, 9), 20000, 9, false), 0,
-		 20000, 20000);
-	m_expect(b, r, 0, 20000, 20000);
-	ck_assert(vmb_direct_is_proven(m_peer(b, a)));
-}
-
 static void exchange(size_t len, size_t room, unsigned number, bool early)
 {
-	uint8_t *from = m_payload(len, number), *to = m_blank(len);
-	size_t taken = vmb_min(len, room);
-	int code = taken < len ? -EMSGSIZE : 0;
-	struct vmb_req *r = NULL, *s;
+	s_exchange(a, b, m_payload(len, number), m_blank(len), len, room,
+		   number, early);
+}
 
-	if (early)
-		r = m_recv(b, to, room, number, ~0ull);
-	s = m_send(a, b, from, len, number, number % 2);
-	if (!early) {
-		m_settle();
-		r = m_recv(b, to, room, number, ~0ull);
-	}
-	m_expect(a, s, code, len, taken);
-	m_expect(b, r, code, len, taken);
-	m_check(to, len, taken, number);
+static void warm_up(void)
+{
+	s_warm_up(a, b);
 }
 
 START_TEST(every_length_arrives)

@@ -5,59 +5,21 @@
  * Flow:  descriptor -> is it a memfd? sealed? how large? -> mmap of the pages
  *        that hold the range -> engine
  * Owns:  the mapping; the descriptor is closed by whoever received it.
- * Trust: a descriptor may be anything. The first question put to it is
- *        F_GET_SEALS, which the kernel answers from memory for a memfd and
- *        refuses for all else; fstat() or close() of a file in a FUSE file
- *        system would wait for its owner, perhaps for ever.
- *
- * The engine reads and writes the mapping without a fault handler. A fault in
- * it cannot end in SIGBUS: the size is sealed, so every page lies inside the
- * file, and a memfd on tmpfs (not hugetlbfs, whose pool can run dry) gets a
- * page for each hole or waits for memory as any anonymous memory does.
+ * Trust: a descriptor may be anything: see base/memfd.h. The engine reads and
+ *        writes the mapping without a fault handler.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/memfd.h"
 #include "platform/local/local.h"
 
-#define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-#ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
-#define SEALS_REFUSED (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
-
-static int check_memfd(struct vmb_attachment *a)
+static int check_size(uint64_t size, const struct vmb_platform_memory *m)
 {
-	int seals = fcntl(a->fd, F_GET_SEALS);
-	struct statfs fs;
-	struct stat st;
-
-	if (seals < 0)
-		return -EBADF;
-	a->known = true;
-	if (fstat(a->fd, &st) || fstatfs(a->fd, &fs))
-		return -errno;
-	if (!S_ISREG(st.st_mode) || fs.f_type != TMPFS_MAGIC)
-		return -EBADF;
-	if ((seals & SEALS_NEEDED) != SEALS_NEEDED || (seals & SEALS_REFUSED))
-		return -EPERM;
-	return 0;
-}
-
-static int check_size(int fd, const struct vmb_platform_memory *m)
-{
-	struct stat st;
-	uint64_t size;
-
-	if (fstat(fd, &st))
-		return -errno;
-	size = (uint64_t)st.st_size;
 	if (m->address > size || m->len > size - m->address ||
 	    (m->kind == VMB_MEMORY_AREA && m->len != size - m->address))
 		return -EINVAL;
@@ -73,15 +35,16 @@ static size_t offset_in_page(uint64_t address)
 static int map_memfd(struct vmb_attachment *a, struct vmb_platform_memory *m)
 {
 	size_t before = offset_in_page(m->address);
+	struct stat st;
 	char *start;
 	int err;
 
 	if (!a)
 		return -EBADF;
-	err = check_memfd(a);
-	if (err)
-		return err;
-	err = check_size(a->fd, m);
+	err = vmb_memfd_check(a->fd, &st);
+	a->known = err != -EBADF;
+	if (!err)
+		err = check_size((uint64_t)st.st_size, m);
 	if (err)
 		return err;
 	start = mmap(NULL, before + m->len, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -138,7 +101,7 @@ int vmb_lane_make(struct vmb_transport *receiver, struct vmb_transport *sender,
 		return -ENOMEM;
 	l->fd = memfd_create("vmb-lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (l->fd < 0 || ftruncate(l->fd, (off_t)len) ||
-	    fcntl(l->fd, F_ADD_SEALS, SEALS_NEEDED))
+	    fcntl(l->fd, F_ADD_SEALS, VMB_MEMFD_SEALS))
 		err = -errno;
 	if (err) {
 		vmb_lane_free(l);
