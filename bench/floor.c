@@ -243,11 +243,12 @@ static void copy_buffer_free(enum bench_memory memory, void *at, size_t bytes)
 }
 
 int bench_copy_open(struct bench_copy *c, enum bench_memory memory,
-		    size_t bytes)
+		    unsigned pairs, size_t bytes)
 {
 	c->memory = memory;
+	c->pairs = pairs;
 	c->bytes = vmb_round_up(bytes ? bytes : 1, 4096);
-	for (int i = 0; i < BENCH_COPY_PAIRS; i++) {
+	for (unsigned i = 0; i < pairs; i++) {
 		c->from[i] = copy_buffer(memory, c->bytes);
 		c->to[i] = copy_buffer(memory, c->bytes);
 		if (!c->from[i] || !c->to[i]) {
@@ -274,7 +275,7 @@ static void copy_turns(struct bench_copy *c, size_t size, uint64_t turns,
 	uint64_t start = bench_ticks(), last = start;
 
 	for (uint64_t i = 0; i < turns; i++) {
-		unsigned pair = i % BENCH_COPY_PAIRS;
+		unsigned pair = i % c->pairs;
 		uint64_t now;
 
 		memcpy(c->to[pair], c->from[pair], size);

@@ -36,18 +36,19 @@ int bench_floor_line(int cpu, int peer_cpu, uint64_t iters,
 
 /*
  * Buffers for copies; kept, so that page faults are behind us. Two pairs, used
- * in turn: a ping-pong has one for each direction, and caches tell the
- * difference.
+ * in turn, where a ping-pong is compared: it has one for each direction, and
+ * caches tell the difference. One for a stream out of one buffer and into one.
  */
 #define BENCH_COPY_PAIRS 2
 struct bench_copy {
 	enum bench_memory memory;
+	unsigned pairs; /* in use, at most BENCH_COPY_PAIRS */
 	size_t bytes;
 	void *from[BENCH_COPY_PAIRS], *to[BENCH_COPY_PAIRS];
 };
 
 int bench_copy_open(struct bench_copy *c, enum bench_memory memory,
-		    size_t bytes);
+		    unsigned pairs, size_t bytes);
 void bench_copy_close(struct bench_copy *c);
 /* Copy size bytes (at most c->bytes) so many times. */
 void bench_copy_run(struct bench_copy *c, size_t size, uint64_t iters,

@@ -83,9 +83,9 @@ void bench_sweep_init(struct bench_sweep *s)
 /* ---- floors ------------------------------------------------------------- */
 
 /*
- * Which of the floors a message of this size is compared with. A stream out of
- * one buffer and into one stays in caches; memcpy has two pairs in turn, as a
- * ping-pong has, and would be no floor of it.
+ * Which of the floors a message of this size is compared with. With one buffer
+ * for all messages memcpy has one pair, too: a floor of streams, but not of a
+ * ping-pong, whose two directions have one each.
  */
 static struct bench_point *floor_of(struct run *r, enum bench_test test,
 				    unsigned size_index)
@@ -93,7 +93,7 @@ static struct bench_point *floor_of(struct run *r, enum bench_test test,
 	size_t size = r->sweep->pair.sizes.size[size_index];
 
 	if (size > LINE_SIZE_MAX)
-		return r->sweep->one_buffer && test != BENCH_TEST_LATENCY
+		return r->sweep->one_buffer && test == BENCH_TEST_LATENCY
 			       ? NULL
 			       : &r->copies[size_index];
 	return r->has_line || r->blocks ? &r->line : NULL;
@@ -437,7 +437,9 @@ static int run_prepare(struct run *r)
 				 bench_ns_per_tick());
 		largest = sizes->size[i] > largest ? sizes->size[i] : largest;
 	}
-	return bench_copy_open(&r->copy, r->sweep->pair.memory, largest);
+	return bench_copy_open(&r->copy, r->sweep->pair.memory,
+			       r->sweep->one_buffer ? 1 : BENCH_COPY_PAIRS,
+			       largest);
 }
 
 static int run_measure(struct run *r)

@@ -194,7 +194,7 @@ static int floors_open(struct floors *f)
 		ret = bench_begin(&f->bench);
 	for (int i = 0; i < 2 && !ret; i++)
 		ret = bench_copy_open(&f->copy[i], (enum bench_memory)i,
-				      largest(&f->sizes));
+				      BENCH_COPY_PAIRS, largest(&f->sizes));
 	return ret ? ret : points_make(f);
 }
 

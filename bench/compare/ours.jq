@@ -51,6 +51,16 @@ def floor_rate:
 	| floor("cache line"; "rate"; 8; "spin")
 	| value("rate_mps"; 1e9 / $ns);
 
+# A stream out of one buffer and into one brings its own: one pair, not two.
+def floor_of_one:
+	select(.bench == "perf" and .test == "bandwidth" and .one_buffer
+	       and .floor.impl == "memcpy")
+	| .floor.rounds.median as $ns
+	| .lat_ns = .floor.lat_ns
+	| floor("memcpy"; "bandwidth"; .size; "spin") + {one_buffer}
+	| value("bw_MBps"; .size * 1000 / $ns);
+
 (.[] | select(.bench == "floor") | floors, floor_rate),
+(.[] | floor_of_one),
 ((idle, (.[] | select(.bench != "floor" and .bench != "idle")))
  | if .test == "idle" then .size = 8 | value("cpu_pct"; .cpu) else . end)

@@ -204,7 +204,7 @@ ratios()
 		--time 10 "${@:4}"
 	so "floors, lanes $2 ${*:4}" "length == 4 and
 		all((.floor.impl == if .size > 8 then
-			if .test == \"bandwidth\" then $3 else \"memcpy\" end
+			if .test == \"latency\" then $3 else \"memcpy\" end
 			elif $2 == 0 and .pin[0] != .pin[2] then \"cache line\"
 			else null end) and
 		(.floor == null) == (.floor_ratio == null))"

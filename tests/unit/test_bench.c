@@ -298,7 +298,8 @@ START_TEST(floors_take_the_time_of_their_measured_turns_only)
 	struct bench_wake wake;
 
 	bench_clock_init();
-	ck_assert_int_eq(bench_copy_open(&copy, BENCH_MEMORY_MALLOC, 65536), 0);
+	ck_assert_int_eq(bench_copy_open(&copy, BENCH_MEMORY_MALLOC, 1, 65536),
+			 0);
 	bench_round_init(&r, bench_ns_per_tick());
 	bench_copy_run(&copy, 65536, 1, NULL, &r);
 	one_turn_check(&r);
