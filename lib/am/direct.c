@@ -171,6 +171,7 @@ void vmb_direct_end(struct vmb_am *am, struct vmb_peer *peer,
 	if (!entry)
 		return; /* its lane ended, and with it the peer */
 	__atomic_store_n(&entry->claim, 0, __ATOMIC_SEQ_CST);
+	vmb_release_fence(); /* before its owner writes there */
 	out->direct_free |= 1ull << id->entry;
 	vmb_lane_out_rest(am, out);
 }
@@ -268,7 +269,8 @@ void vmb_direct_tell(struct vmb_peer *peer, const struct vmb_direct_copy *c,
 {
 	struct vmb_lane_direct *entry = in_entry(peer, &c->id);
 
-	if (entry)
+	/* it may be another message's by now: read() will find out */
+	if (entry && vmb_low(vmb_observe(&entry->claim)) == c->id.number)
 		put_memory(&entry->destination, destination);
 }
 
@@ -291,8 +293,10 @@ static bool is_sane(const struct vmb_direct_copy *c, uint64_t word)
  */
 static int claim_first(struct vmb_lane_direct *entry, struct vmb_direct_copy *c)
 {
-	__u64 seen = vmb_observe(&entry->claim);
+	__u64 seen;
 
+	vmb_acquire_fence(); /* what was read of a mapping was read before */
+	seen = vmb_observe(&entry->claim);
 	do {
 		if (vmb_low(seen) != c->id.number)
 			return -ESTALE;

@@ -9,9 +9,9 @@
  *        here. A lie reaches no memory but what the peer could write itself.
  *
  * A file is mapped when a second message lies in it: for one message alone the
- * faults would take longer than the copy by the kernel. When another file needs
- * its place the older one goes. One that its owner has freed stays until then,
- * without pages.
+ * faults would take longer than the copy by the kernel. When others need its
+ * place the one goes that was not met for longest, first of all one that is not
+ * mapped. One that its owner has freed stays until then, without pages.
  */
 #ifndef VMB_AM_MAPPED_H
 #define VMB_AM_MAPPED_H
@@ -19,16 +19,20 @@
 #include "port/port.h"
 
 #define VMB_MAPPED_FILES 64u
+#define VMB_MAPPED_WAYS 4u	       /* places that a file may take */
+#define VMB_MAPPED_BYTES (32ull << 30) /* of address space, at most */
 
 struct vmb_mapped_file {
 	uint64_t file; /* 0: the place is free */
 	char *base;    /* NULL: met once, or it could not be mapped */
 	size_t len;
+	uint64_t met; /* mapped.meetings at the last one */
 	bool failed;
 };
 
 struct vmb_mapped {		    /* zeroed at first */
 	struct vmb_mapped_file *at; /* VMB_MAPPED_FILES, or NULL */
+	uint64_t meetings, bytes;   /* so far; mapped now */
 	bool denied;		    /* the kernel lets us map nothing of it */
 };
 

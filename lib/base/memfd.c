@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <sys/vfs.h>
 
 #ifndef F_SEAL_FUTURE_WRITE
@@ -23,4 +24,17 @@ int vmb_memfd_check(int fd, struct stat *st)
 	    (seals & SEALS_REFUSED))
 		return -EPERM;
 	return 0;
+}
+
+bool vmb_memfd_faults_are_safe(void)
+{
+	FILE *file = fopen("/proc/sys/vm/overcommit_memory", "re");
+	int mode = 0;
+
+	if (!file)
+		return false;
+	if (fscanf(file, "%d", &mode) != 1)
+		mode = 2;
+	fclose(file);
+	return mode != 2;
 }

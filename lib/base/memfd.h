@@ -12,12 +12,15 @@
  * A fault in the mapping of one that passes cannot end in SIGBUS: the size is
  * sealed, so every page lies inside the file, and a memfd on tmpfs (not
  * hugetlbfs, whose pool can run dry) gets a page for each hole or waits for
- * memory as any anonymous memory does.
+ * memory as any anonymous memory does. Where the kernel refuses to overcommit
+ * (vm.overcommit_memory 2) it may refuse that page, and SIGBUS is how it says
+ * so (Linux, mm/shmem.c): whoever can do without should ask first.
  */
 #ifndef VMB_BASE_MEMFD_H
 #define VMB_BASE_MEMFD_H
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 
 /* What ours have. */
@@ -28,5 +31,7 @@
  * what fstat() says. -EBADF: it is no memfd of tmpfs; -EPERM: its seals.
  */
 int vmb_memfd_check(int fd, struct stat *st);
+
+bool vmb_memfd_faults_are_safe(void);
 
 #endif

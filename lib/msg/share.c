@@ -34,8 +34,7 @@ bool vmb_share_offer(struct vmb_msg *msg, struct vmb_req *req)
 		return false;
 	vmb_regcache_describe(msg->config.regcache, req->segments[0].ptr,
 			      req->msg_len, &source);
-	if (req->msg_len <= (source.file ? msg->config.lane_mapped_max
-					 : msg->config.lane_direct_max))
+	if (!source.file && req->msg_len <= msg->config.lane_direct_max)
 		return false;
 	req->send.direct =
 		vmb_direct_offer(req->mp->peer, &source, &req->send.copy.id);

@@ -85,6 +85,7 @@ int vmb_blocks_add(struct vmb_blocks *blocks, const void *addr, size_t len,
 	b->start = (uintptr_t)addr;
 	b->len = len;
 	b->fd = fd;
+	b->file = vmb_shared_file(fd);
 	b->uses = 1;
 	pthread_mutex_lock(&blocks_lock);
 	displace(blocks, b->start, len);
@@ -150,7 +151,7 @@ void vmb_blocks_describe(struct vmb_blocks *blocks, const void *addr,
 		return;
 	*what = (struct vmb_lane_file){
 		.start = b->start,
-		.file = vmb_shared_file(b->fd),
+		.file = b->file,
 		.fd = (uint32_t)b->fd,
 	};
 	vmb_blocks_put(b);
@@ -162,6 +163,6 @@ void vmb_blocks_discard(struct vmb_blocks *blocks, const void *addr, size_t len)
 
 	if (!b)
 		return;
-	vmb_shared_discard(b->fd, len);
+	vmb_shared_discard(b->fd, b->file, len);
 	vmb_blocks_put(b);
 }

@@ -29,6 +29,7 @@ struct vmb_block {
 	uintptr_t start;
 	size_t len;
 	int fd;	       /* of the file that is mapped there, from its start */
+	uint64_t file; /* its inode number */
 	unsigned uses; /* the list's own, and those of find() */
 };
 

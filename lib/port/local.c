@@ -25,6 +25,7 @@
 
 #include "base/futex.h"
 #include "base/log.h"
+#include "base/memfd.h"
 #include "base/paths.h"
 #include "base/process.h"
 #include "base/socket.h"
@@ -396,15 +397,17 @@ static int64_t local_lane_write(const struct vmb_port_lane *lane, uint64_t addr,
 }
 
 static int local_lane_map(const struct vmb_port_lane *lane,
-			  const struct vmb_lane_file *what, void **base,
-			  size_t *len)
+			  const struct vmb_lane_file *what, size_t max,
+			  void **base, size_t *len)
 {
-	int fd = vmb_process_take_fd(lane->process_fd, what->fd);
-	int err;
+	int err, fd;
 
+	if (!vmb_memfd_faults_are_safe())
+		return -ENOSYS;
+	fd = vmb_process_take_fd(lane->process_fd, what->fd);
 	if (fd < 0)
 		return fd == -EBADF ? -ESTALE : fd;
-	err = vmb_shared_map_file(fd, what->file, base, len);
+	err = vmb_shared_map_file(fd, what->file, max, base, len);
 	close(fd); /* the mapping keeps the file */
 	return err;
 }

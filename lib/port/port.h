@@ -191,14 +191,15 @@ struct vmb_port_ops {
 			      const void *buf, size_t len);
 	/*
 	 * Map what its owner, lane->process, says of its memory (checked here),
-	 * to read and to write. The caller ends it with lane_unmap. -EPERM,
-	 * -ENOSYS: we may not, ever; -ESTALE: it is not that file (any more), or
-	 * nothing that can be mapped safely; -ESRCH; -ENOMEM; -EMFILE. Where
-	 * lane_read is NULL so are these.
+	 * to read and to write, if it has no more than max bytes. The caller
+	 * ends it with lane_unmap. -EPERM, -ENOSYS: we may not, ever; -ESTALE:
+	 * it is not that file (any more), or nothing that can be mapped safely;
+	 * -EFBIG; -ESRCH; -ENOMEM; -EMFILE. Where lane_read is NULL so are
+	 * these.
 	 */
 	int (*lane_map)(const struct vmb_port_lane *lane,
-			const struct vmb_lane_file *what, void **base,
-			size_t *len);
+			const struct vmb_lane_file *what, size_t max,
+			void **base, size_t *len);
 	void (*lane_unmap)(void *base, size_t len);
 	/*
 	 * Is it? To be asked after what was read, or it may be another's, and

@@ -56,12 +56,16 @@ int vmb_shared_map(int fd, size_t len, void **addr)
 	return *addr ? 0 : -ENOMEM;
 }
 
-int vmb_shared_map_file(int fd, uint64_t file, void **addr, size_t *len)
+int vmb_shared_map_file(int fd, uint64_t file, size_t max, void **addr,
+			size_t *len)
 {
 	struct stat st;
 
-	if (vmb_memfd_check(fd, &st) || st.st_ino != file || st.st_size <= 0)
+	if (vmb_memfd_check(fd, &st) || st.st_ino != file || st.st_size <= 0 ||
+	    st.st_size % sysconf(_SC_PAGESIZE))
 		return -ESTALE;
+	if ((uint64_t)st.st_size > max)
+		return -EFBIG;
 	*len = (size_t)st.st_size;
 	*addr = vmb_pages_map(fd, *len);
 	return *addr ? 0 : -ENOMEM;
@@ -74,8 +78,11 @@ uint64_t vmb_shared_file(int fd)
 	return fstat(fd, &st) ? 0 : st.st_ino;
 }
 
-void vmb_shared_discard(int fd, size_t len)
+void vmb_shared_discard(int fd, uint64_t file, size_t len)
 {
+	/* the program may have closed it, and another one has its number */
+	if (vmb_shared_file(fd) != file)
+		return;
 	fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 		  (off_t)len);
 }

@@ -21,15 +21,17 @@ int vmb_shared_create(const char *name, size_t len, int *fd, void **addr);
  */
 int vmb_shared_map(int fd, size_t len, void **addr);
 /*
- * The same whatever its size, *len, if its inode number is file: -ESTALE
- * unless it is such a memfd; -ENOMEM.
+ * The same whatever its size, *len, if its inode number is file: -ESTALE unless
+ * it is such a memfd, in whole pages; -EFBIG: more than max bytes; -ENOMEM.
  */
-int vmb_shared_map_file(int fd, uint64_t file, void **addr, size_t *len);
+int vmb_shared_map_file(int fd, uint64_t file, size_t max, void **addr,
+			size_t *len);
 /* Inode number of what vmb_shared_create() made, which no other file of its
  * kind has while anybody has it open or mapped; 0: none. */
 uint64_t vmb_shared_file(int fd);
-/* Give the pages back; who still has them mapped finds zeros there. */
-void vmb_shared_discard(int fd, size_t len);
+/* Give the pages back if fd is that file; who still has them mapped finds zeros
+ * there. */
+void vmb_shared_discard(int fd, uint64_t file, size_t len);
 void vmb_shared_unmap(void *addr, size_t len);
 
 #endif

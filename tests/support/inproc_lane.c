@@ -75,12 +75,12 @@ int64_t t_inproc_lane_write(const struct vmb_port_lane *lane, uint64_t addr,
 }
 
 int t_inproc_lane_map(const struct vmb_port_lane *lane,
-		      const struct vmb_lane_file *what, void **base,
+		      const struct vmb_lane_file *what, size_t max, void **base,
 		      size_t *len)
 {
 	int rc = direct.map ? direct.map
 			    : vmb_shared_map_file((int)what->fd, what->file,
-						  base, len);
+						  max, base, len);
 
 	ck_assert_int_eq(lane->process, getpid());
 	maps += !rc;

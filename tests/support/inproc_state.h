@@ -85,7 +85,7 @@ int64_t t_inproc_lane_read(const struct vmb_port_lane *lane, uint64_t addr,
 int64_t t_inproc_lane_write(const struct vmb_port_lane *lane, uint64_t addr,
 			    const void *buf, size_t len);
 int t_inproc_lane_map(const struct vmb_port_lane *lane,
-		      const struct vmb_lane_file *what, void **base,
+		      const struct vmb_lane_file *what, size_t max, void **base,
 		      size_t *len);
 void t_inproc_lane_unmap(void *base, size_t len);
 bool t_inproc_lane_alive(const struct vmb_port_lane *lane);

@@ -424,7 +424,8 @@ START_TEST(allocated_memory_can_be_mapped_until_it_is_freed)
 	ck_assert_int_eq(vmb_port_local.mem_alloc(port, 8192, &addr, &key), 0);
 	vmb_port_local.mem_describe(port, addr, &what);
 	ck_assert_uint_eq(what.start, (uintptr_t)addr);
-	ck_assert_int_eq(vmb_port_local.lane_map(&self, &what, &base, &len), 0);
+	ck_assert_int_eq(
+		vmb_port_local.lane_map(&self, &what, 8192, &base, &len), 0);
 	ck_assert_uint_eq(len, 8192);
 	((uint8_t *)base)[8191] = 7;
 	ck_assert_uint_eq(((uint8_t *)addr)[8191], 7);
@@ -486,6 +487,12 @@ static int make_file(unsigned i)
 		return fd[0];
 	case 8:
 		return eventfd(0, 0);
+	case 10:
+		return memfd_with(0, SEALED, 4097);
+	case 11:
+		return memfd_with(0, SEALED, 12288);
+	case 12:
+		return memfd_with(0, SEALED | F_SEAL_FUTURE_WRITE, 4096);
 	default:
 		return memfd_with(0, SEALED, 4096);
 	}
@@ -504,14 +511,14 @@ START_TEST(what_is_not_sealed_memory_is_not_mapped)
 	fd = make_file((unsigned)_i);
 	fstat(fd, &st);
 	what = (struct vmb_lane_file){.file = st.st_ino, .fd = (uint32_t)fd};
-	rc = vmb_port_local.lane_map(&self, &what, &base, &len);
-	ck_assert_int_eq(rc, _i == 9 ? 0 : -ESTALE);
+	rc = vmb_port_local.lane_map(&self, &what, 8192, &base, &len);
+	ck_assert_int_eq(rc, _i == 9 ? 0 : _i == 11 ? -EFBIG : -ESTALE);
 	if (!rc) {
 		ck_assert_uint_eq(len, 4096);
 		vmb_port_local.lane_unmap(base, len);
 		what.file++;
-		ck_assert_int_eq(vmb_port_local.lane_map(&self, &what, &base,
-							 &len),
+		ck_assert_int_eq(vmb_port_local.lane_map(&self, &what, 8192,
+							 &base, &len),
 				 -ESTALE);
 	}
 	close(fd);
@@ -831,7 +838,7 @@ static TCase *memory_case(void)
 	tcase_add_loop_test(c, allocated_memory_is_shared_sealed_and_aligned, 0,
 			    vmb_array_size(alloc_sizes));
 	tcase_add_test(c, allocated_memory_can_be_mapped_until_it_is_freed);
-	tcase_add_loop_test(c, what_is_not_sealed_memory_is_not_mapped, 0, 10);
+	tcase_add_loop_test(c, what_is_not_sealed_memory_is_not_mapped, 0, 13);
 	tcase_add_test(c, key_of_nothing_is_refused_and_given_back);
 	tcase_add_test(c, too_much_memory_is_an_error);
 	tcase_add_test(c, register_names_our_addresses);
