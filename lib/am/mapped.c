@@ -95,10 +95,10 @@ void *vmb_mapped_at(const struct vmb_mapped *m,
 		    const struct vmb_lane_file *where, uint64_t addr,
 		    size_t len)
 {
-	uint64_t offset = addr - where->start;
+	uint64_t offset = addr - where->start; /* or far too much */
 	const struct vmb_mapped_file *f;
 
-	if (!where->file || !m->at || addr < where->start)
+	if (!where->file || !m->at)
 		return NULL;
 	f = find(m, where->file);
 	if (!f || !f->base || offset > f->len || len > f->len - offset)

@@ -130,6 +130,24 @@ START_TEST(what_reaches_beyond_the_block_is_not_mapped)
 }
 END_TEST
 
+/* A receiver may be of a library that knows nothing of it. */
+START_TEST(who_says_nothing_of_its_memory_is_not_taken_at_an_old_word)
+{
+	struct vmb_lane_direct *entry;
+	struct vmb_req *s;
+
+	start();
+	exchange(2, true);
+	entry = &m_peer(b, a)->lane_in->ctl->direct[0];
+	ck_assert_uint_ne(entry->destination.file, 0);
+	s = m_send(a, b, from, LONG, 3, false);
+	m_settle();
+	ck_assert_uint_eq(entry->destination.file, 0);
+	m_expect(b, m_recv(b, to, LONG, 3, ~0ull), 0, LONG, LONG);
+	m_expect(a, s, 0, LONG, LONG);
+}
+END_TEST
+
 /* ---- the end ------------------------------------------------------------------ */
 
 static uint64_t pages_of(int fd)
@@ -326,6 +344,8 @@ int main(void)
 	tcase_add_test(t, parts_of_a_block_lie_where_they_should);
 	tcase_add_loop_test(t, one_side_is_enough, 0, 2);
 	tcase_add_test(t, what_reaches_beyond_the_block_is_not_mapped);
+	tcase_add_test(
+		t, who_says_nothing_of_its_memory_is_not_taken_at_an_old_word);
 	tcase_add_test(t, freed_pages_are_given_back_though_mapped);
 	tcase_add_test(t, block_in_the_place_of_another_is_another);
 	tcase_add_loop_test(t, maps_end_with_the_lane, 0, 2);
