@@ -402,9 +402,11 @@ group_tell() {
 		--cpu "$cpus" "$@"
 }
 
-# Open MPI over BTL, which ranks on processors of their own and twice as many
-# ranks as processors make use of. btl_measure BTL STAGE
+# Open MPI over BTL, which ranks on processors of their own and two and four
+# times as many ranks as processors make use of. btl_measure BTL STAGE
 btl_measure() {
+	local ranks
+
 	mpi_start "$1"
 	if [ "$2" = short ]; then
 		mpi_tell --test latency --sizes $latency_sizes || return
@@ -416,8 +418,10 @@ btl_measure() {
 	group_tell 2 --test bidirectional --sizes $group_sizes || return
 	group_tell 2 --test allreduce --sizes 64K || return
 	group_tell 2 --test alltoall --sizes 4K || return
-	group_tell 4 --test allreduce --sizes 8,64K || return
-	group_tell 4 --test alltoall --sizes 4K
+	for ranks in 4 8; do
+		group_tell $ranks --test allreduce --sizes 8,64K || return
+		group_tell $ranks --test alltoall --sizes 4K || return
+	done
 }
 
 missing_btl-vmb() {

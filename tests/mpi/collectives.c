@@ -227,8 +227,13 @@ static void gather_unequal(void)
 				     MPI_LONG, root, world);
 			for (int i = 0; i < lens[rank]; i++)
 				CHECK_INT(mine[i], f(rank, i));
+			if (rank == root)
+				memset(all, 0, (size_t)end * sizeof(long));
 			MPI_Gatherv(mine, lens[rank], MPI_LONG, all, lens, at,
 				    MPI_LONG, root, world);
+			for (int r = 0; r < ranks && rank == root; r++)
+				for (int i = 0; i < lens[r]; i++)
+					CHECK_INT(all[at[r] + i], f(r, i));
 		}
 		free(mine);
 		free(all);

@@ -231,8 +231,26 @@ netpipe()
 	for how in "-i" "-a" "-a -2"; do # checked; posted before; both ways
 		must timeout -k 5 "$limit" mpirun --oversubscribe \
 			--bind-to none -np 2 --mca pml ob1 --mca btl self,vmb \
-			"$program" $how -n 50 -u 1048576 -o "$work/netpipe"
+			"$program" $how -n 50 -u 4194304 -o "$work/netpipe"
 	done
+}
+
+# What a user is told of the component, without a daemon.
+info()
+{
+	local param
+
+	ompi_info --param btl vmb --level 9 --parsable >"$work/info" ||
+		fail "ompi_info: $?"
+	for param in port offer_min; do
+		grep -q "^mca:btl:vmb:param:btl_vmb_$param:help:.." \
+			"$work/info" || fail "no help for btl_vmb_$param"
+	done
+	for param in exclusivity flags eager_limit max_send_size latency; do
+		grep -q "^mca:btl:vmb:param:btl_vmb_$param:value:" "$work/info" ||
+			fail "no btl_vmb_$param: $(cat "$work/info")"
+	done
+	echo "ompi_info shows the component and its parameters"
 }
 
 # ---- the run ---------------------------------------------------------------
@@ -251,6 +269,7 @@ windows=()
 
 case $what in
 alone) alone ;;
+info) info ;;
 *)
 	daemon_start
 	case $what in
