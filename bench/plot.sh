@@ -127,11 +127,14 @@ draw_sweep() {
 # ---- one curve per peer ----------------------------------------------------
 
 # Streams from one buffer where there are any: everybody has those.
+has_one_buffer() {
+	[ "$(query 'any(.test == "bandwidth" and .one_buffer == true)')" = true ]
+}
+
 in_figure() {
 	local one=false
 
-	[ "$figure" != bandwidth ] ||
-		one=$(query 'any(.test == "bandwidth" and .one_buffer == true)')
+	[ "$figure" != bandwidth ] || ! has_one_buffer || one=true
 	echo ".test == \"$figure\" and .wait == \"spin\"
 		and (.test != \"bandwidth\" or (.one_buffer // false) == $one)"
 }
@@ -250,7 +253,11 @@ draw_rate() {
 case $figure in
 sweep) draw_sweep ;;
 latency) draw_by_peer 'One way, spinning, two processors of one machine' microseconds ;;
-bandwidth) draw_by_peer 'One after another, up to 64 under way in one buffer' GB/s ;;
+bandwidth)
+	buffers='each in a buffer of its own'
+	! has_one_buffer || buffers='in one buffer'
+	draw_by_peer "One after another, up to 64 under way $buffers" GB/s
+	;;
 rate) draw_rate ;;
 *) fail "no such figure: $figure" ;;
 esac
