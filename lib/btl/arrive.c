@@ -115,6 +115,7 @@ static void end(struct btl_module *m, btl_transfer_t *t)
 	copy.done(&m->super, copy.peer, copy.local_address, copy.local_handle,
 		  copy.context, copy.data, vmb_btl_code(copy.code));
 	vmb_btl_count(&copy.peer->moving, -1);
+	OBJ_RELEASE(copy.peer);
 }
 
 void vmb_btl_moved(struct vmb_endpoint *ep, int code, uint64_t moved,

@@ -13,6 +13,8 @@
  */
 #include "btl/btl.h"
 
+#include <sched.h>
+
 #define CONNECT_MS 10000
 
 static void construct(btl_peer_t *peer)
@@ -31,6 +33,38 @@ static void destruct(btl_peer_t *peer)
 }
 
 OBJ_CLASS_INSTANCE(btl_peer_t, opal_list_item_t, construct, destruct);
+
+/* This thread goes through all peers: what it calls may end one. */
+static __thread bool walking;
+
+/* One thread, and not from a callback of its own. false: another one does. */
+static bool walk_begin(struct btl_module *m)
+{
+	if (__atomic_test_and_set(&m->advancing, __ATOMIC_ACQUIRE))
+		return false;
+	walking = true;
+	return true;
+}
+
+static void walk_end(struct btl_module *m)
+{
+	walking = false;
+	__atomic_clear(&m->advancing, __ATOMIC_RELEASE);
+}
+
+/* Out of the list, where no other thread may be standing on it. */
+static void take_out(struct btl_module *m, btl_peer_t *peer)
+{
+	bool ours = walking;
+
+	while (!ours && !walk_begin(m))
+		sched_yield();
+	OPAL_THREAD_LOCK(&m->lock);
+	opal_list_remove_item(&m->peers, &peer->super);
+	OPAL_THREAD_UNLOCK(&m->lock);
+	if (!ours)
+		walk_end(m);
+}
 
 /* What the process said of itself. False: it has no endpoint of our kind. */
 static bool learn(struct opal_proc_t *proc, struct btl_address *address)
@@ -129,14 +163,12 @@ int vmb_btl_del_procs(mca_btl_base_module_t *btl, size_t count,
 
 		if (!peer)
 			continue;
+		take_out(m, peer);
 		vmb_btl_drop(m, peer, OPAL_ERR_UNREACH);
 		if (peer->connect) {
 			vmb_forget(m->ep, &peer->connect);
 			vmb_btl_count(&m->busy, -1);
 		}
-		OPAL_THREAD_LOCK(&m->lock);
-		opal_list_remove_item(&m->peers, &peer->super);
-		OPAL_THREAD_UNLOCK(&m->lock);
 		/* one that failed may still send */
 		if (BTL_TELLS_SENDER)
 			vmb_addr_set_context(m->ep, peer->addr, NULL);
@@ -179,8 +211,11 @@ static void advance(struct btl_module *m, btl_peer_t *peer)
 	if (opal_list_is_empty(&peer->waiting) ||
 	    peer->state == BTL_PEER_CONNECTING)
 		return;
-	rc = peer->state == BTL_PEER_FAILED ? -ECONNRESET
-					    : vmb_btl_resume(m, peer);
+	if (peer->state == BTL_PEER_FAILED) { /* that was reported */
+		vmb_btl_drop(m, peer, OPAL_ERR_UNREACH);
+		return;
+	}
+	rc = vmb_btl_resume(m, peer);
 	if (!rc || rc == -EAGAIN)
 		return;
 	vmb_btl_drop(m, peer, vmb_btl_code(rc));
@@ -189,12 +224,11 @@ static void advance(struct btl_module *m, btl_peer_t *peer)
 
 void vmb_btl_advance(struct btl_module *m)
 {
-	btl_peer_t *peer;
+	btl_peer_t *peer, *next;
 
-	/* one thread, and not from a callback of its own */
-	if (__atomic_test_and_set(&m->advancing, __ATOMIC_ACQUIRE))
+	if (!walk_begin(m))
 		return;
-	OPAL_LIST_FOREACH(peer, &m->peers, btl_peer_t)
+	OPAL_LIST_FOREACH_SAFE(peer, next, &m->peers, btl_peer_t)
 	advance(m, peer);
-	__atomic_clear(&m->advancing, __ATOMIC_RELEASE);
+	walk_end(m);
 }

@@ -206,7 +206,7 @@ static int move(struct btl_module *m, move_fn fn, const btl_transfer_t *what,
 	int rc;
 
 	if (peer->state == BTL_PEER_CONNECTING)
-		return OPAL_ERR_OUT_OF_RESOURCE; /* ob1 tries again */
+		return OPAL_ERR_OUT_OF_RESOURCE; /* ob1 sends it */
 	t = (btl_transfer_t *)opal_free_list_get(&m->transfers);
 	if (!t)
 		return OPAL_ERR_OUT_OF_RESOURCE;
@@ -217,6 +217,7 @@ static int move(struct btl_module *m, move_fn fn, const btl_transfer_t *what,
 	t->done = what->done;
 	t->context = what->context;
 	t->data = what->data;
+	OBJ_RETAIN(peer); /* it may be taken away before the end */
 	vmb_btl_count(&peer->moving, 1);
 	if (remote->key == BTL_KEY_OFFER && fn == vmb_am_get)
 		rc = take_up(m, t, remote_address, remote, size);
@@ -225,6 +226,7 @@ static int move(struct btl_module *m, move_fn fn, const btl_transfer_t *what,
 	if (!rc)
 		return OPAL_SUCCESS;
 	vmb_btl_count(&peer->moving, -1);
+	OBJ_RELEASE(peer);
 	opal_free_list_return(&m->transfers, &t->super);
 	return vmb_btl_code(rc);
 }

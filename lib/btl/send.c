@@ -201,8 +201,8 @@ int vmb_btl_send(mca_btl_base_module_t *btl,
 		complete(m, peer, frag, OPAL_SUCCESS);
 		return 1;
 	}
-	if (rc != -EAGAIN)
-		return vmb_btl_code(rc);
+	/* ob1 would keep what we refuse, and try it for ever: progress finds out
+	 * what is wrong with it, and may report that */
 	des->des_flags |= MCA_BTL_DES_SEND_ALWAYS_CALLBACK;
 	wait_for_room(m, peer, frag);
 	return OPAL_SUCCESS;
