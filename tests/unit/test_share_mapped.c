@@ -148,6 +148,31 @@ START_TEST(who_says_nothing_of_its_memory_is_not_taken_at_an_old_word)
 }
 END_TEST
 
+/* An offer may be accepted when its entry is another message's. */
+START_TEST(nothing_is_told_in_the_entry_of_another_message)
+{
+	struct vmb_direct_copy copy = {.id = {.entry = 0}};
+	struct vmb_lane_direct *entry;
+	struct vmb_lane_file what;
+	struct vmb_req *s;
+
+	start();
+	s = m_send(a, b, from, LONG, 3, false);
+	m_settle();
+	entry = &m_peer(b, a)->lane_in->ctl->direct[0];
+	vmb_regcache_describe(b->cache, to, LONG, &what);
+	copy.id.number = vmb_low(entry->claim) - 1;
+	vmb_direct_tell(m_peer(b, a), &copy, &what);
+	ck_assert_uint_eq(entry->destination.file, 0);
+	copy.id.number++;
+	vmb_direct_tell(m_peer(b, a), &copy, &what);
+	ck_assert_uint_eq(entry->destination.file, what.file);
+	ck_assert_uint_eq(entry->destination.start, (uintptr_t)to);
+	m_expect(b, m_recv(b, to, LONG, 3, ~0ull), 0, LONG, LONG);
+	m_expect(a, s, 0, LONG, LONG);
+}
+END_TEST
+
 /* ---- the end ------------------------------------------------------------------ */
 
 static uint64_t pages_of(int fd)
@@ -346,6 +371,7 @@ int main(void)
 	tcase_add_test(t, what_reaches_beyond_the_block_is_not_mapped);
 	tcase_add_test(
 		t, who_says_nothing_of_its_memory_is_not_taken_at_an_old_word);
+	tcase_add_test(t, nothing_is_told_in_the_entry_of_another_message);
 	tcase_add_test(t, freed_pages_are_given_back_though_mapped);
 	tcase_add_test(t, block_in_the_place_of_another_is_another);
 	tcase_add_loop_test(t, maps_end_with_the_lane, 0, 2);
