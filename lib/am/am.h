@@ -325,6 +325,8 @@ static inline bool vmb_am_due(const struct vmb_am *am)
 {
 	const struct vmb_ring *lane = am->lanes.watch;
 
+	if (lane) /* the second line of a pair comes along with the first */
+		vmb_prefetch(&lane->slots[(lane->pos + 1) & lane->mask]);
 	return vmb_ring_due(&am->events, 0, vmb_ring_seq(&am->events)) != 0 ||
 	       (lane && vmb_ring_due(lane, 0, vmb_ring_seq(lane)) != 0);
 }

@@ -63,6 +63,20 @@ static inline int vmb_event_buf(struct vmb_event *e, struct vmb_slot_buf *buf)
 	return 0;
 }
 
+#define VMB_EVENT_FETCH 1024u /* bytes; beyond, the processor does it */
+
+/*
+ * All lines of a payload at once: who reads a header first, and then what is
+ * behind it, would wait for the other processor twice.
+ */
+static inline void vmb_event_fetch(const struct vmb_event *e)
+{
+	size_t len = vmb_min(e->len, (size_t)VMB_EVENT_FETCH);
+
+	for (size_t at = 0; at < len; at += VMB_LINE)
+		vmb_prefetch(e->data + at);
+}
+
 /* Where an arrival lies is for us to say: both sides place it alike. */
 static inline int vmb_event_received(struct vmb_event *e,
 				     const struct vmb_slot_buf *buf,
@@ -73,6 +87,7 @@ static inline int vmb_event_received(struct vmb_event *e,
 		    vmb_rx_place(&e->rx_pos, size, buf->len, VMB_RX_ALIGN))
 		return -EPROTO;
 	e->data = rx + buf->offset;
+	vmb_event_fetch(e);
 	return 0;
 }
 

@@ -14,6 +14,10 @@
 
 #include "am/lane.h"
 
+/* Bytes: shorter ones are few lines, longer ones are displaced too early. */
+#define CLAIM_MIN 769u
+#define CLAIM_MAX 2048u
+
 void vmb_lane_out_start(struct vmb_lane_out *out)
 {
 	uint8_t *base = out->memory.base;
@@ -104,14 +108,37 @@ static inline void look_at_arm(struct vmb_am *am, struct vmb_lane_out *out)
 }
 
 /*
+ * In an exchange of questions and answers: own the lines of the next message,
+ * which is taken to be as long as this one, while the other side reads. It has
+ * read them a lap ago too, and takes no interest in them before they are
+ * written. A processor asks for so many at a time, the others would come in a
+ * second turn. Not where copies go past the caches.
+ */
+static void claim_buffers(const struct vmb_lane_out *out, uint32_t len)
+{
+	uint32_t end = out->buf_pos;
+	uint32_t at = vmb_rx_place(&end, out->buf_size, len, VMB_RX_ALIGN);
+
+	if (out->copier.past || end - out->buf_seen > out->buf_size)
+		return;
+	for (uint32_t i = 0; i < len; i += VMB_LINE)
+		vmb_store_relaxed((uint64_t *)(void *)(out->buffers + at + i),
+				  (uint64_t)0);
+}
+
+/*
  * A message after which nothing came, and none came after those before it: as
  * in a stream, but in no exchange of questions and answers, where the receiver
  * watches the line that would be taken.
  */
-static inline void claim_ahead(struct vmb_am *am, struct vmb_lane_out *out)
+static inline void claim_ahead(struct vmb_am *am, struct vmb_lane_out *out,
+			       size_t len)
 {
 	am->lanes.posts++;
 	if (out->stream_from != am->counters.lane_arrivals) {
+		if (vmb_unlikely(len >= CLAIM_MIN && len <= CLAIM_MAX) &&
+		    !out->stream)
+			claim_buffers(out, (uint32_t)len);
 		out->stream_from = am->counters.lane_arrivals;
 		out->stream = 0;
 	} else if (++out->stream % VMB_RING_CLAIM == 0) {
@@ -167,7 +194,7 @@ static int write_now(struct vmb_am *am, struct vmb_lane_out *out, unsigned id,
 		vmb_ring_commit_some(&out->ring, &slot, (uint32_t)len);
 	}
 	am->short_to = len <= VMB_INLINE_ONE ? &out->ring : NULL;
-	claim_ahead(am, out);
+	claim_ahead(am, out, len);
 	look_at_arm(am, out);
 	return 0;
 }
@@ -223,7 +250,7 @@ bool vmb_lane_post_short(struct vmb_am *am, struct vmb_peer *peer, unsigned id,
 		return false;
 	vmb_ring_commit_short(&out->ring, head, data, len);
 	am->short_to = &out->ring;
-	claim_ahead(am, out);
+	claim_ahead(am, out, 0);
 	look_at_arm(am, out);
 	return true;
 }

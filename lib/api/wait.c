@@ -23,8 +23,8 @@
 #define SIGNAL_ASLEEP 1u
 #define SIGNAL_TOLD 2u
 
-#define GLANCES 17u   /* looks, all but the last of which are no passes */
-#define STAND_BY 512u /* looks: a microsecond, or a few */
+#define GLANCES 17u  /* looks, all but the last of which are no passes */
+#define STAND_BY 64u /* looks: a microsecond, or a few */
 #define PASSES_BEFORE_PAUSE 256 /* tens of microseconds */
 #define LOOKS_PER_PASS 32
 #define PASSES_PER_CLOCK 64 /* a look at the clock costs about one pass */
@@ -111,6 +111,16 @@ static bool is_at_rest(const struct vmb_endpoint *ep)
 	       vmb_msg_at_rest(ep->msg);
 }
 
+/*
+ * Between two looks at a line that another processor is about to write. Each
+ * look takes the line from there, and the store has to take it back: looked at
+ * without a pause it comes later than with one (docs/performance.md).
+ */
+static inline void pause_between_looks(void)
+{
+	vmb_relax();
+}
+
 /* rested: nothing was to be done before an event that has been seen. */
 static int take(struct vmb_endpoint *ep, bool rested)
 {
@@ -145,8 +155,10 @@ int vmb_endpoint_pass(struct vmb_endpoint *ep)
 
 	vmb_store_relaxed(&ep->visits, ep->visits + 1);
 	if (rested && !vmb_am_due_anywhere(&ep->am)) {
-		if (vmb_likely(--ep->glances))
+		if (vmb_likely(--ep->glances)) {
+			pause_between_looks();
 			return 0;
+		}
 		/* here, so that a glance costs nothing more */
 		vmb_idle_glances(&ep->am.idle, GLANCES - 1);
 		rested = false;
@@ -371,6 +383,8 @@ static int stand_by(struct vmb_endpoint *ep, vmb_look_fn look, void *arg)
 		if (vmb_am_due_anywhere(&ep->am)) {
 			take(ep, true);
 			rc = look(ep, arg);
+		} else {
+			pause_between_looks();
 		}
 	}
 	return rc;

@@ -363,6 +363,69 @@ START_TEST(questions_are_looked_for_at_once)
 }
 END_TEST
 
+/* A question of so many bytes is sent, and a answered; b does not look. */
+static int question(size_t len)
+{
+	int rc = t_end_post(&a, &b, 0, len, VMB_AM_TRY);
+
+	if (rc)
+		return rc;
+	l_post(&b, &a);
+	polls_for_one(&a);
+	return 0;
+}
+
+/* Lines of the next message, as long as this one, that were stored into. */
+static unsigned claimed(struct vmb_lane_out *lane, size_t len)
+{
+	uint32_t end = lane->buf_pos;
+	uint32_t at, lines = 0;
+
+	vmb_rx_place(&end, lane->buf_size, (uint32_t)len, VMB_RX_ALIGN);
+	at = vmb_rx_place(&end, lane->buf_size, (uint32_t)len, VMB_RX_ALIGN);
+	memset(lane->buffers + at, 0xff, len);
+	ck_assert_int_eq(question(len), 0);
+	for (uint32_t i = at; i < at + len; i += VMB_LINE)
+		lines += !*(uint64_t *)(void *)(lane->buffers + i);
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+	return lines;
+}
+
+/* Of questions and answers in turn; neither of a stream, nor past the caches. */
+START_TEST(lines_of_the_next_question_are_owned)
+{
+	struct vmb_lane_out *lane = l_bring_up(&a, &b);
+
+	l_bring_up(&b, &a);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(question(8), 0);
+	ck_assert_uint_eq(claimed(lane, 300), 0);
+	ck_assert_uint_eq(claimed(lane, 1000), 16);
+	ck_assert_uint_eq(claimed(lane, 2048), 32);
+	ck_assert_uint_eq(claimed(lane, 4096), 0);
+	ck_assert_int_eq(t_end_post(&a, &b, 0, 1000, VMB_AM_TRY), 0);
+	ck_assert_int_eq(question(1000), 0);
+	ck_assert_uint_eq(claimed(lane, 1000), 0); /* after two at a time */
+	ck_assert_uint_eq(claimed(lane, 1000), 16);
+	lane->copier.past = true;
+	ck_assert_uint_eq(claimed(lane, 1000), 0);
+}
+END_TEST
+
+/* What the receiver has not read yet is no free line. */
+START_TEST(lines_that_are_not_read_yet_are_left_alone)
+{
+	struct vmb_lane_out *lane = l_bring_up(&a, &b);
+	unsigned questions = 0;
+
+	l_bring_up(&b, &a);
+	while (!question(2000))
+		questions++;
+	ck_assert_uint_ge(questions, lane->buf_size / 2048 - 1);
+	t_ends_until(b.received[0] == a.sent[0], &a, &b);
+}
+END_TEST
+
 /* What waits for room goes into the lane before it ends. */
 START_TEST(ended_lane_takes_what_waits)
 {
@@ -605,6 +668,8 @@ int main(void)
 	tcase_add_loop_test(tc, full_lane_holds_back_and_loses_nothing, 0, 2);
 	tcase_add_test(tc, stream_is_looked_for_less_often);
 	tcase_add_test(tc, questions_are_looked_for_at_once);
+	tcase_add_test(tc, lines_of_the_next_question_are_owned);
+	tcase_add_test(tc, lines_that_are_not_read_yet_are_left_alone);
 	tcase_add_test(tc, ended_lane_takes_what_waits);
 	tcase_add_test(tc, message_behind_a_fence_waits_for_it);
 	tc = l_case(s, "sleep");
