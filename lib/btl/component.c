@@ -71,10 +71,15 @@ void vmb_btl_worry(struct btl_module *m, int rc)
 	__atomic_store_n(&m->worry, rc, __ATOMIC_RELAXED);
 }
 
+/* What failed before there was anybody to tell is told now. */
 static int register_error(mca_btl_base_module_t *btl,
 			  mca_btl_base_module_error_cb_fn_t error)
 {
-	((struct btl_module *)btl)->error = error;
+	struct btl_module *m = (struct btl_module *)btl;
+
+	m->error = error;
+	if (error && m->failed)
+		error(btl, MCA_BTL_ERROR_FLAGS_FATAL, NULL, (char *)"vmbypass");
 	return OPAL_SUCCESS;
 }
 
@@ -108,7 +113,6 @@ struct btl_module vmb_btl_module = {
 
 static int fragments_open(opal_free_list_t *list, size_t payload)
 {
-	OBJ_CONSTRUCT(list, opal_free_list_t);
 	return opal_free_list_init(
 		list, sizeof(btl_fragment_t), opal_cache_line_size,
 		OBJ_CLASS(btl_fragment_t), payload, opal_cache_line_size, 0, -1,
@@ -117,29 +121,9 @@ static int fragments_open(opal_free_list_t *list, size_t payload)
 
 static int items_open(opal_free_list_t *list, size_t size, opal_class_t *class)
 {
-	OBJ_CONSTRUCT(list, opal_free_list_t);
 	return opal_free_list_init(list, size, opal_cache_line_size, class, 0,
 				   0, 0, -1, FRAGMENTS_AT_ONCE, NULL, 0, NULL,
 				   NULL, NULL);
-}
-
-static int lists_open(struct btl_module *m)
-{
-	int rc;
-
-	OBJ_CONSTRUCT(&m->lock, opal_mutex_t);
-	OBJ_CONSTRUCT(&m->inbox_lock, opal_mutex_t);
-	OBJ_CONSTRUCT(&m->peers, opal_list_t);
-	OBJ_CONSTRUCT(&m->come, opal_list_t);
-	OBJ_CONSTRUCT(&m->ended, opal_list_t);
-	rc = items_open(&m->transfers, sizeof(btl_transfer_t),
-			OBJ_CLASS(btl_transfer_t));
-	rc = rc ? rc
-		: items_open(&m->offers, sizeof(btl_offer_t),
-			     OBJ_CLASS(btl_offer_t));
-	rc = rc ? rc : fragments_open(&m->small, m->super.btl_eager_limit);
-	rc = rc ? rc : fragments_open(&m->large, m->super.btl_max_send_size);
-	return rc;
 }
 
 static void lists_close(struct btl_module *m)
@@ -153,6 +137,33 @@ static void lists_close(struct btl_module *m)
 	OBJ_DESTRUCT(&m->peers);
 	OBJ_DESTRUCT(&m->inbox_lock);
 	OBJ_DESTRUCT(&m->lock);
+}
+
+/* 0 or -ENOMEM, with nothing open. */
+static int lists_open(struct btl_module *m)
+{
+	int rc;
+
+	OBJ_CONSTRUCT(&m->lock, opal_mutex_t);
+	OBJ_CONSTRUCT(&m->inbox_lock, opal_mutex_t);
+	OBJ_CONSTRUCT(&m->peers, opal_list_t);
+	OBJ_CONSTRUCT(&m->come, opal_list_t);
+	OBJ_CONSTRUCT(&m->ended, opal_list_t);
+	OBJ_CONSTRUCT(&m->transfers, opal_free_list_t);
+	OBJ_CONSTRUCT(&m->offers, opal_free_list_t);
+	OBJ_CONSTRUCT(&m->small, opal_free_list_t);
+	OBJ_CONSTRUCT(&m->large, opal_free_list_t);
+	rc = items_open(&m->transfers, sizeof(btl_transfer_t),
+			OBJ_CLASS(btl_transfer_t));
+	rc = rc ? rc
+		: items_open(&m->offers, sizeof(btl_offer_t),
+			     OBJ_CLASS(btl_offer_t));
+	rc = rc ? rc : fragments_open(&m->small, m->super.btl_eager_limit);
+	rc = rc ? rc : fragments_open(&m->large, m->super.btl_max_send_size);
+	if (!rc)
+		return 0;
+	lists_close(m);
+	return -ENOMEM;
 }
 
 static int finalize(mca_btl_base_module_t *btl)
@@ -214,7 +225,8 @@ static int endpoint_open(struct btl_module *m)
 	return rc;
 }
 
-/* 0 or -errno; what fails takes back what came before. */
+/* 0 or -errno; what fails takes back what came before. The endpoint is last:
+ * from then on something may arrive. */
 static int start(struct btl_module *m)
 {
 	int rc;
@@ -224,14 +236,18 @@ static int start(struct btl_module *m)
 	rc = vmb_init();
 	if (rc)
 		return rc;
-	rc = endpoint_open(m);
+	rc = lists_open(m);
 	if (rc)
 		goto err_finalize;
 	rc = vmb_btl_rcache_open(m);
-	if (!rc && lists_open(m) == OPAL_SUCCESS)
+	if (rc)
+		goto err_lists;
+	rc = endpoint_open(m);
+	if (!rc)
 		return 0;
-	rc = -ENOMEM;
-	vmb_close(m->ep);
+	mca_rcache_base_module_destroy(m->rcache);
+err_lists:
+	lists_close(m);
 err_finalize:
 	vmb_finalize();
 	return rc;
