@@ -8,92 +8,79 @@
  */
 #include <argp.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "conform.h"
 
-int rank, ranks;
-MPI_Comm world;
-bool is_short;
-const char *which = "start";
+static const struct conform_case *const all_cases[] = {p2p_cases,
+						       modes_cases,
+						       completion_cases,
+						       types_cases,
+						       collectives_cases,
+						       reductions_cases,
+						       nonblocking_cases,
+						       neighbours_cases,
+						       groups_cases,
+						       onesided_cases,
+						       atomics_cases,
+						       comms_cases,
+						       NULL};
 
-static const struct conform_case *const all_cases[] = {
-	p2p_cases,	types_cases, collectives_cases,
-	onesided_cases, comms_cases, NULL};
+/* ---- a rank that dies, or the daemon -------------------------------------- */
 
-void conform_fail(const char *file, int line, const char *what, long have,
-		  long want)
+static const int exchange_lens[] = {4096, 1 << 20, 40, 200000, 2 << 20};
+
+enum {
+	EXCHANGE_LENS = sizeof(exchange_lens) / sizeof(exchange_lens[0])
+};
+
+/* Round number i of all sizes, to the right and from the left. */
+static void exchange_round(unsigned i, char *out, char *in)
 {
-	fprintf(stderr, "%s:%d: rank %d of %d, case %s: %s is %ld, not %ld\n",
-		file, line, rank, ranks, which, what, have, want);
-	MPI_Abort(MPI_COMM_WORLD, 1);
-	abort();
-}
-
-void *conform_alloc(size_t len)
-{
-	void *p = malloc(len ? len : 1);
-
-	CHECK(p);
-	return p;
-}
-
-/* One multiplication for 8 bytes: large messages take no longer to check. */
-static uint64_t word(size_t at, unsigned seed)
-{
-	return (at + 1) * 0x9e3779b97f4a7c15u ^ seed * 0xc2b2ae3d27d4eb4fu;
-}
-
-void conform_fill(void *buf, size_t len, unsigned seed)
-{
-	for (size_t at = 0; at < len; at += 8) {
-		uint64_t w = word(at, seed);
-
-		memcpy((char *)buf + at, &w, len - at < 8 ? len - at : 8);
-	}
-}
-
-void conform_verify(const void *buf, size_t len, unsigned seed)
-{
-	for (size_t at = 0; at < len; at += 8) {
-		uint64_t w = word(at, seed);
-
-		if (memcmp((const char *)buf + at, &w,
-			   len - at < 8 ? len - at : 8))
-			conform_fail(__FILE__, __LINE__, "first wrong byte",
-				     (long)at, (long)len);
-	}
-}
-
-/* ---- a rank that dies --------------------------------------------------- */
-
-static double now(void)
-{
-	return MPI_Wtime();
-}
-
-/* All exchange, for ever; rank 1 is killed meanwhile. */
-static void die(int ms)
-{
-	enum {
-		LONG = 1 << 20
-	};
-	char *out = conform_alloc(LONG), *in = conform_alloc(LONG);
 	int left = (rank + ranks - 1) % ranks, right = (rank + 1) % ranks;
-	double end = now() + ms / 1000.0;
 
-	for (unsigned i = 0;; i++) {
-		int len = i % 2 ? LONG : 4096;
+	for (int k = 0; k < EXCHANGE_LENS; k++) {
+		size_t len = (size_t)exchange_lens[k];
 
-		MPI_Sendrecv(out, len, MPI_BYTE, right, 0, in, len, MPI_BYTE,
-			     left, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-		if (rank == 1 && now() > end)
-			raise(SIGKILL);
+		conform_fill(out, len, i * 64 + (unsigned)rank);
+		memset(in, 0, len);
+		MPI_Sendrecv(out, (int)len, MPI_BYTE, right, k, in, (int)len,
+			     MPI_BYTE, left, k, world, MPI_STATUS_IGNORE);
+		conform_verify(in, len, i * 64 + (unsigned)left);
 	}
+}
+
+/*
+ * All exchange until rank 0 has seen so many ms go by; what comes is checked. Rank 1
+ * is killed in the midst of a round then, if somebody is to die.
+ */
+static void exchange(int ms, bool die)
+{
+	char *out = conform_alloc(2 << 20), *in = conform_alloc(2 << 20);
+	double end = MPI_Wtime() + ms / 1000.0;
+	int more = 1;
+
+	which = "exchange";
+	MPI_Comm_dup(MPI_COMM_WORLD, &world);
+	for (unsigned i = 0; more; i++) {
+		exchange_round(i, out, in);
+		if (i == 0 && rank == 0) {
+			printf("begun\n");
+			fflush(stdout);
+		}
+		more = MPI_Wtime() < end;
+		if (die && rank == 1 && !more)
+			raise(SIGKILL);
+		more |= die;
+		MPI_Bcast(&more, 1, MPI_INT, 0, world);
+	}
+	MPI_Comm_free(&world);
+	free(out);
+	free(in);
+	if (rank == 0)
+		printf("exchanged\n");
 }
 
 /* ---- cases -------------------------------------------------------------- */
@@ -126,9 +113,19 @@ static bool is_wanted(const char *name, char **names)
 	return !names || !*names;
 }
 
+static void run_cases(char **names, bool threads, bool spawned)
+{
+	for (int i = 0; all_cases[i]; i++)
+		for (const struct conform_case *c = all_cases[i]; c->name; c++)
+			if (is_wanted(c->name, names) &&
+			    (spawned || strcmp(c->name, "spawned")))
+				run_case(c, threads);
+}
+
 struct arguments {
 	bool threads;
-	int die_ms;
+	int die_ms, exchange_ms;
+	const char *then;
 	char **names;
 };
 
@@ -137,6 +134,9 @@ static const struct argp_option option_list[] = {
 	{"threads", 't', NULL, 0, "With MPI_THREAD_MULTIPLE", 0},
 	{"die", 'd', "MS", 0, "Exchange for ever; rank 1 is killed after MS",
 	 0},
+	{"then", 'c', "COMMAND", 0,
+	 "At the end, while all still are there, rank 0 runs it", 0},
+	{"exchange", 'e', "MS", 0, "Exchange for so long", 0},
 	{0}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -152,6 +152,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'd':
 		a->die_ms = atoi(arg);
+		return 0;
+	case 'c':
+		a->then = arg;
+		return 0;
+	case 'e':
+		a->exchange_ms = atoi(arg);
 		return 0;
 	case ARGP_KEY_ARGS:
 		a->names = state->argv + state->next;
@@ -180,14 +186,12 @@ int main(int argc, char **argv)
 	MPI_Comm_get_parent(&parent);
 	if (parent != MPI_COMM_NULL)
 		a.names = child_cases;
-	if (a.die_ms)
-		die(a.die_ms);
-	for (int i = 0; all_cases[i]; i++)
-		for (const struct conform_case *c = all_cases[i]; c->name; c++)
-			if (is_wanted(c->name, a.names) &&
-			    (parent != MPI_COMM_NULL ||
-			     strcmp(c->name, "spawned")))
-				run_case(c, a.threads);
+	if (a.die_ms || a.exchange_ms)
+		exchange(a.die_ms + a.exchange_ms, a.die_ms);
+	else
+		run_cases(a.names, a.threads, parent != MPI_COMM_NULL);
+	if (a.then)
+		conform_then(a.then);
 	MPI_Finalize();
 	return 0;
 }

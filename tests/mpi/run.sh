@@ -87,9 +87,14 @@ daemon_end()
 # ---- jobs ------------------------------------------------------------------
 
 messages="standard synchronous buffered ready both_ways to_oneself wildcards
-	order unexpected outstanding persistent probe cancel truncated vector
-	indexed structure subarray barrier bcast reduce reduce_scatter scans
-	gather_and_scatter alltoall nonblocking come_and_go between"
+	order unexpected outstanding persistent probe cancel truncated immediate
+	modes persistent_modes persistent_together matched matched_long replace
+	pieces nobody completion cancel_some vector indexed structure subarray
+	barrier bcast reduce reduce_scatter scans gather_and_scatter
+	gather_unequal alltoall alltoall_unequal nonblocking reduce_in_order
+	places operations reduce_scatter_unequal in_place alltoall_types
+	all_at_once barrier_waits neighbours_of_grid neighbours_of_graph
+	between_rooted between_all come_and_go between"
 
 btl=self,vmb
 limit=120
