@@ -4,7 +4,7 @@
  * say that something is wrong.
  *
  *   conform.c      arguments, the list of cases
- *   check.c        what goes wrong
+ *   check.c        what goes wrong; module.h has it, too
  *   p2p.c          messages between two ranks
  *   modes.c        each way to begin a message: modes, persistent, matched
  *   completion.c   each way to hear of its end

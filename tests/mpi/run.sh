@@ -8,7 +8,9 @@
 # Owns:  a daemon of its own, a folder in /tmp; both end with this script.
 #
 # --mca btl self,vmb: nothing else can carry a message, so one that arrives
-# has gone through vmbypass. Exit status 77: skipped, the last line says why.
+# has gone through vmbypass. Where something else could, Open MPI is asked which it
+# has chosen (mpi_module), and the daemon what went by. Exit status 77: skipped, the
+# last line says why.
 set -uo pipefail
 
 build=$(realpath "$1")
@@ -43,9 +45,10 @@ skip()
 
 # ---- the daemon ------------------------------------------------------------
 
+# Without what its clients have in their environment: they are known by that.
 daemon_start()
 {
-	"$build/xen-ctl/vmbd/vmbd" --local --socket "$work/socket" \
+	env -u VMB_PORT "$build/xen-ctl/vmbd/vmbd" --local --socket "$work/socket" \
 		2>"$work/daemon" &
 	daemon=$!
 	until [ -S "$work/socket" ]; do
@@ -55,20 +58,39 @@ daemon_start()
 	export VMB_PORT=local:$work/socket
 }
 
-# rows COMMAND: of a list of vmbctl
-rows()
+# ask COMMAND EXPRESSION: jq's answer about what vmbctl tells
+ask()
 {
 	"$build/xen-ctl/vmbctl/vmbctl" --socket "$work/socket" "$1" --json |
-		jq length
+		jq "$2"
+}
+
+# Processes of jobs, mpirun too, by their files in /proc.
+processes()
+{
+	env -u VMB_PORT grep -lzx "VMB_PORT=local:$work/socket" \
+		/proc/[0-9]*/environ 2>/dev/null
 }
 
 # Processes of a job may be ending still.
+no_process_left()
+{
+	local tries=0
+
+	until [ -z "$(processes)" ]; do
+		[ $((tries++)) -lt 100 ] ||
+			fail "processes are left: $(processes)"
+		sleep 0.1
+	done
+}
+
 nothing_left()
 {
 	local tries=0 kind
 
+	no_process_left
 	for kind in clients endpoints regions lanes; do
-		until [ "$(rows $kind)" = 0 ]; do
+		until [ "$(ask $kind length)" = 0 ]; do
 			[ $((tries++)) -lt 100 ] ||
 				fail "$kind are left: $("$build/xen-ctl/vmbctl/vmbctl" \
 					--socket "$work/socket" $kind)"
@@ -96,8 +118,30 @@ messages="standard synchronous buffered ready both_ways to_oneself wildcards
 	all_at_once barrier_waits neighbours_of_grid neighbours_of_graph
 	between_rooted between_all come_and_go between"
 
-btl=self,vmb
+only_vmb=(--mca btl "self,vmb")
+with_tcp=(--mca btl "self,vmb,tcp" --mca btl_tcp_if_include lo)
+carriers=("${only_vmb[@]}")
 limit=120
+
+# bounded COMMAND...: its own status; 124 if it had to be ended, whatever it said
+bounded()
+{
+	rm -f "$work/ended"
+	# a trap waits for the command: nothing is written after a signal
+	# shellcheck disable=SC2016 # for the inner one
+	timeout -k 5 "$limit" bash -c \
+		'trap "exit 1" TERM; "${@:2}"; echo $? >"$1"' \
+		bounded "$work/ended" "$@"
+	[ -s "$work/ended" ] || return 124
+	return "$(cat "$work/ended")"
+}
+
+# mpi MPIRUN-ARGUMENT...
+mpi()
+{
+	bounded mpirun --oversubscribe --bind-to none --mca pml ob1 \
+		"${carriers[@]}" "$@"
+}
 
 # job RANKS ARGUMENT...: of mpi_conform
 job()
@@ -105,9 +149,7 @@ job()
 	local ranks=$1
 	shift
 
-	timeout -k 5 "$limit" mpirun --oversubscribe --bind-to none -np "$ranks" \
-		--mca pml ob1 --mca btl "$btl" "${windows[@]}" \
-		"$build/tests/mpi/mpi_conform" "$@"
+	mpi "${windows[@]}" -np "$ranks" "$build/tests/mpi/mpi_conform" "$@"
 }
 
 must()
@@ -131,31 +173,25 @@ repeat()
 	echo "50 runs"
 }
 
-# GETs that the engine has done so far for those who are attached
-gets()
+# What has to be run while the ranks are still there, for `number`.
+count="'$build/xen-ctl/vmbctl/vmbctl' counters --json --socket '$work/socket' \
+	>'$work/counters'"
+
+# number EXPRESSION: what jq makes of the counters that `count` has left
+number()
 {
-	"$build/xen-ctl/vmbctl/vmbctl" --socket "$work/socket" counters --json |
-		jq '[.[].gets] | add // 0'
+	jq "$1" "$work/counters" || fail "no counters"
 }
 
 # Without lanes the engine fetches what is offered, and counts it.
 fetched()
 {
-	local most=0 now running
+	local gets
 
-	VMB_LANES=0 job 2 --short standard both_ways >"$work/job" 2>&1 &
-	running=$!
-	while kill -0 $running 2>/dev/null; do
-		now=$(gets)
-		# the daemon may be busy: no answer is no number
-		[ "${now:-0}" -le "$most" ] || most=$now
-	done
-	wait $running || {
-		cat "$work/job"
-		fail "without lanes"
-	}
-	echo "$most messages fetched"
-	[ "$most" -gt 0 ]
+	VMB_LANES=0 must job 2 --short --then "$count" standard both_ways
+	gets=$(number '[.[].gets] | add') || exit 1
+	echo "$gets messages fetched"
+	[ "$gets" -gt 0 ]
 }
 
 # All long messages are offered, none is, and all are put or got with a key.
@@ -172,7 +208,9 @@ offers()
 		must job 2 --short $messages
 }
 
-# mpirun ends the job of a rank that died, and says so by its status.
+# ---- what ends in mid-run ----------------------------------------------------
+
+# mpirun ends the job of a rank that died, and says so.
 killed()
 {
 	local i status
@@ -181,7 +219,8 @@ killed()
 	for ((i = 1; i <= 5; i++)); do
 		job 3 --die $((i * 150)) >"$work/job" 2>&1
 		status=$?
-		if [ $status = 0 ] || [ $status = 124 ]; then
+		if [ $status != 137 ] ||
+			! grep -q 'rank 1 .*signal 9' "$work/job"; then
 			cat "$work/job"
 			fail "run $i: mpirun ended with $status"
 		fi
@@ -190,23 +229,138 @@ killed()
 	echo "5 ranks killed, 5 jobs ended, nothing left"
 }
 
-# Ranks 2 and 3 find no daemon: they are reached by TCP.
+# orphan SECONDS ARGUMENT...: a job whose daemon is killed so long after it began
+orphan()
+{
+	local after=$1 running status
+	shift
+
+	job 3 --exchange 3000 "$@" >"$work/job" 2>&1 &
+	running=$!
+	until grep -q begun "$work/job"; do
+		kill -0 $running 2>/dev/null || break
+		sleep 0.01
+	done
+	sleep "$after" # which moment it is does not matter
+	kill -KILL "$daemon"
+	wait "$daemon" 2>/dev/null
+	daemon=
+	wait $running
+	status=$?
+	if [ $status = 0 ]; then
+		grep -q exchanged "$work/job" && went_on=$((went_on + 1))
+	else
+		[ $status != 124 ] && grep -q 'daemon is gone' "$work/job"
+	fi || {
+		cat "$work/job"
+		fail "without its daemon the job ended with $status"
+	}
+	no_process_left
+	daemon_start
+}
+
+# The daemon is killed under a job, which ends with an error that says so, or goes
+# on to its end, by lanes. Never does it hang, or take wrong bytes for right ones.
+orphaned()
+{
+	local went_on=0
+
+	limit=20
+	orphan 0
+	orphan 0.4
+	VMB_LANES=0 orphan 0.1
+	orphan 0.2 --threads
+	must job 2 --short standard
+	echo "4 daemons killed, $went_on jobs went on, the others ended"
+}
+
+# ---- what carries --------------------------------------------------------------
+
+# What carries, by Open MPI's own table, and by the engine's counters: it counts what
+# goes by without lanes, a thousand messages each way.
+carriers_of()
+{
+	VMB_LANES=0 "$@" "$build/tests/mpi/mpi_module" carriers "$count" \
+		>"$work/carriers" || fail "carriers: status $?"
+	nothing_left
+}
+
+# carried FROM TO NAME: the table has no other name between them
+carried()
+{
+	grep -qE "^$1 $2( (first|rest):$3)+\$" "$work/carriers" || {
+		cat "$work/carriers"
+		fail "from $1 to $2 it is not $3 that carries"
+	}
+}
+
+# Two had endpoints, and each of them sent.
+pair_sent()
+{
+	local sent
+
+	sent=$(number '[.[].sends] | if length == 2 then min else 0 end') ||
+		exit 1
+	[ "$sent" -ge 1000 ] || fail "$sent messages by vmbypass"
+	echo "both sent $sent messages by vmbypass, or more"
+}
+
+# four PROGRAM ARGUMENT...: ranks 2 and 3 find no daemon
+four()
+{
+	mpi "${windows[@]}" -np 2 "$@" : \
+		-np 2 -x VMB_PORT="local:$work/nobody" "$@"
+}
+
+# Ranks 0 and 1 are reached by vmbypass, the others by TCP.
 mixed()
 {
-	timeout -k 5 "$limit" mpirun --oversubscribe --bind-to none \
-		--mca pml ob1 --mca btl self,vmb,tcp "${windows[@]}" \
-		-np 2 "$build/tests/mpi/mpi_conform" --short : \
-		-np 2 -x VMB_PORT="local:$work/nobody" \
-		"$build/tests/mpi/mpi_conform" --short
+	local from to
+
+	carriers=("${with_tcp[@]}")
+	must four "$build/tests/mpi/mpi_conform" --short
+	carriers_of four
+	for from in 0 1 2 3; do
+		for to in 0 1 2 3; do
+			if [ $from = $to ]; then
+				carried $from $to self
+			elif [ $((from + to)) = 1 ]; then
+				carried $from $to vmb
+			else
+				carried $from $to tcp
+			fi
+		done
+	done
+	pair_sent
+}
+
+# Nobody says what is to carry: Open MPI's own shared memory and TCP are there.
+chosen()
+{
+	carriers=(--mca btl_tcp_if_include lo)
+	must job 2 --short
+	carriers_of mpi -np 2
+	carried 0 1 vmb
+	carried 1 0 vmb
+	pair_sent
+}
+
+# The module's own functions: memory with a key.
+module()
+{
+	local program="$build/tests/mpi/mpi_module"
+
+	must mpi --mca mpi_leave_pinned 0 -np 2 "$program" keys-end
+	must mpi -np 2 "$program" transfers threads
 }
 
 # No daemon at all.
 alone()
 {
 	export VMB_PORT=local:$work/nobody
-	btl=self,vmb,tcp
+	carriers=("${with_tcp[@]}")
 	job 2 --short standard reduce || fail "not over TCP either"
-	btl=self,vmb
+	carriers=("${only_vmb[@]}")
 	if job 2 --short standard >"$work/job" 2>&1; then
 		fail "it worked without anything to carry messages"
 	fi
@@ -221,9 +375,7 @@ examples()
 	local example
 
 	for example in ring jacobi sort; do
-		timeout -k 5 "$limit" mpirun --oversubscribe --bind-to none -np 3 \
-			--mca pml ob1 --mca btl self,vmb \
-			"$build/examples/mpi/$example" || return 1
+		mpi -np 3 "$build/examples/mpi/$example" || return 1
 	done
 }
 
@@ -234,9 +386,8 @@ netpipe()
 	program=$(command -v NPopenmpi || command -v NPmpi) ||
 		skip "netpipe-openmpi is not installed"
 	for how in "-i" "-a" "-a -2"; do # checked; posted before; both ways
-		must timeout -k 5 "$limit" mpirun --oversubscribe \
-			--bind-to none -np 2 --mca pml ob1 --mca btl self,vmb \
-			"$program" $how -n 50 -u 4194304 -o "$work/netpipe"
+		must mpi -np 2 "$program" $how -n 50 -u 4194304 \
+			-o "$work/netpipe"
 	done
 }
 
@@ -288,7 +439,10 @@ info) info ;;
 	repeat) repeat ;;
 	killed) killed ;;
 	offers) offers ;;
-	mixed) must mixed ;;
+	orphaned) orphaned ;;
+	mixed) mixed ;;
+	chosen) chosen ;;
+	module) module ;;
 	examples) must examples ;;
 	netpipe) netpipe ;;
 	*) fail "there is no such run" ;;
