@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # staged.sh - what a package would hold is complete and speaks of no other
-# place: manual pages, the unit of systemd, paths.
+# place: manual pages, the unit of systemd, Open MPI's component, paths.
 #
-# Flow:  staged.sh BUILD-FOLDER SOURCE-FOLDER CMAKE PREFIX SBIN MAN UNITS
-#        (MAN is empty where no manual pages are built)
+# Flow:  staged.sh BUILD-FOLDER SOURCE-FOLDER CMAKE PREFIX SBIN MAN UNITS LIB
+#        COMPONENTS (MAN and COMPONENTS are empty where none are built)
 # Owns:  the stage, made with DESTDIR as packages are, in a folder of its own.
 set -euo pipefail
 
-build=$1 source=$2 cmake=$3 prefix=$4 sbin=$5 man=$6 units=$7
+build=$1 source=$2 cmake=$3 prefix=$4 sbin=$5 man=$6 units=$7 lib=$8
+components=$9
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 stage=$dir/stage
@@ -117,6 +118,26 @@ unit()
 	echo "staged: the unit starts what is installed"
 }
 
+# ---- Open MPI's component -------------------------------------------------
+
+# It is where cmake was told to put it, and Open MPI takes it from there.
+component()
+{
+	local file=$stage$components/mca_btl_vmb.so
+
+	[ -f "$file" ] || { complain "no $components/mca_btl_vmb.so" && return; }
+	LD_LIBRARY_PATH=$stage$lib \
+		OMPI_MCA_mca_base_component_path=$stage$components \
+		ompi_info --parsable >"$dir/log" 2>&1 || {
+		complain "ompi_info: $(cat "$dir/log")"
+		return
+	}
+	grep -q '^mca:btl:vmb:version:.*component:' "$dir/log" ||
+		complain "ompi_info does not know vmb:" \
+			"$(grep -F vmb "$dir/log" || echo no word)"
+	echo "staged: Open MPI finds its component"
+}
+
 # ---- paths ----------------------------------------------------------------
 
 # Stripped as by a package: symbols for a debugger do name the source.
@@ -140,5 +161,6 @@ DESTDIR=$stage "$cmake" --install "$build" --strip >"$dir/log" 2>&1 || {
 }
 [ -z "$man" ] || pages
 unit
+[ -z "$components" ] || component
 paths
 [ $bad = 0 ]
