@@ -132,9 +132,11 @@ component()
 		complain "ompi_info: $(cat "$dir/log")"
 		return
 	}
-	grep -q '^mca:btl:vmb:version:.*component:' "$dir/log" ||
+	grep -q '^mca:btl:vmb:version:.*component:' "$dir/log" || {
 		complain "ompi_info does not know vmb:" \
 			"$(grep -F vmb "$dir/log" || echo no word)"
+		return
+	}
 	echo "staged: Open MPI finds its component"
 }
 

@@ -173,8 +173,8 @@ static void replace_and_read(void)
 		ways[i].end(w.win);
 		elements_check(got, rank, share); /* as it was before */
 		ways[i].begin(w.win);
-		MPI_Get_accumulate(NULL, 0, MPI_LONG, got, share, MPI_LONG, 0,
-				   at, share, MPI_LONG, MPI_NO_OP, w.win);
+		MPI_Get_accumulate(mine, share, MPI_LONG, got, share, MPI_LONG,
+				   0, at, share, MPI_LONG, MPI_NO_OP, w.win);
 		ways[i].end(w.win);
 		memory_of_0(&w, have);
 		for (int k = 0; k < share; k++) {
@@ -217,6 +217,7 @@ static void swap(void)
 {
 	long free_ = 0, mine = rank + 1, wrong = -7, was, still, won, winners,
 	     winner;
+	static long have[N];
 
 	for (int i = 0; i < WAYS; i++) {
 		struct window w = window_open();
@@ -236,6 +237,8 @@ static void swap(void)
 				     w.win);
 		ways[i].end(w.win);
 		CHECK_INT(still, winner);
+		memory_of_0(&w, have);
+		CHECK_INT(have[3], winner);
 		MPI_Win_free(&w.win);
 	}
 }
