@@ -23,8 +23,9 @@
 #define SIGNAL_ASLEEP 1u
 #define SIGNAL_TOLD 2u
 
-#define GLANCES 17u  /* looks, all but the last of which are no passes */
-#define STAND_BY 64u /* looks: a microsecond, or a few */
+#define GLANCES 17u	  /* looks, all but the last of which are no passes */
+#define STAND_BY 64u	  /* looks: a microsecond, or a few */
+#define PROGRESS_PAUSES 2 /* more: who calls it has others to look after */
 #define PASSES_BEFORE_PAUSE 256 /* tens of microseconds */
 #define LOOKS_PER_PASS 32
 #define PASSES_PER_CLOCK 64 /* a look at the clock costs about one pass */
@@ -176,6 +177,8 @@ int vmb_progress(struct vmb_endpoint *ep)
 		rc = -EDEADLK;
 	else
 		rc = vmb_endpoint_pass(ep);
+	for (int i = 0; i < PROGRESS_PAUSES && ep->glances; i++)
+		pause_between_looks();
 	vmb_endpoint_leave(ep);
 	return rc < 0 ? rc : 0;
 }

@@ -39,14 +39,15 @@
 
 #include <vmbypass/vmb_am.h>
 
-#define BTL_AM_ID 0u	 /* active message id of fragments; its word: the tag */
-#define BTL_VERSION_1 1u /* of struct btl_address and of the fragments */
+#define BTL_AM_ID 0u /* active message id of fragments; its word: the tag */
+#define BTL_VERSION_NONE 0u /* there is no endpoint of ours */
+#define BTL_VERSION_1 1u    /* of struct btl_address and of the fragments */
 
 /* What a process tells the others of its job. */
 struct btl_address {
 	uint64_t nic_id;
 	uint32_t id, key; /* of the endpoint */
-	uint32_t version; /* BTL_VERSION_1 */
+	uint32_t version; /* BTL_VERSION_* */
 	uint32_t reserved;
 };
 

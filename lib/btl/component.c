@@ -179,6 +179,16 @@ static int finalize(mca_btl_base_module_t *btl)
 
 /* ---- start -------------------------------------------------------------- */
 
+static int tell_job(const struct btl_address *address)
+{
+	int rc;
+
+	OPAL_MODEX_SEND(rc, BTL_MODEX_SCOPE,
+			&mca_btl_vmb_component.super.btl_version, address,
+			sizeof(*address));
+	return rc == OPAL_SUCCESS ? 0 : -EIO;
+}
+
 /* Others of the job reach our endpoint by this, and nobody else does. */
 static int publish(struct btl_module *m, uint32_t key)
 {
@@ -190,12 +200,7 @@ static int publish(struct btl_module *m, uint32_t key)
 	rc = rc ? rc
 		: vmb_addr_query(m->ep, self, &address.nic_id, &address.id,
 				 NULL);
-	if (rc)
-		return rc;
-	OPAL_MODEX_SEND(rc, BTL_MODEX_SCOPE,
-			&mca_btl_vmb_component.super.btl_version, &address,
-			sizeof(address));
-	return rc == OPAL_SUCCESS ? 0 : -EIO;
+	return rc ? rc : tell_job(&address);
 }
 
 /*
@@ -284,6 +289,8 @@ static mca_btl_base_module_t **init(int *count, bool progress_threads,
 	}
 	free(modules);
 	explain(rc);
+	/* who asks for what we have not said waits for it, for seconds */
+	(void)tell_job(&(struct btl_address){.version = BTL_VERSION_NONE});
 	return NULL;
 }
 
