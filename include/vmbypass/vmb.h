@@ -250,7 +250,8 @@ VMB_PUBLIC int vmb_fd(struct vmb_endpoint *ep, int *fd);
 VMB_PUBLIC int vmb_arm(struct vmb_endpoint *ep);
 
 /*
- * One bounded pass over arrived events. Every test and wait does this too.
+ * One bounded pass over arrived events; a pause of about 0.1 us when there is
+ * none, which lets who sends one get on. Every test and wait does this too.
  * -EDEADLK: inside a handler.
  */
 VMB_PUBLIC int vmb_progress(struct vmb_endpoint *ep);

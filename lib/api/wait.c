@@ -115,7 +115,7 @@ static bool is_at_rest(const struct vmb_endpoint *ep)
 /*
  * Between two looks at a line that another processor is about to write. Each
  * look takes the line from there, and the store has to take it back: looked at
- * without a pause it comes later than with one (docs/performance.md).
+ * without a pause it comes later than with one (decision 0025).
  */
 static inline void pause_between_looks(void)
 {
@@ -170,6 +170,7 @@ int vmb_endpoint_pass(struct vmb_endpoint *ep)
 int vmb_progress(struct vmb_endpoint *ep)
 {
 	int rc = vmb_endpoint_enter_to_look(ep);
+	bool rests;
 
 	if (rc)
 		return rc;
@@ -177,9 +178,10 @@ int vmb_progress(struct vmb_endpoint *ep)
 		rc = -EDEADLK;
 	else
 		rc = vmb_endpoint_pass(ep);
-	for (int i = 0; i < PROGRESS_PAUSES && ep->glances; i++)
-		pause_between_looks();
+	rests = ep->glances != 0;
 	vmb_endpoint_leave(ep);
+	for (int i = 0; i < PROGRESS_PAUSES && rests; i++)
+		pause_between_looks(); /* others may have the lock meanwhile */
 	return rc < 0 ? rc : 0;
 }
 

@@ -80,7 +80,7 @@ OBJ_CLASS_DECLARATION(btl_offer_t);
 enum btl_peer_state {
 	BTL_PEER_CONNECTING, /* fragments wait */
 	BTL_PEER_CONNECTED,
-	BTL_PEER_FAILED, /* Open MPI was told */
+	BTL_PEER_FAILED, /* Open MPI was told, if it has said whom to tell */
 };
 
 struct mca_btl_base_endpoint_t {
@@ -132,7 +132,8 @@ struct btl_module {
 	int32_t busy;	   /* connects and fragments that wait; atomic */
 	bool advancing;	   /* somebody looks after them; atomic */
 	bool deferred;	   /* several threads: see arrive.c */
-	bool failed;	   /* the daemon is gone; Open MPI was told */
+	bool failed;	   /* the daemon is gone */
+	bool told;	   /* and Open MPI was told so */
 	int32_t worry;	   /* -errno that progress has to report; atomic */
 	opal_mutex_t inbox_lock;
 	int32_t inbox;	   /* how many are in the two lists; atomic */
@@ -157,7 +158,8 @@ static inline void vmb_btl_count(int32_t *what, int32_t by)
 
 /* ---- component.c -------------------------------------------------------- */
 
-/* Tell Open MPI that a peer (NULL: everybody) cannot be reached any more. */
+/* Tell Open MPI that a peer (NULL: everybody) cannot be reached any more: once,
+ * as soon as there is a callback for it. */
 void vmb_btl_report(struct btl_module *m, btl_peer_t *peer, int rc,
 		    const char *what);
 /* The same from a handler, which may run in any thread: progress does it. */

@@ -51,6 +51,16 @@ int vmb_btl_code(int rc)
 	}
 }
 
+/* That nobody can be reached any more: once, when there is somebody to tell. */
+static void tell(struct btl_module *m)
+{
+	if (!m->error || m->told)
+		return;
+	m->told = true;
+	m->error(&m->super, MCA_BTL_ERROR_FLAGS_FATAL, NULL,
+		 (char *)"vmbypass");
+}
+
 void vmb_btl_report(struct btl_module *m, btl_peer_t *peer, int rc,
 		    const char *what)
 {
@@ -61,9 +71,11 @@ void vmb_btl_report(struct btl_module *m, btl_peer_t *peer, int rc,
 	opal_output(0, "btl:vmb: %s%s%s: %s", what, peer ? ", peer " : "",
 		    peer ? OPAL_NAME_PRINT(peer->proc->proc_name) : "",
 		    vmb_strerror(rc));
-	if (m->error)
-		m->error(&m->super, MCA_BTL_ERROR_FLAGS_FATAL,
-			 peer ? peer->proc : NULL, (char *)"vmbypass");
+	if (!peer)
+		tell(m);
+	else if (m->error)
+		m->error(&m->super, MCA_BTL_ERROR_FLAGS_FATAL, peer->proc,
+			 (char *)"vmbypass");
 }
 
 void vmb_btl_worry(struct btl_module *m, int rc)
@@ -78,8 +90,8 @@ static int register_error(mca_btl_base_module_t *btl,
 	struct btl_module *m = (struct btl_module *)btl;
 
 	m->error = error;
-	if (error && m->failed)
-		error(btl, MCA_BTL_ERROR_FLAGS_FATAL, NULL, (char *)"vmbypass");
+	if (m->failed)
+		tell(m);
 	return OPAL_SUCCESS;
 }
 
@@ -236,6 +248,8 @@ static int start(struct btl_module *m)
 {
 	int rc;
 
+	m->failed = m->told = false;
+	m->worry = 0;
 	if (mca_btl_vmb_component.port)
 		setenv("VMB_PORT", mca_btl_vmb_component.port, 1);
 	rc = vmb_init();

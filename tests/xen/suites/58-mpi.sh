@@ -3,6 +3,8 @@
 # nightly
 # limit: 1800
 #
+# Three runs of all cases, 69 of them, on an emulated machine take most of that.
+#
 # Jobs of Open MPI with ranks in two guests, and in a guest and dom0: started
 # from dom0 over the network of the guests, which carries what mpirun says to
 # its daemons; all messages of the ranks go through vmbypass.
