@@ -57,9 +57,8 @@ struct vmb_lane_out {
 	struct vmb_copier copier;
 	uint64_t stream_from; /* arrivals when its first was posted */
 	uint32_t stream;      /* messages since then */
-	uint32_t
-		answer_pos; /* of the lane that leads back, see is_exchange() */
-	uint32_t told;	    /* look_arm that we sent LOOK for */
+	uint32_t answer_pos;  /* of the lane back, see is_exchange() */
+	uint32_t told;	      /* look_arm that we sent LOOK for */
 	uint32_t room_number; /* last one put in room_arm */
 	enum vmb_lane_state state;
 	bool fences; /* before we look at look_arm */

@@ -45,11 +45,12 @@ skip()
 
 # ---- the daemon ------------------------------------------------------------
 
-# Without what its clients have in their environment: they are known by that.
+# daemon_start OPTION...: without what its clients have in their environment:
+# they are known by that.
 daemon_start()
 {
 	env -u VMB_PORT "$build/xen-ctl/vmbd/vmbd" --local --socket "$work/socket" \
-		2>"$work/daemon" &
+		"$@" 2>"$work/daemon" &
 	daemon=$!
 	until [ -S "$work/socket" ]; do
 		kill -0 $daemon || fail "the daemon did not start"
@@ -354,6 +355,17 @@ module()
 	must mpi -np 2 "$program" transfers threads
 }
 
+# The daemon has one endpoint: a rank starts half way, takes that back, and says so.
+refused()
+{
+	carriers=("${with_tcp[@]}")
+	must job 2 --short standard reduce 2>"$work/job"
+	grep -q 'btl:vmb: not used' "$work/job" || {
+		cat "$work/job"
+		fail "no word about the endpoint"
+	}
+}
+
 # No daemon at all.
 alone()
 {
@@ -426,6 +438,11 @@ windows=()
 case $what in
 alone) alone ;;
 info) info ;;
+refused)
+	daemon_start --max-endpoints 1
+	refused
+	daemon_end
+	;;
 *)
 	daemon_start
 	case $what in
