@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=busybox
 # nightly
-# limit: 1800
-#
-# The limit was 900 s for three runs of 41 cases; there are 69 now.
+# limit: 900
 #
 # Jobs of Open MPI with ranks in two guests, and in a guest and dom0: started
 # from dom0 over the network of the guests, which carries what mpirun says to
@@ -61,7 +59,7 @@ mpi_install()
 # job MPIRUN-ARGUMENT...: MPI_BTL carries its messages.
 job()
 {
-	timeout -s KILL $((${MPI_LIMIT:-400} * slow)) mpirun \
+	timeout -s KILL $((${MPI_LIMIT:-200} * slow)) mpirun \
 		--allow-run-as-root --bind-to none --leave-session-attached \
 		--mca plm_rsh_agent /bin/mpi-agent \
 		--mca plm_rsh_no_tree_spawn 1 --mca oob_tcp_if_include $net \
