@@ -54,6 +54,8 @@ static double round_value(const struct bench_round *r, enum bench_metric metric)
 		return NAN;
 	if (metric == BENCH_BANDWIDTH)
 		return (double)r->bytes * 1e3 / (double)r->ns;
+	if (metric == BENCH_TIME)
+		return (double)r->ns / (double)r->messages;
 	return (double)r->messages * 1e9 / (double)r->ns;
 }
 
@@ -109,6 +111,7 @@ static double point_ns(const struct bench_point *p)
 
 	switch (p->metric) {
 	case BENCH_LATENCY:
+	case BENCH_TIME:
 		return median;
 	case BENCH_BANDWIDTH:
 		return (double)p->size * 1e3 / median;
@@ -125,13 +128,15 @@ double bench_point_ratio(const struct bench_point *p)
 		return NAN;
 	own = point_ns(p);
 	floor = point_ns(p->floor);
-	return p->metric == BENCH_LATENCY ? own / floor : floor / own;
+	return p->metric == BENCH_LATENCY || p->metric == BENCH_TIME
+		       ? own / floor
+		       : floor / own;
 }
 
 static json_t *rounds_json(const struct bench_point *p)
 {
-	static const char *const names[] = {"lat_ns.p50", "bw_MBps",
-					    "rate_mps"};
+	static const char *const names[] = {"lat_ns.p50", "bw_MBps", "rate_mps",
+					    "time_ns"};
 	double sorted[BENCH_ROUNDS_MAX];
 	json_t *o = json_object();
 
@@ -213,6 +218,8 @@ json_t *bench_point_json(const struct bench_point *p)
 	json_object_set_new(o, "size", json_integer((json_int_t)p->size));
 	json_object_set_new(o, "iters", json_integer((json_int_t)p->messages));
 	json_object_set_new(o, "lat_ns", bench_hist_json(&p->hist));
+	if (p->metric == BENCH_TIME)
+		json_object_set_new(o, "time_ns", bench_fix1_json(median));
 	json_object_set_new(
 		o, "rate_mps",
 		bench_fix1_json(p->metric == BENCH_RATE

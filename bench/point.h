@@ -18,6 +18,7 @@ enum bench_metric {
 	BENCH_LATENCY,	 /* p50 of a round, ns: less is better */
 	BENCH_BANDWIDTH, /* MB/s (10^6 bytes) */
 	BENCH_RATE,	 /* messages per second */
+	BENCH_TIME, /* of an operation, ns: the loop's over its operations */
 };
 
 /* Who takes part; the order of the arrays in the JSON lines. */

@@ -14,6 +14,7 @@ def short:
 
 def units: {
 	"lat_ns.p50": {unit: "us", factor: 0.001, less: true},
+	"time_ns": {unit: "us", factor: 0.001, less: true},
 	"bw_MBps": {unit: "GB/s", factor: 0.001, less: false},
 	"rate_mps": {unit: "M/s", factor: 0.000001, less: false},
 	"cpu_pct": {unit: "%", factor: 1, less: true}

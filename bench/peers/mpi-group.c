@@ -5,7 +5,9 @@
  *   mpirun -np 4 mpi-group --test allreduce --sizes 8,64K
  *
  * bidirectional (two ranks): windows of messages both ways at once, all bytes.
- * allreduce: of doubles, the sum. alltoall: SIZE bytes for each rank.
+ * allreduce: of doubles, the sum. alltoall: SIZE bytes for each rank. Their time
+ * is that of the loop over its operations: where ranks take turns on a
+ * processor, one operation takes no time and the next a turn.
  *
  * Flow:  rank 0: calibrate -> warm up -> rounds -> report; the others follow
  * Owns:  the buffers.
@@ -20,6 +22,7 @@
 
 #define WINDOW 64
 #define CALIBRATION_ITERS 20
+#define SETTLING_MAX 4 /* rounds that are not counted */
 #define SIZE_MAX_HERE (4u << 20)
 
 static const char doc[] = "Measure what the ranks of an MPI job do together."
@@ -31,6 +34,7 @@ static const struct bench_column columns[] = {
 	{"TEST", "test", BENCH_TEXT},
 	{"RANKS", "processes", BENCH_COUNT},
 	{"SIZE", "size", BENCH_SIZE},
+	{"TIME ns", "time_ns", BENCH_FIX1},
 	{"P50 ns", "lat_ns.p50", BENCH_FIX1},
 	{"P99 ns", "lat_ns.p99", BENCH_FIX1},
 	{"MB/s", "bw_MBps", BENCH_FIX1},
@@ -181,6 +185,26 @@ static void repeat(struct group *g, enum group_test test, size_t size,
 		g->round.bytes = 2 * iters * g->window * size;
 }
 
+/*
+ * A job begins with connections, in which an operation takes a hundred times as
+ * long. Who was calibrated by those has rounds that are too short: again.
+ */
+static uint64_t settle(struct group *g, enum group_test test, size_t size,
+		       uint64_t iters)
+{
+	const struct bench_options *o = &g->bench.options;
+	uint64_t before = 0;
+
+	for (unsigned i = 0; i < SETTLING_MAX && iters > 2 * before; i++) {
+		bench_round_init(&g->round, bench_ns_per_tick());
+		repeat(g, test, size, iters);
+		before = iters;
+		iters = bench_iters(o, (double)g->round.ns / (double)iters);
+		MPI_Bcast(&iters, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
+	}
+	return iters;
+}
+
 /* Rank 0 decides for all. */
 static uint64_t calibrate(struct group *g, enum group_test test, size_t size)
 {
@@ -196,7 +220,7 @@ static uint64_t calibrate(struct group *g, enum group_test test, size_t size)
 		MPI_Bcast(&done, 1, MPI_INT, 0, MPI_COMM_WORLD);
 		MPI_Bcast(&trials.iters, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
 	} while (!done);
-	return trials.iters;
+	return settle(g, test, size, trials.iters);
 }
 
 static int point_run(struct group *g, struct bench_point *p,
@@ -228,7 +252,7 @@ static int point(struct group *g, enum group_test test, size_t size)
 
 	bench_point_init(&p, test_names[test], "mpi",
 			 test == GROUP_BIDIRECTIONAL ? BENCH_BANDWIDTH
-						     : BENCH_LATENCY,
+						     : BENCH_TIME,
 			 size, bench_ns_per_tick());
 	ret = point_run(g, &p, test, size);
 	if (ret || g->rank)

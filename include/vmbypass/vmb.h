@@ -187,6 +187,15 @@ struct vmb_open_params {
 #define VMB_OPEN_LANES 2u
 
 /*
+ * The program gives up the processor, or turns to something else, whenever
+ * vmb_progress() has found nothing, as programs do where there are more of them
+ * than processors. Then vmb_progress() looks on for some microseconds first if the
+ * peer that was sent to last, through a lane, is looking for messages itself,
+ * and peers are told when this process stops looking.
+ */
+#define VMB_OPEN_YIELDS 4u
+
+/*
  * Open an endpoint. params may be NULL: any id, key 0, defaults.
  *
  * Returns 0 and *ep, which the caller ends with vmb_close(); -EINVAL: a size

@@ -35,6 +35,8 @@ static void map_area(struct vmb_am *am)
 	am->rx_pos = vmb_high(consumed);
 	am->published = consumed;
 	vmb_claimer_init(&am->claimer, am->pep.handle);
+	/* another for each, however alike the handles are */
+	am->lanes.random = (am->pep.handle * 2654435761u) | 1;
 }
 
 int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,

@@ -82,6 +82,7 @@ struct vmb_lanes {
 	uint32_t hot_count;
 	uint32_t passes;
 	uint32_t posts;		/* messages of ours that went into lanes */
+	bool away;		/* peers were told that we do not look */
 	struct vmb_ring *watch; /* of a hot lane, or NULL */
 	struct vmb_list owing;	/* peers that a word may be sent to */
 	struct vmb_list calls_out, calls_in; /* the daemon was asked */
@@ -90,6 +91,9 @@ struct vmb_lanes {
 	/* whose lane goes before the event at a position, and for how long */
 	struct vmb_peer *first;
 	uint32_t first_pos, first_left;
+	/* who yields: see turns.c */
+	struct vmb_lane_out *to; /* last post since vmb_lanes_rests() */
+	uint32_t random;	 /* never 0 */
 };
 
 /* An arrived active message, as internal handlers see it. */
@@ -337,6 +341,19 @@ static inline bool vmb_am_due_anywhere(struct vmb_am *am)
 	return vmb_am_due(am) ||
 	       (vmb_unlikely(am->lanes.hot_count > 1) && vmb_lanes_due(am));
 }
+
+/*
+ * Who gives up the processor between looks says so to those who send to it
+ * through lanes: they need not stand by for its answer. looks: from now on it
+ * does; rests: something came, or (away) it turns to something else.
+ */
+void vmb_lanes_looks(struct vmb_am *am);
+void vmb_lanes_rests(struct vmb_am *am, bool away);
+/*
+ * A look found nothing, the first or another one. Is it worth another, since who
+ * was sent to last since we rested, through a lane, may answer?
+ */
+bool vmb_lanes_answer_near(struct vmb_am *am, bool first);
 
 /*
  * Would a pass find nothing to do until vmb_am_due_anywhere() says so? Not while

@@ -51,13 +51,9 @@ static enum vmb_claim best_of(const struct vmb_claimer *c)
 	return best;
 }
 
-/* Xorshift, by Marsaglia. */
 static enum vmb_claim any_way(struct vmb_claimer *c)
 {
-	c->random ^= c->random << 13;
-	c->random ^= c->random >> 17;
-	c->random ^= c->random << 5;
-	return (enum vmb_claim)(c->random % VMB_CLAIMS);
+	return (enum vmb_claim)(vmb_xorshift(&c->random) % VMB_CLAIMS);
 }
 
 enum vmb_claim vmb_claimer_try(struct vmb_claimer *c, uint32_t turn,

@@ -182,6 +182,8 @@ void vmb_lane_out_end(struct vmb_am *am, struct vmb_lane_out *out)
 	out->state = VMB_LANE_ENDED;
 	if (am->short_to == &out->ring)
 		am->short_to = NULL;
+	if (am->lanes.to == out)
+		am->lanes.to = NULL;
 	peer->lane_out = NULL;
 	peer->lane_on = peer->lane_stuck = false;
 	peer->lane_sends = 0;

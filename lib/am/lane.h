@@ -5,6 +5,7 @@
  * lane.c      how lanes come and go: WANT, OFFER, ON, OFF, END; who owes what
  * lane_out.c  the sender's side: post, room, LOOK
  * lane_in.c   the receiver's side: hot and cold, take, ROOM
+ * turns.c     processes that take turns on processors: who looks, who is away
  *
  * Flow:  vmb_am_post() -> vmb_lane_post() -> memory of the peer
  *        memory of ours -> vmb_lanes_pass() -> handler
@@ -67,6 +68,8 @@ struct vmb_lane_out {
 	bool direct_refused;	/* the peer cannot read our memory */
 	uint64_t direct_free;	/* bit for each entry that is not in use */
 	uint32_t direct_number; /* last one given */
+	uint8_t doubt;		/* has not come, in turns: see turns.c */
+	bool patient;		/* we stand by though the peer is away */
 	uint32_t tag;
 	struct vmb_list waiting; /* struct vmb_am_waiting */
 	struct vmb_list node;	 /* lanes.stuck, or lanes.calls_out */

@@ -71,6 +71,7 @@ void vmb_lane_heat(struct vmb_am *am, struct vmb_lane_in *in)
 	in->hot = true;
 	in->traffic = true;
 	disarm(in);
+	vmb_store_relaxed(&in->ctl->away, (uint32_t)am->lanes.away);
 	vmb_list_remove(&in->node);
 	vmb_list_append(&am->lanes.hot, &in->node);
 	am->lanes.hot_count++;

@@ -148,6 +148,7 @@ static inline void claim_ahead(struct vmb_am *am, struct vmb_lane_out *out,
 			       size_t len)
 {
 	am->lanes.posts++;
+	am->lanes.to = out;
 	if (out->stream_from != am->counters.lane_arrivals) {
 		if (vmb_unlikely(len >= CLAIM_MIN && len <= CLAIM_MAX) &&
 		    is_exchange(out))

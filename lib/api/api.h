@@ -123,6 +123,7 @@ struct vmb_endpoint {
 	/* passes that may be a glance at the next event, see wait.c; whoever
 	 * comes to do more than look takes them away */
 	unsigned glances;
+	bool yields; /* VMB_OPEN_YIELDS */
 	struct vmb_background background;
 
 	/* waiting: see wait.c */

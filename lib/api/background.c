@@ -9,8 +9,9 @@
  *
  * It must not cost anything where the application makes progress by itself:
  * an armed endpoint would make the engine notify it of every event. So it
- * looks every LOOK_NS whether the application has asked for a pass since
- * (visits), and touches nothing if so. Otherwise:
+ * looks from time to time whether the application has asked for a pass since
+ * (visits), and touches nothing if so; the more rarely, the longer it goes on
+ * like that, as each look takes the processor from somebody. Otherwise:
  *   - the application sleeps in a waiting call, or holds progress: whatever
  *     happens is the business of that call. Park, without a limit, until the
  *     call has ended (vmb_background_tell()).
@@ -23,7 +24,8 @@
 
 #include "api/api.h"
 
-#define LOOK_NS 2000000
+#define LOOK_NS 2000000	     /* between looks, at first */
+#define LOOK_MAX_NS 16000000 /* and at most */
 
 /* Sleep until told. Unlocks meanwhile. */
 static void park(struct vmb_endpoint *ep)
@@ -77,23 +79,26 @@ static void *run(void *arg)
 {
 	struct vmb_endpoint *ep = arg;
 	struct vmb_background *b = &ep->background;
+	uint64_t pause_ns = LOOK_NS;
 
 	for (;;) {
 		uint32_t signal = vmb_observe(&b->signal); /* then stop */
 		uint64_t visits = vmb_load_relaxed(&ep->visits);
-		bool away = visits == b->visits;
+		bool away = visits == b->visits, served = false;
 
 		if (vmb_load_relaxed(&b->stop))
 			return NULL;
 		b->visits = visits;
 		if (away) {
 			vmb_lock_take(&ep->lock);
-			away = serve(ep);
+			served = serve(ep);
 			vmb_endpoint_leave(ep);
 		}
-		if (!away)
+		pause_ns = away ? LOOK_NS
+				: vmb_min(2 * pause_ns, (uint64_t)LOOK_MAX_NS);
+		if (!served)
 			vmb_futex_wait(&b->signal, signal,
-				       vmb_now_ns() + LOOK_NS);
+				       vmb_now_ns() + pause_ns);
 	}
 }
 

@@ -18,6 +18,7 @@
 #define UNEXPECTED_DEFAULT (64u << 20)
 #define LINGER_DEFAULT_MS 1000
 #define LINGER_MAX_MS 3600000
+#define FLAGS (VMB_OPEN_BACKGROUND | VMB_OPEN_LANES | VMB_OPEN_YIELDS)
 /* bytes of the parameters that every program knows */
 #define PARAMS_FIRST offsetof(struct vmb_open_params, linger_ms)
 
@@ -91,7 +92,7 @@ static int copy_params(struct vmb_open_params *p,
 		      params->size - sizeof(*p))))
 		return -EINVAL;
 	memcpy(p, params, vmb_min(params->size, sizeof(*p)));
-	if (p->flags & ~(VMB_OPEN_BACKGROUND | VMB_OPEN_LANES) ||
+	if (p->flags & ~FLAGS ||
 	    (p->eager_max &&
 	     (p->eager_max < VMB_EAGER_MIN || p->eager_max > VMB_BUF_MAX)) ||
 	    (p->id != VMB_ANY_ID && p->id > VMB_ID_MAX) ||
@@ -134,6 +135,7 @@ static void reset(struct vmb_endpoint *ep, const struct vmb_open_params *p)
 	ep->linger_ms = p->linger_ms ? (int)vmb_min(p->linger_ms, LINGER_MAX_MS)
 				     : LINGER_DEFAULT_MS;
 	ep->wait_mode = p->wait ? p->wait : vmb_library.settings.wait;
+	ep->yields = p->flags & VMB_OPEN_YIELDS;
 	ep->spin_ns = vmb_library.settings.spin_ns;
 	vmb_list_init(&ep->waiters);
 	vmb_list_init(&ep->pausers);

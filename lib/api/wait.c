@@ -25,6 +25,7 @@
 
 #define GLANCES 17u	  /* looks, all but the last of which are no passes */
 #define STAND_BY 64u	  /* looks: a microsecond, or a few */
+#define ANSWER_LOOKS 128u /* as long as a change of processes takes */
 #define PROGRESS_PAUSES 2 /* more: who calls it has others to look after */
 #define PASSES_BEFORE_PAUSE 256 /* tens of microseconds */
 #define LOOKS_PER_PASS 32
@@ -167,21 +168,59 @@ int vmb_endpoint_pass(struct vmb_endpoint *ep)
 	return take(ep, rested);
 }
 
-int vmb_progress(struct vmb_endpoint *ep)
+static inline void leave_after_look(struct vmb_endpoint *ep)
 {
-	int rc = vmb_endpoint_enter_to_look(ep);
-	bool rests;
+	bool rests = ep->glances != 0;
 
-	if (rc)
-		return rc;
-	if (vmb_endpoint_in_handler(ep))
-		rc = -EDEADLK;
-	else
-		rc = vmb_endpoint_pass(ep);
-	rests = ep->glances != 0;
 	vmb_endpoint_leave(ep);
 	for (int i = 0; i < PROGRESS_PAUSES && rests; i++)
 		pause_between_looks(); /* others may have the lock meanwhile */
+}
+
+/*
+ * After a fruitless look the program gives up the processor: once another
+ * process has had it, an answer has waited for long. A peer that looks answers
+ * sooner than that; one that does not had better get the processor
+ * (decision 0026). Unlocks.
+ */
+static __attribute__((noinline)) int
+progress_before_yield(struct vmb_endpoint *ep)
+{
+	bool near;
+	int rc;
+
+	for (unsigned looks = 1;; looks++) {
+		vmb_lanes_looks(&ep->am);
+		rc = vmb_endpoint_pass(ep);
+		near = !rc && looks < ANSWER_LOOKS &&
+		       vmb_lanes_answer_near(&ep->am, looks == 1);
+		if (!near)
+			vmb_lanes_rests(&ep->am, !rc);
+		leave_after_look(ep);
+		if (!near)
+			return rc;
+		rc = vmb_endpoint_enter_to_look(ep);
+		if (rc)
+			return rc;
+	}
+}
+
+int vmb_progress(struct vmb_endpoint *ep)
+{
+	int rc = vmb_endpoint_enter_to_look(ep);
+
+	if (rc)
+		return rc;
+	if (vmb_endpoint_in_handler(ep)) {
+		vmb_endpoint_leave(ep);
+		return -EDEADLK;
+	}
+	if (vmb_unlikely(ep->yields)) {
+		rc = progress_before_yield(ep);
+	} else {
+		rc = vmb_endpoint_pass(ep);
+		leave_after_look(ep);
+	}
 	return rc < 0 ? rc : 0;
 }
 

@@ -33,6 +33,15 @@ static inline void vmb_prefetch_write(const void *p)
 #endif
 }
 
+/* The next of a sequence of random numbers (Marsaglia's xorshift); not 0. */
+static inline uint32_t vmb_xorshift(uint32_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
 /* memcpy() for what fits in a slot or two: no call, no loop. */
 static inline void vmb_copy_short(void *dst, const void *src, size_t len)
 {

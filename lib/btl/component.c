@@ -215,6 +215,18 @@ static int publish(struct btl_module *m, uint32_t key)
 	return rc ? rc : tell_job(&address);
 }
 
+/* Does Open MPI give up the processor when it has found nothing to do? */
+static bool yields(void)
+{
+	int index = mca_base_var_find("ompi", "mpi", NULL, "yield_when_idle");
+	const bool *value = NULL;
+
+	return index >= 0 &&
+	       mca_base_var_get_value(index, &value, NULL, NULL) ==
+		       OPAL_SUCCESS &&
+	       value && *value;
+}
+
 /*
  * MPI looks again and again anyway: so does the endpoint, and it gets lanes.
  * While the program computes, a thread of the library sees to it that what was
@@ -226,7 +238,8 @@ static int endpoint_open(struct btl_module *m)
 		.size = sizeof(params),
 		.id = VMB_ANY_ID,
 		.wait = VMB_WAIT_SPIN,
-		.flags = VMB_OPEN_BACKGROUND | VMB_OPEN_LANES,
+		.flags = VMB_OPEN_BACKGROUND | VMB_OPEN_LANES |
+			 (yields() ? VMB_OPEN_YIELDS : 0),
 	};
 	int rc;
 

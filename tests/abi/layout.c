@@ -60,6 +60,7 @@ static void print_lanes(void)
 	S(vmb_lane_control);
 	F(vmb_lane_control, consumed);
 	F(vmb_lane_control, look_arm);
+	F(vmb_lane_control, away);
 	F(vmb_lane_control, room_arm);
 	F(vmb_lane_control, direct);
 	S(vmb_lane_direct);

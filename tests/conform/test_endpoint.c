@@ -86,7 +86,7 @@ static void spoil_wait(struct vmb_open_params *p)
 
 static void spoil_flags(struct vmb_open_params *p)
 {
-	p->flags = 4;
+	p->flags = 8;
 }
 
 static void few_eager_bytes(struct vmb_open_params *p)

@@ -160,6 +160,54 @@ START_TEST(lanes_outlive_sleeps_in_the_background)
 }
 END_TEST
 
+/* ---- who yields --------------------------------------------------------------- */
+
+/* Both take turns on the processor: each look may be the last for a while. */
+START_TEST(those_that_yield_get_everything)
+{
+	struct t_pair pair = open_that_waits(VMB_WAIT_SPIN, VMB_OPEN_YIELDS);
+	struct vmb_req *recv, *send;
+	struct vmb_status status;
+	int done = 0;
+
+	t_exchange_until_lane(&pair);
+	for (unsigned i = 0; i < MANY; i++) {
+		recv = t_irecv(pair.b, i, VMB_MATCH_ALL, &done, sizeof(done));
+		send = t_isend(pair.a, pair.to_b, i, &i, sizeof(i));
+		for (int got = 0; !got;) {
+			t_ok(vmb_progress(pair.a));
+			t_ok(vmb_progress(pair.b));
+			t_ok(vmb_ibuffered(pair.a, send, &got));
+		}
+		status = t_finish(pair.b, recv);
+		ck_assert_uint_eq(status.xfer_len, sizeof(i));
+		ck_assert_int_eq(done, (int)i);
+		t_finish(pair.a, send);
+	}
+	t_pair_close(&pair);
+}
+END_TEST
+
+/* The other side neither answers nor says that it is away: a look still ends. */
+START_TEST(who_never_answers_does_not_hold_up_a_look)
+{
+	struct t_pair pair = open_that_waits(VMB_WAIT_SPIN, VMB_OPEN_YIELDS);
+	struct vmb_req *sends[MANY];
+	char in;
+
+	t_exchange_until_lane(&pair);
+	for (unsigned i = 0; i < MANY; i++) {
+		sends[i] = t_isend(pair.a, pair.to_b, i, "x", 1);
+		t_ok(vmb_progress(pair.a));
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		t_finish(pair.b, t_irecv(pair.b, i, VMB_MATCH_ALL, &in, 1));
+	for (unsigned i = 0; i < MANY; i++)
+		t_finish(pair.a, sends[i]);
+	t_pair_close(&pair);
+}
+END_TEST
+
 Suite *t_lane_suite(void)
 {
 	Suite *s = suite_create("lane");
@@ -170,6 +218,8 @@ Suite *t_lane_suite(void)
 	tcase_add_test(tc, blocks_are_copied_from_and_to);
 	tcase_add_loop_test(tc, lanes_that_are_slept_beside_are_given_back, 0,
 			    1);
+	tcase_add_test(tc, those_that_yield_get_everything);
+	tcase_add_test(tc, who_never_answers_does_not_hold_up_a_look);
 	/* a far endpoint is looked after between calls, and has no fd */
 	tc = t_case_here(s, "background and event loop");
 	tcase_add_test(tc, lanes_outlive_sleeps_in_the_background);

@@ -66,7 +66,9 @@ struct vmb_lane_control {
 	/* R: a number asks S for one LOOK after its next slot; each arming
 	 * takes another number, 0 asks for nothing. */
 	__u32 look_arm;
-	__u8 reserved_420[1916];
+	/* R: 1: its process has found nothing and does not look any more. */
+	__u32 away;
+	__u8 reserved_440[1912];
 	/* S: the same for one ROOM after R next publishes `consumed`. */
 	__u32 room_arm;
 	__u8 reserved_4020[2044];
@@ -74,6 +76,7 @@ struct vmb_lane_control {
 };
 VMB_ABI_AT(struct vmb_lane_control, consumed, 0);
 VMB_ABI_AT(struct vmb_lane_control, look_arm, 128);
+VMB_ABI_AT(struct vmb_lane_control, away, 132);
 VMB_ABI_AT(struct vmb_lane_control, room_arm, 2048);
 VMB_ABI_AT(struct vmb_lane_control, direct, VMB_PAGE);
 _Static_assert(sizeof(struct vmb_lane_control) == 2 * VMB_PAGE, "two pages");
