@@ -135,8 +135,12 @@ double bench_point_ratio(const struct bench_point *p)
 
 static json_t *rounds_json(const struct bench_point *p)
 {
-	static const char *const names[] = {"lat_ns.p50", "bw_MBps", "rate_mps",
-					    "time_ns"};
+	static const char *const names[] = {
+		[BENCH_LATENCY] = "lat_ns.p50",
+		[BENCH_BANDWIDTH] = "bw_MBps",
+		[BENCH_RATE] = "rate_mps",
+		[BENCH_TIME] = "time_ns",
+	};
 	double sorted[BENCH_ROUNDS_MAX];
 	json_t *o = json_object();
 

@@ -190,8 +190,8 @@ struct vmb_open_params {
  * The program gives up the processor, or turns to something else, whenever
  * vmb_progress() has found nothing, as programs do where there are more of them
  * than processors. Then vmb_progress() looks on for some microseconds first if the
- * peer that was sent to last, through a lane, is looking for messages itself,
- * and peers are told when this process stops looking.
+ * peer that was sent to last, through a lane, is looking for messages itself, and
+ * sometimes if it is not; and peers are told when this process stops looking.
  */
 #define VMB_OPEN_YIELDS 4u
 

@@ -35,8 +35,9 @@ static void map_area(struct vmb_am *am)
 	am->rx_pos = vmb_high(consumed);
 	am->published = consumed;
 	vmb_claimer_init(&am->claimer, am->pep.handle);
-	/* another for each, however alike the handles are */
-	am->lanes.random = (am->pep.handle * 2654435761u) | 1;
+	/* another for each, far apart though the handles are alike */
+	am->lanes.random = am->pep.handle * 2654435761u;
+	am->lanes.random += !am->lanes.random;
 }
 
 int vmb_am_init(struct vmb_am *am, struct vmb_port *port, uint32_t id,

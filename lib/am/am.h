@@ -92,7 +92,7 @@ struct vmb_lanes {
 	struct vmb_peer *first;
 	uint32_t first_pos, first_left;
 	/* who yields: see turns.c */
-	struct vmb_lane_out *to; /* last post since vmb_lanes_rests() */
+	struct vmb_lane_out *to; /* last post since vmb_lanes_looked() */
 	uint32_t random;	 /* never 0 */
 };
 
@@ -344,14 +344,19 @@ static inline bool vmb_am_due_anywhere(struct vmb_am *am)
 
 /*
  * Who gives up the processor between looks says so to those who send to it
- * through lanes: they need not stand by for its answer. looks: from now on it
- * does; rests: something came, or (away) it turns to something else.
+ * through lanes: they need not stand by for its answer. look: it begins one;
+ * looked: something came, or it turns to something else.
  */
-void vmb_lanes_looks(struct vmb_am *am);
-void vmb_lanes_rests(struct vmb_am *am, bool away);
+void vmb_lanes_look(struct vmb_am *am);
+void vmb_lanes_looked(struct vmb_am *am, bool came);
+/* Does something wait for room in a lane? */
+static inline bool vmb_lanes_stuck(const struct vmb_am *am)
+{
+	return !vmb_list_empty(&am->lanes.stuck);
+}
 /*
  * A look found nothing, the first or another one. Is it worth another, since who
- * was sent to last since we rested, through a lane, may answer?
+ * was sent to last since vmb_lanes_looked(), through a lane, may answer?
  */
 bool vmb_lanes_answer_near(struct vmb_am *am, bool first);
 

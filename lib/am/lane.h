@@ -68,8 +68,9 @@ struct vmb_lane_out {
 	bool direct_refused;	/* the peer cannot read our memory */
 	uint64_t direct_free;	/* bit for each entry that is not in use */
 	uint32_t direct_number; /* last one given */
-	uint8_t doubt;		/* has not come, in turns: see turns.c */
-	bool patient;		/* we stand by though the peer is away */
+	uint8_t doubt[2]; /* of a peer that is away, that looks: see turns.c */
+	bool looked;	  /* the peer, when we began to stand by for it */
+	bool patient;	  /* and we do */
 	uint32_t tag;
 	struct vmb_list waiting; /* struct vmb_am_waiting */
 	struct vmb_list node;	 /* lanes.stuck, or lanes.calls_out */

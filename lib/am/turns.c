@@ -15,7 +15,9 @@
  * So one stands by even though its peer is away, for as long as a turn takes.
  * When that was in vain the peer is doubted: it is done one time in two, in four
  * and so on, at random, as two that do it at once do not help each other. One
- * that shares our processor never comes meanwhile, and soon is left alone.
+ * that shares our processor never comes meanwhile, and soon is left alone. So is
+ * one that never says that it is away, but computes for long: of both kinds of
+ * standing by it is known apart how often they were in vain.
  * Numbers: decision 0026.
  */
 #include "am/lane.h"
@@ -35,7 +37,7 @@ static void set_away(struct vmb_am *am, bool away)
 	}
 }
 
-void vmb_lanes_looks(struct vmb_am *am)
+void vmb_lanes_look(struct vmb_am *am)
 {
 	if (am->lanes.away)
 		set_away(am, false);
@@ -51,33 +53,39 @@ static bool is_looking(const struct vmb_lane_out *to)
 bool vmb_lanes_answer_near(struct vmb_am *am, bool first)
 {
 	struct vmb_lane_out *to = am->lanes.to;
+	bool looking;
 
 	if (!to || to->state != VMB_LANE_OPEN)
 		return false;
-	if (is_looking(to))
-		return true;
-	if (first)
-		to->patient = !(vmb_xorshift(&am->lanes.random) >> 8 &
-				((1u << to->doubt) - 1));
-	return to->patient;
+	looking = is_looking(to);
+	if (first) {
+		uint32_t toss = vmb_xorshift(&am->lanes.random) >> 8;
+
+		to->looked = looking;
+		to->patient = !(toss & ((1u << to->doubt[looking]) - 1));
+	}
+	return to->patient && (looking || !to->looked);
 }
 
+/* One that turned away meanwhile has said so: that is no reason for doubt. */
 static void learn(struct vmb_lane_out *to, bool came)
 {
-	if (came && to->doubt)
-		to->doubt--;
-	else if (!came && to->doubt < DOUBT_MOST)
-		to->doubt++;
+	uint8_t *doubt = &to->doubt[to->looked];
+
 	to->patient = false;
+	if (came)
+		*doubt -= *doubt > 0;
+	else if (!to->looked || is_looking(to))
+		*doubt += *doubt < DOUBT_MOST;
 }
 
-void vmb_lanes_rests(struct vmb_am *am, bool away)
+void vmb_lanes_looked(struct vmb_am *am, bool came)
 {
 	struct vmb_lane_out *to = am->lanes.to;
 
 	if (to && to->patient)
-		learn(to, !away);
+		learn(to, came);
 	am->lanes.to = NULL;
-	if (am->lanes.away != away)
-		set_away(am, away);
+	if (!came)
+		set_away(am, true);
 }

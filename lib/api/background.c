@@ -10,8 +10,9 @@
  * It must not cost anything where the application makes progress by itself:
  * an armed endpoint would make the engine notify it of every event. So it
  * looks from time to time whether the application has asked for a pass since
- * (visits), and touches nothing if so; the more rarely, the longer it goes on
- * like that, as each look takes the processor from somebody. Otherwise:
+ * (visits), and touches nothing if so. Where processes share processors each
+ * look takes one from somebody: there it looks the more rarely, the longer it
+ * goes on like that. Otherwise:
  *   - the application sleeps in a waiting call, or holds progress: whatever
  *     happens is the business of that call. Park, without a limit, until the
  *     call has ended (vmb_background_tell()).
@@ -94,8 +95,9 @@ static void *run(void *arg)
 			served = serve(ep);
 			vmb_endpoint_leave(ep);
 		}
-		pause_ns = away ? LOOK_NS
-				: vmb_min(2 * pause_ns, (uint64_t)LOOK_MAX_NS);
+		pause_ns = away || !ep->yields ? LOOK_NS
+					       : vmb_min(2 * pause_ns,
+							 (uint64_t)LOOK_MAX_NS);
 		if (!served)
 			vmb_futex_wait(&b->signal, signal,
 				       vmb_now_ns() + pause_ns);

@@ -23,10 +23,11 @@
 #define SIGNAL_ASLEEP 1u
 #define SIGNAL_TOLD 2u
 
-#define GLANCES 17u	  /* looks, all but the last of which are no passes */
-#define STAND_BY 64u	  /* looks: a microsecond, or a few */
-#define ANSWER_LOOKS 128u /* as long as a change of processes takes */
-#define PROGRESS_PAUSES 2 /* more: who calls it has others to look after */
+#define GLANCES 17u	   /* looks, all but the last of which are no passes */
+#define STAND_BY 64u	   /* looks: a microsecond, or a few */
+#define ANSWER_NS 15000u   /* as long as changes of processes take */
+#define LOOKS_PER_CLOCK 8u /* of which each takes longer than the clock */
+#define PROGRESS_PAUSES 2  /* more: who calls it has others to look after */
 #define PASSES_BEFORE_PAUSE 256 /* tens of microseconds */
 #define LOOKS_PER_PASS 32
 #define PASSES_PER_CLOCK 64 /* a look at the clock costs about one pass */
@@ -177,29 +178,55 @@ static inline void leave_after_look(struct vmb_endpoint *ep)
 		pause_between_looks(); /* others may have the lock meanwhile */
 }
 
+/* The lock again, after a time without it that was counted as inside. */
+static int come_back(struct vmb_endpoint *ep)
+{
+	vmb_lock_take(&ep->lock);
+	ep->inside--;
+	if (vmb_likely(ep->state == VMB_ENDPOINT_OPEN))
+		return 0;
+	tell_all(ep, &ep->pausers);
+	vmb_lock_release(&ep->lock);
+	return -EBADF;
+}
+
+/* Nothing stands between a message that comes and its being taken by us. */
+static bool may_stand_by(const struct vmb_endpoint *ep)
+{
+	return !ep->held && !ep->progressing && !vmb_lock_wanted(&ep->lock);
+}
+
 /*
  * After a fruitless look the program gives up the processor: once another
  * process has had it, an answer has waited for long. A peer that looks answers
  * sooner than that; one that does not had better get the processor
- * (decision 0026). Unlocks.
+ * (decision 0026). Who waits for room has something else to do. Unlocks.
  */
 static __attribute__((noinline)) int
 progress_before_yield(struct vmb_endpoint *ep)
 {
-	bool near;
-	int rc;
+	uint64_t until = 0;
 
 	for (unsigned looks = 1;; looks++) {
-		vmb_lanes_looks(&ep->am);
+		bool stuck = vmb_lanes_stuck(&ep->am), near;
+		int rc;
+
+		vmb_lanes_look(&ep->am);
 		rc = vmb_endpoint_pass(ep);
-		near = !rc && looks < ANSWER_LOOKS &&
+		near = !rc && !stuck && may_stand_by(ep) &&
 		       vmb_lanes_answer_near(&ep->am, looks == 1);
-		if (!near)
-			vmb_lanes_rests(&ep->am, !rc);
-		leave_after_look(ep);
-		if (!near)
+		if (near && looks == 1)
+			until = vmb_now_ns() + ANSWER_NS;
+		else if (near && looks % LOOKS_PER_CLOCK == 0)
+			near = vmb_now_ns() < until;
+		if (!near) {
+			vmb_lanes_looked(&ep->am, rc != 0);
+			leave_after_look(ep);
 			return rc;
-		rc = vmb_endpoint_enter_to_look(ep);
+		}
+		ep->inside++; /* not closed meanwhile */
+		leave_after_look(ep);
+		rc = come_back(ep);
 		if (rc)
 			return rc;
 	}
@@ -516,14 +543,11 @@ void vmb_endpoint_absent(struct vmb_endpoint *ep)
 
 int vmb_endpoint_present(struct vmb_endpoint *ep)
 {
-	vmb_lock_take(&ep->lock);
-	ep->glances = 0;
-	ep->inside--;
-	if (ep->state == VMB_ENDPOINT_OPEN)
-		return 0;
-	tell_all(ep, &ep->pausers);
-	vmb_lock_release(&ep->lock);
-	return -EBADF;
+	int rc = come_back(ep);
+
+	if (!rc)
+		ep->glances = 0;
+	return rc;
 }
 
 int vmb_hold(struct vmb_endpoint *ep, int hold)

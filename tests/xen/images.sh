@@ -256,7 +256,7 @@ mpi_programs()
 {
 	printf '%s\n' "$(realpath "$(command -v mpirun)")" \
 		"$(command -v orted)" "$build/tests/mpi/mpi_conform" \
-		"$build/bench/peers/peer-mpi" "$build"/examples/mpi/{ring,jacobi,sort}
+		"$build"/bench/peers/{peer-mpi,mpi-group} "$build"/examples/mpi/{ring,jacobi,sort}
 }
 
 # mpi_part FILE: what a machine needs besides its image to run jobs of Open MPI

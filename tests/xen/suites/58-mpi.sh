@@ -75,29 +75,59 @@ on_both()
 	job -np 2 --host "$both" --map-by node "$@"
 }
 
-# latency BTL: half of a round trip of 8 bytes between pv1 and pvh1, in ns.
-latency()
+# pair BTL TEST SIZES: of two ranks, pv1 and pvh1; its lines.
+pair()
 {
 	MPI_BTL=self,$1 job -np 1 --host pv1 peer-mpi --connect 1 \
-		--test latency --sizes 8 --rounds 3 --time 200 --count none \
+		--test "$2" --sizes "$3" --rounds 3 --time 200 --count none \
 		--quiet --json - : \
-		-np 1 --host pvh1 peer-mpi --serve 0 --count none >/tmp/point ||
-		return 1
-	cat /tmp/point >>/log/mpi.json
-	latency=$(grep -o '"rounds": *{[^}]*}' /tmp/point |
-		sed -n 's/.*"median": *\([0-9]*\).*/\1/p')
-	say "8 bytes over $1: $latency ns"
-	[ "${latency:-0}" -gt 0 ]
+		-np 1 --host pvh1 peer-mpi --serve 0 --count none
 }
 
-# Both in one boot, one after the other.
+# group BTL TEST SIZES: the same of what ranks do together.
+group()
+{
+	MPI_BTL=self,$1 on_both pv1,pvh1 mpi-group --test "$2" --sizes "$3" \
+		--rounds 3 --time 200 --cpu any --quiet --json -
+}
+
+# medians: SIZE VALUE of each line.
+medians()
+{
+	sed -n 's/.*"size": *\([0-9]*\),.*"rounds": *{[^}]*"median": *\([0-9]*\).*/\1 \2/p'
+}
+
+# beside METHOD TEST SIZES UNIT: over vmbypass, then over TCP, in one boot.
+beside()
+{
+	for btl in vmb tcp; do
+		"$1" $btl "$2" "$3" >/tmp/$btl || return 1
+		cat /tmp/$btl >>/log/mpi.json
+		medians </tmp/$btl >/tmp/$btl.medians
+	done
+	points=$(echo "$3" | tr ',' '\n' | wc -l)
+	[ "$(wc -l </tmp/vmb.medians)" = "$points" ] &&
+		[ "$(wc -l </tmp/tcp.medians)" = "$points" ] || return 1
+	paste /tmp/vmb.medians /tmp/tcp.medians |
+		while read -r size ours _ theirs; do
+			say "$2 of $size bytes: $ours $4; over TCP $theirs $4"
+		done
+}
+
 ten_times_faster()
 {
-	latency vmb || return 1
-	vmb=$latency
-	latency tcp || return 1
-	say "over TCP and netfront it takes $((latency / vmb)) times as long"
-	[ "$latency" -ge $((10 * vmb)) ]
+	beside pair latency 8 ns || return 1
+	read -r _ ours </tmp/vmb.medians
+	read -r _ theirs </tmp/tcp.medians
+	say "over TCP and netfront it takes $((theirs / ours)) times as long"
+	[ "$theirs" -ge $((10 * ours)) ]
+}
+
+# mixed PROGRAM...: two ranks in dom0, one in each guest.
+mixed()
+{
+	job -np 2 --host dom0:2 "$@" : -np 1 --host pv1 "$@" : \
+		-np 1 --host pvh1 "$@"
 }
 
 # Everything of a rank of a guest is gone with its job.
@@ -118,6 +148,14 @@ check "halo exchange: pv1, pvh1" on_both pv1,pvh1 jacobi
 check "sort by all-to-all: pvh1, pv1" on_both pvh1,pv1 sort
 check "ring: dom0, pv1" on_both dom0,pv1 ring
 check "cases of MPI, short: dom0, pvh1" on_both dom0,pvh1 mpi_conform --short
+check "ring: two in dom0, pv1, pvh1" mixed ring
+check "sort by all-to-all: two in dom0, pv1, pvh1" mixed sort
 check "8 bytes over vmbypass take a tenth of what they take over TCP" \
 	ten_times_faster
+check "measured beside TCP: latency" beside pair latency 4K,64K ns
+check "measured beside TCP: bandwidth" beside pair bandwidth 4K,64K,1M MB/s
+check "measured beside TCP: rate" beside pair rate 8 messages/s
+check "measured beside TCP: both ways" beside group bidirectional 4K,64K MB/s
+check "measured beside TCP: allreduce" beside group allreduce 8,64K ns
+check "measured beside TCP: alltoall" beside group alltoall 4K ns
 check "nothing is held by jobs that ended" until_true 20 nothing_held
