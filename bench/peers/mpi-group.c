@@ -277,11 +277,28 @@ static int points_run(struct group *g)
 
 /* ---- the run ------------------------------------------------------------ */
 
+/* Of each of the two buffers: guests are small. */
+static size_t bytes_needed(const struct group *g)
+{
+	size_t most = 1;
+
+	for (enum group_test test = 0; test < GROUP_TESTS; test++)
+		for (unsigned i = 0; g->tests[test] && i < g->sizes.count;
+		     i++) {
+			size_t size = g->sizes.size[i];
+			size_t bytes = test == GROUP_BIDIRECTIONAL
+					       ? WINDOW * size
+					       : (size_t)g->ranks * size;
+
+			most = bytes > most ? bytes : most;
+		}
+	return most;
+}
+
 static int group_open(struct group *g)
 {
 	const struct bench_options *o = &g->bench.options;
-	size_t bytes =
-		(size_t)(WINDOW > g->ranks ? WINDOW : g->ranks) * SIZE_MAX_HERE;
+	size_t bytes = bytes_needed(g);
 
 	if (g->tests[GROUP_BIDIRECTIONAL] && g->ranks != 2) {
 		fprintf(stderr, "mpi-group: bidirectional takes two ranks\n");
